@@ -1,0 +1,1 @@
+//! The daemon fedge-dns: the internal DNS view.

@@ -1,0 +1,3 @@
+//! The daemon fedge-dns: the internal DNS view.
+
+fn main() {}

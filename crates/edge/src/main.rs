@@ -1,0 +1,3 @@
+//! The daemon fedge-edge: the external face, with the gateway in the same process if configured.
+
+fn main() {}

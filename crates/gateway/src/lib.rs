@@ -1,0 +1,1 @@
+//! The internal face: internal CA, minted certificates, next hops.

@@ -1,0 +1,1 @@
+//! What fedge's tests are made of: fake wire, scripted peers, real peers in network namespaces, clients.

@@ -1,0 +1,1 @@
+//! What is declared (partners, local domains, next hops) and every decision made from it.

@@ -1,0 +1,3 @@
+//! cargo xtask: test, demo, and what the project checks about itself.
+
+fn main() {}
