@@ -112,7 +112,7 @@ fn plain_ascii(text: &str) -> Option<String> {
             && label.len() <= 63
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && !(label.len() >= 4 && label.as_bytes()[2..4] == *b"--")
+            && label.as_bytes().get(2..4) != Some(b"--")
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
     text.split('.').all(plain_label).then(|| text.to_ascii_lowercase())

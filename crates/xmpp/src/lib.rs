@@ -8,4 +8,10 @@
 pub mod domain;
 pub mod identity;
 
+pub mod jid;
+pub mod xml;
+
+pub mod stanza;
+
 pub mod dialback;
+pub mod stream;

@@ -1,0 +1,420 @@
+//! The machine of a stream that a peer opened to us: it proves who it is, then it may send.
+
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use super::error::{Condition, StreamError};
+use super::words::{self, Dialback, DialbackContent};
+
+use super::{Answer, KeyVerdict, Method, Need, Question, Settings, Step, Terms, wire::Wire};
+use crate::dialback;
+use crate::domain::{Domain, DomainPair};
+use crate::jid;
+use crate::stanza::{Stanza, StanzaCondition};
+use crate::xml::tree::Element;
+use crate::xml::{Frame, Header, SERVER, Verbatim};
+
+mod keys;
+mod stanzas;
+
+/// Pairs that one stream may carry; trunking servers carry one for each of their subdomains.
+const PAIRS: usize = 1000;
+/// Failed attempts to authenticate before the stream ends.
+const SASL_ATTEMPTS: u8 = 3;
+
+/// A stream that was accepted.
+pub struct Accepted {
+    wire: Wire,
+    state: State,
+    base_id: String,
+    streams: u32,
+    secure: bool,
+    /// Whether the peer showed a certificate in the TLS handshake.
+    certificate: bool,
+    terms: Option<Terms>,
+    from: Option<Domain>,
+    to: Option<Domain>,
+    /// EXTERNAL was offered: the certificate speaks for `from`.
+    external_offered: bool,
+    sasl_failures: u8,
+    /// Domains that proved themselves, and how.
+    proven: Vec<(Domain, Method)>,
+    /// Pairs that may send.
+    pairs: Vec<DomainPair>,
+    /// Pairs whose keys are being looked at.
+    keys: Vec<PendingKey>,
+    /// The addresses' domains as last seen, so that a flood of one pair is parsed once.
+    last: Option<(String, String, DomainPair)>,
+}
+
+struct PendingKey {
+    pair: DomainPair,
+    key: String,
+}
+
+enum State {
+    ExpectHeader,
+    AwaitArrival { from_as_sent: Option<String>, to_as_sent: String, version_1: bool },
+    AwaitJudgement,
+    ExpectTls,
+    Open,
+    AwaitAdmission { pair: DomainPair, stanza: Stanza },
+}
+
+impl Accepted {
+    /// A stream on a connection that was just accepted. `id` must be unpredictable, since dialback
+    /// keys rest on it; `secure` says that direct TLS is up, `certificate` that the peer showed one.
+    pub fn new(now: Instant, id: String, secure: bool, certificate: bool, settings: Settings) -> Accepted {
+        Accepted {
+            wire: Wire::new(now, settings),
+            state: State::ExpectHeader,
+            base_id: id,
+            streams: 0,
+            secure,
+            certificate,
+            terms: None,
+            from: None,
+            to: None,
+            external_offered: false,
+            sasl_failures: 0,
+            proven: Vec::new(),
+            pairs: Vec::new(),
+            keys: Vec::new(),
+            last: None,
+        }
+    }
+
+    /// Where received bytes go.
+    pub fn input(&mut self) -> &mut BytesMut {
+        &mut self.wire.input
+    }
+
+    /// The peer sends no more.
+    pub fn eof(&mut self) {
+        self.wire.eof();
+    }
+
+    /// When to [`tick`](Self::tick) at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.wire.deadline()
+    }
+
+    /// Lets the clocks act.
+    pub fn tick(&mut self, now: Instant) {
+        self.wire.tick(now);
+    }
+
+    /// The driver wrote something: the keep-alive clock starts anew.
+    pub fn sent(&mut self, now: Instant) {
+        self.wire.sent(now);
+    }
+
+    /// Ends our side, with an error if there is one to tell; reading goes on until the peer's end.
+    pub fn close(&mut self, now: Instant, error: Option<&StreamError>) {
+        self.wire.close(now, error);
+    }
+
+    /// The domain that the peer asked for, which also picks the certificate where there is no SNI.
+    pub fn to(&self) -> Option<&Domain> {
+        self.to.as_ref()
+    }
+
+    /// The pairs that may send on this stream.
+    pub fn pairs(&self) -> &[DomainPair] {
+        &self.pairs
+    }
+
+    /// The next step, or nothing until bytes, an answer or time come in.
+    pub fn poll(&mut self, now: Instant) -> Option<Step> {
+        loop {
+            if let Some(step) = self.wire.next_step() {
+                return Some(step);
+            }
+            if !matches!(self.state, State::ExpectHeader | State::Open) {
+                return None;
+            }
+            match self.wire.frame() {
+                Some(frame) => self.frame(now, frame),
+                None => return self.wire.next_step(),
+            }
+        }
+    }
+
+    fn frame(&mut self, now: Instant, frame: Frame) {
+        match (&self.state, frame) {
+            (_, Frame::Whitespace) => {}
+            (_, Frame::Footer) => self.wire.peer_closed(),
+            (State::ExpectHeader, Frame::Header(header)) => self.header(&header),
+            (State::Open, Frame::Element(element)) => self.element(now, element),
+            _ => self.wire.fail(StreamError::new(
+                Condition::NotWellFormed,
+                "a stream header and then its elements were expected",
+            )),
+        }
+    }
+
+    fn id(&self) -> String {
+        format!("{}-{}", self.base_id, self.streams)
+    }
+
+    // Header: who comes, and whom for.
+
+    fn header(&mut self, header: &Header) {
+        match self.read_header(header) {
+            Ok((from, to)) => {
+                self.streams += 1;
+                self.state = State::AwaitArrival {
+                    from_as_sent: header.from.clone(),
+                    to_as_sent: header.to.clone().unwrap_or_default(),
+                    version_1: header.version.as_deref().is_some_and(|version| version.starts_with("1.")),
+                };
+                self.from = from.clone().or(self.from.take());
+                self.to = Some(to.clone());
+                self.ask(Question::Arrive { from, to, secure: self.secure });
+            }
+            Err(error) => self.wire.fail(error),
+        }
+    }
+
+    fn read_header(&self, header: &Header) -> Result<(Option<Domain>, Domain), StreamError> {
+        check_namespaces(header)?;
+        let Some(to) = &header.to else {
+            return Err(StreamError::new(Condition::ImproperAddressing, "the stream header has no `to`"));
+        };
+        let to =
+            Domain::parse(to).map_err(|fault| StreamError::new(Condition::HostUnknown, format!("`to`: {fault}")))?;
+        // COMPAT(MongooseIM 6.8): no `from` in the header before TLS.
+        let from = header
+            .from
+            .as_deref()
+            .map(Domain::parse)
+            .transpose()
+            .map_err(|fault| StreamError::new(Condition::InvalidFrom, format!("`from`: {fault}")))?;
+        if self.to.as_ref().is_some_and(|before| *before != to) {
+            return Err(StreamError::new(Condition::HostUnknown, "`to` changed on the way"));
+        }
+        if let (Some(before), Some(now)) = (&self.from, &from)
+            && before != now
+        {
+            return Err(StreamError::new(Condition::InvalidFrom, "`from` changed on the way"));
+        }
+        Ok((from, to))
+    }
+
+    fn arrival(&mut self, admitted: Result<Terms, StreamError>) {
+        let State::AwaitArrival { from_as_sent, to_as_sent, version_1 } =
+            std::mem::replace(&mut self.state, State::Open)
+        else {
+            return;
+        };
+        // COMPAT(MongooseIM 6.8): demands its `to`, letter by letter, as our `from`.
+        let id = self.id();
+        self.wire.header_sent = true;
+        self.wire.send(words::header(Some(&to_as_sent), from_as_sent.as_deref(), Some(&id)));
+        let terms = match admitted {
+            Ok(terms) => terms,
+            Err(error) => return self.wire.fail(error),
+        };
+        self.terms = Some(terms);
+        if !version_1 {
+            // No features for a peer from before RFC 3920: dialback or nothing.
+            if (terms.tls == Need::Required && !self.secure) || !terms.dialback {
+                self.wire.fail(StreamError::new(
+                    Condition::UnsupportedVersion,
+                    "XMPP 1.0 with TLS is required here; the stream header has no version 1.0",
+                ));
+            }
+            return;
+        }
+        let judged = self.secure && self.certificate && terms.external != Need::NotSupported;
+        match (&self.from, judged && self.proven.is_empty()) {
+            (Some(domain), true) => {
+                let domain = domain.clone();
+                self.state = State::AwaitJudgement;
+                self.ask(Question::Judge { domain });
+            }
+            _ => self.offer(terms, None),
+        }
+    }
+
+    /// Says what the peer can do next. `verdict` is that on its certificate, if it was judged.
+    fn offer(&mut self, terms: Terms, verdict: Option<Result<(), String>>) {
+        self.state = State::Open;
+        if !self.secure && terms.tls != Need::NotSupported {
+            return self.wire.send(words::features_plain(terms));
+        }
+        let dialback = terms.dialback;
+        if !self.proven.is_empty() {
+            return self.wire.send(words::features(false, dialback, &self.wire.settings));
+        }
+        self.external_offered = matches!(verdict, Some(Ok(())));
+        if !self.external_offered && !dialback {
+            let text = match verdict {
+                Some(Err(why)) => format!("your certificate was not accepted: {why}"),
+                _ if self.from.is_none() => "the stream header has no `from` to check your certificate for".to_owned(),
+                _ => "a certificate is required here, and you showed none".to_owned(),
+            };
+            return self.wire.fail(StreamError::new(Condition::NotAuthorized, text));
+        }
+        self.wire.send(words::features(self.external_offered, dialback, &self.wire.settings));
+    }
+
+    // Elements.
+
+    fn element(&mut self, now: Instant, element: Verbatim) {
+        let element = match Stanza::of(element) {
+            Ok(stanza) => return self.stanza(now, stanza),
+            Err(element) => element,
+        };
+        if element.namespace() == words::STREAMS && element.name() == "error" {
+            return self.wire.peer_error(&element);
+        }
+        let Ok(tree) = Element::of(&element) else {
+            return self.wire.fail(StreamError::new(Condition::BadFormat, "this element can't be read"));
+        };
+        match (element.namespace(), element.name()) {
+            (words::TLS, "starttls") => self.starttls(),
+            (words::SASL, "auth") => self.auth(&tree),
+            (words::SASL, "abort" | "response") => {
+                self.wire.send(words::sasl_failure("aborted", "EXTERNAL takes a single step"));
+            }
+            (dialback::NAMESPACE, "result") if tree.attr("type").is_none() => self.dialback_key(&tree),
+            (dialback::NAMESPACE, "verify") if tree.attr("type").is_none() => self.dialback_question(&tree),
+            // Answers to questions that this stream never asked.
+            (dialback::NAMESPACE, "result" | "verify") => {}
+            (namespace, name) => {
+                let text = format!("`{name}` of `{namespace}` is nothing that a stream between servers carries here");
+                self.wire.fail(StreamError::new(Condition::UnsupportedStanzaType, cut(text)));
+            }
+        }
+    }
+
+    fn starttls(&mut self) {
+        let offered = !self.secure && self.terms.is_some_and(|terms| terms.tls != Need::NotSupported);
+        if !offered {
+            self.wire.send(words::empty(words::TLS, "failure"));
+            return self.wire.fail(StreamError::new(Condition::PolicyViolation, "STARTTLS was not offered"));
+        }
+        // Whatever follows <starttls/> in clear could have been slipped in by anybody on the way.
+        if !self.wire.input.is_empty() {
+            return self.wire.fail(StreamError::new(Condition::PolicyViolation, "plaintext follows <starttls/>"));
+        }
+        self.wire.send(words::empty(words::TLS, "proceed"));
+        self.wire.step(Step::StartTls);
+        self.state = State::ExpectTls;
+    }
+
+    fn auth(&mut self, tree: &Element) {
+        let (Some(from), true, true) = (self.from.clone(), self.external_offered, self.proven.is_empty()) else {
+            return self.auth_failed("invalid-mechanism", "no mechanism is offered now");
+        };
+        if tree.attr("mechanism") != Some("EXTERNAL") {
+            return self.auth_failed("invalid-mechanism", "EXTERNAL is the only mechanism here");
+        }
+        match authorization_identity(&tree.text()) {
+            Ok(None) => {}
+            Ok(Some(identity)) if identity == from => {}
+            Ok(Some(_)) => return self.auth_failed("invalid-authzid", "not the domain that this stream comes from"),
+            Err(condition) => return self.auth_failed(condition, "the identity is no domain in base64"),
+        }
+        let Some(to) = self.to.clone() else { return };
+        self.proven.push((from.clone(), Method::External));
+        self.wire.established = true;
+        self.wire.send(words::empty(words::SASL, "success"));
+        self.wire.restart();
+        self.state = State::ExpectHeader;
+        let pair = DomainPair::new(from, to);
+        self.pairs.push(pair.clone());
+        self.wire.step(Step::Authenticated { pair, method: Method::External });
+    }
+
+    fn auth_failed(&mut self, condition: &str, text: &str) {
+        self.wire.send(words::sasl_failure(condition, text));
+        self.sasl_failures += 1;
+        if self.sasl_failures >= SASL_ATTEMPTS {
+            self.wire.fail(StreamError::new(Condition::PolicyViolation, "too many failed attempts to authenticate"));
+        }
+    }
+
+    // Answers.
+
+    fn ask(&mut self, question: Question) {
+        self.wire.step(Step::Ask(question));
+    }
+
+    /// Takes an answer to a question, or to [`Step::StartTls`]. One that nobody waits for is ignored.
+    pub fn answer(&mut self, _now: Instant, answer: Answer) {
+        match (answer, &self.state) {
+            (Answer::TlsUp { certificate, .. }, State::ExpectTls) => {
+                self.secure = true;
+                self.certificate = certificate;
+                self.wire.restart();
+                self.state = State::ExpectHeader;
+            }
+            (Answer::Arrive(admitted), State::AwaitArrival { .. }) => self.arrival(admitted),
+            (Answer::Judged(verdict), State::AwaitJudgement) => {
+                if let Some(terms) = self.terms {
+                    self.offer(terms, Some(verdict));
+                }
+            }
+            (Answer::Admit(pair, admitted), State::AwaitAdmission { pair: awaited, .. }) if pair == *awaited => {
+                self.admission(admitted);
+            }
+            (Answer::Admit(pair, admitted), _) => self.key_admission(&pair, admitted),
+            (Answer::Key { pair, verdict }, _) => self.key_verdict(pair, verdict),
+            (Answer::CheckedKey { pair, id, valid }, _) => {
+                let verdict = Dialback {
+                    element: "verify",
+                    from: pair.from.as_str(),
+                    to: pair.to.as_str(),
+                    id: Some(&id),
+                    kind: Some(if valid { "valid" } else { "invalid" }),
+                    content: DialbackContent::Nothing,
+                };
+                self.wire.send(verdict.write());
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the stream is over and its last step was taken.
+    pub fn is_over(&self) -> bool {
+        self.wire.is_over()
+    }
+}
+
+pub(super) fn check_namespaces(header: &Header) -> Result<(), StreamError> {
+    if header.namespace != words::STREAMS || header.local_name != "stream" {
+        return Err(StreamError::new(Condition::InvalidNamespace, "this is no XMPP stream header"));
+    }
+    if header.content_namespace != SERVER {
+        let text =
+            format!("the content namespace is `{}`; between servers it is `jabber:server`", header.content_namespace);
+        return Err(StreamError::new(Condition::InvalidNamespace, cut(text)));
+    }
+    Ok(())
+}
+
+/// The identity in `<auth/>`: nothing, or `=`, means the stream's own (XEP-0178 §3).
+fn authorization_identity(text: &str) -> Result<Option<Domain>, &'static str> {
+    use base64::Engine as _;
+    let text = text.trim();
+    if text.is_empty() || text == "=" {
+        return Ok(None);
+    }
+    let decoded = base64::engine::general_purpose::STANDARD.decode(text).map_err(|_| "incorrect-encoding")?;
+    let identity = String::from_utf8(decoded).map_err(|_| "invalid-authzid")?;
+    Domain::parse(&identity).map(Some).map_err(|_| "invalid-authzid")
+}
+
+/// Text that quotes the peer is kept short.
+fn cut(text: String) -> String {
+    if text.len() <= 300 { text } else { text.chars().take(300).collect() }
+}
+
+impl std::fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Accepted({}, {} pairs)", self.base_id, self.pairs.len())
+    }
+}

@@ -1,0 +1,425 @@
+//! The machine of a stream that we open: prove who we are, then send; or ask about a key.
+
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use super::accepted::check_namespaces;
+use super::error::{Condition, StreamError};
+use super::words::{self, Dialback, DialbackContent};
+use super::{Answer, Method, Need, Question, Settings, Step, Terms, wire::Wire};
+use crate::dialback;
+use crate::domain::{Domain, DomainPair};
+use crate::stanza::Stanza;
+use crate::xml::tree::Element;
+use crate::xml::{Frame, Header, Verbatim};
+
+/// What a stream is dialed for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Goal {
+    /// To carry the pair's stanzas.
+    Carry,
+    /// To ask the authoritative server of `pair.to` whether it made a key that was shown to
+    /// `pair.from` (XEP-0220 §2.3).
+    Verify {
+        /// The id of the stream on which the key was shown.
+        id: String,
+        /// The key.
+        key: String,
+    },
+}
+
+/// A stream that we dialed.
+pub struct Dialed {
+    wire: Wire,
+    state: State,
+    pair: DomainPair,
+    goal: Goal,
+    terms: Terms,
+    secure: bool,
+    own_certificate: bool,
+    authenticated: bool,
+    /// The id that the peer gave in its latest header.
+    id: Option<String>,
+    /// Why EXTERNAL failed, for the error if dialback fails too.
+    external_refused: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    AwaitJudgement,
+    ExpectHeader,
+    ExpectFeatures,
+    ExpectProceed,
+    ExpectTls,
+    ExpectSasl,
+    AwaitKey,
+    ExpectResult,
+    ExpectVerdict,
+    Ready,
+}
+
+impl Dialed {
+    /// A stream on a connection that was just made. `secure` says that direct TLS is up.
+    pub fn new(
+        now: Instant,
+        pair: DomainPair,
+        goal: Goal,
+        terms: Terms,
+        secure: bool,
+        own_certificate: bool,
+        settings: Settings,
+    ) -> Dialed {
+        let mut dialed = Dialed {
+            wire: Wire::new(now, settings),
+            state: State::ExpectHeader,
+            pair,
+            goal,
+            terms,
+            secure,
+            own_certificate,
+            authenticated: false,
+            id: None,
+            external_refused: None,
+        };
+        if secure {
+            dialed.judge();
+        } else {
+            dialed.open();
+        }
+        dialed
+    }
+
+    /// Where received bytes go.
+    pub fn input(&mut self) -> &mut BytesMut {
+        &mut self.wire.input
+    }
+
+    /// The peer sends no more.
+    pub fn eof(&mut self) {
+        self.wire.eof();
+    }
+
+    /// When to [`tick`](Self::tick) at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.wire.deadline()
+    }
+
+    /// Lets the clocks act.
+    pub fn tick(&mut self, now: Instant) {
+        self.wire.tick(now);
+    }
+
+    /// The driver wrote something; a stanza if `stanza`, which also starts the idle clock anew.
+    pub fn sent(&mut self, now: Instant, stanza: bool) {
+        self.wire.sent(now);
+        if stanza {
+            self.wire.stanza_passed(now);
+        }
+    }
+
+    /// Ends our side; what the peer still sends is read until its end.
+    pub fn close(&mut self, now: Instant, error: Option<&StreamError>) {
+        self.wire.close(now, error);
+    }
+
+    /// The domain pair.
+    pub fn pair(&self) -> &DomainPair {
+        &self.pair
+    }
+
+    /// Whether the stream is over and its last step was taken.
+    pub fn is_over(&self) -> bool {
+        self.wire.is_over()
+    }
+
+    /// The next step, or nothing until bytes, an answer or time come in.
+    pub fn poll(&mut self, now: Instant) -> Option<Step> {
+        loop {
+            if let Some(step) = self.wire.next_step() {
+                return Some(step);
+            }
+            if matches!(self.state, State::AwaitJudgement | State::ExpectTls | State::AwaitKey) {
+                return None;
+            }
+            match self.wire.frame() {
+                Some(frame) => self.frame(now, frame),
+                None => return self.wire.next_step(),
+            }
+        }
+    }
+
+    fn open(&mut self) {
+        self.state = State::ExpectHeader;
+        self.wire.header_sent = true;
+        self.wire.send(words::header(Some(self.pair.from.as_str()), Some(self.pair.to.as_str()), None));
+    }
+
+    fn judge(&mut self) {
+        self.state = State::AwaitJudgement;
+        self.wire.step(Step::Ask(Question::Judge { domain: self.pair.to.clone() }));
+    }
+
+    fn fail(&mut self, condition: Condition, text: impl Into<String>) {
+        self.wire.fail(StreamError::new(condition, text));
+    }
+
+    fn frame(&mut self, now: Instant, frame: Frame) {
+        match (self.state, frame) {
+            (_, Frame::Whitespace) => {}
+            (_, Frame::Footer) => self.wire.peer_closed(),
+            (State::ExpectHeader, Frame::Header(header)) => self.header(header),
+            (State::ExpectHeader, _) | (_, Frame::Header(_)) => {
+                self.fail(Condition::NotWellFormed, "a stream header and then its elements were expected");
+            }
+            (_, Frame::Element(element)) => self.element(now, element),
+        }
+    }
+
+    fn header(&mut self, header: Header) {
+        if let Err(error) = check_namespaces(&header) {
+            return self.wire.fail(error);
+        }
+        self.id = header.id;
+        let version_1 = header.version.is_some_and(|version| version.starts_with("1."));
+        if version_1 {
+            self.state = State::ExpectFeatures;
+        } else if self.terms.tls == Need::Required && !self.secure {
+            self.fail(
+                Condition::UnsupportedVersion,
+                "the peer speaks no XMPP 1.0, so it has no STARTTLS; TLS is required",
+            );
+        } else {
+            self.by_dialback();
+        }
+    }
+
+    fn element(&mut self, now: Instant, element: Verbatim) {
+        let Err(element) = Stanza::of(element) else {
+            return self.fail(Condition::NotAuthorized, "stanzas may not come on a stream that we dialed");
+        };
+        if element.namespace() == words::STREAMS && element.name() == "error" {
+            return self.wire.peer_error(&element);
+        }
+        let Ok(tree) = Element::of(&element) else {
+            return self.fail(Condition::BadFormat, "this element can't be read");
+        };
+        match (self.state, element.namespace(), element.name()) {
+            (State::ExpectFeatures, words::STREAMS, "features") => self.features(now, &tree),
+            (State::ExpectProceed, words::TLS, "proceed") => self.proceed(),
+            (State::ExpectProceed, words::TLS, "failure") => {
+                self.fail(Condition::PolicyViolation, "the peer offered STARTTLS and then refused it");
+            }
+            (State::ExpectSasl, words::SASL, "success") => {
+                self.authenticated = true;
+                self.wire.restart();
+                self.open();
+            }
+            (State::ExpectSasl, words::SASL, "failure") => self.external_failed(&tree),
+            (State::ExpectResult, dialback::NAMESPACE, "result") => self.result(now, &tree),
+            (State::ExpectVerdict, dialback::NAMESPACE, "verify") => self.verdict(&tree),
+            // Late or unasked-for words of dialback and features of extensions change nothing.
+            (_, dialback::NAMESPACE, _) | (State::Ready, ..) => {}
+            (_, namespace, name) => {
+                let text = format!("`{name}` of `{namespace}` was not expected here");
+                self.fail(Condition::UnsupportedStanzaType, text.chars().take(300).collect::<String>());
+            }
+        }
+    }
+
+    fn features(&mut self, now: Instant, features: &Element) {
+        if !self.secure {
+            let offered = features.child(words::TLS, "starttls").is_some();
+            match (offered, self.terms.tls) {
+                (true, Need::Required | Need::Optional) => {
+                    self.wire.send(words::empty(words::TLS, "starttls"));
+                    self.state = State::ExpectProceed;
+                    return;
+                }
+                (false, Need::Required) => {
+                    return self.fail(Condition::PolicyViolation, "the peer offers no STARTTLS; TLS is required");
+                }
+                _ => {}
+            }
+        }
+        if self.authenticated {
+            return self.ready(now, Method::External);
+        }
+        if self.ask_about_key() {
+            return;
+        }
+        let external = features.child(words::SASL, "mechanisms").is_some_and(|mechanisms| {
+            mechanisms
+                .children()
+                .any(|mechanism| mechanism.name == "mechanism" && mechanism.text().trim() == "EXTERNAL")
+        });
+        if external && self.own_certificate && self.terms.external != Need::NotSupported {
+            self.wire.send(words::sasl_external(self.pair.from.as_str()));
+            self.state = State::ExpectSasl;
+            return;
+        }
+        if self.terms.dialback && self.terms.external != Need::Required {
+            return self.by_dialback();
+        }
+        let text = match (external, self.own_certificate) {
+            (_, false) => format!("we have no certificate for {} to show, and dialback is not allowed", self.pair.from),
+            (false, true) => {
+                "the peer does not offer EXTERNAL (it may not accept our certificate), and dialback is not allowed"
+                    .to_owned()
+            }
+            (true, true) => "the peer offers EXTERNAL only, which is not allowed".to_owned(),
+        };
+        self.fail(Condition::PolicyViolation, text);
+    }
+
+    /// Dialed to verify a key: asks. No proof of ours is needed for that.
+    fn ask_about_key(&mut self) -> bool {
+        let Goal::Verify { id, key } = &self.goal else { return false };
+        let question = Dialback {
+            element: "verify",
+            from: self.pair.from.as_str(),
+            to: self.pair.to.as_str(),
+            id: Some(id),
+            kind: None,
+            content: DialbackContent::Key(key),
+        };
+        let question = question.write();
+        self.wire.send(question);
+        self.state = State::ExpectVerdict;
+        true
+    }
+
+    fn proceed(&mut self) {
+        // What follows <proceed/> in clear could have been slipped in by anybody on the way.
+        if !self.wire.input.is_empty() {
+            return self.fail(Condition::PolicyViolation, "plaintext follows <proceed/>");
+        }
+        self.wire.step(Step::StartTls);
+        self.state = State::ExpectTls;
+    }
+
+    fn external_failed(&mut self, failure: &Element) {
+        let condition = failure.children().find(|child| child.name != "text").map_or("failure", |child| &child.name);
+        let text = failure.child(words::SASL, "text").map(Element::text).unwrap_or_default();
+        let why: String = format!("the peer refused our certificate: {condition} {text}").chars().take(300).collect();
+        if self.terms.dialback && self.terms.external != Need::Required {
+            self.external_refused = Some(why);
+            return self.by_dialback();
+        }
+        self.fail(Condition::NotAuthorized, why);
+    }
+
+    fn by_dialback(&mut self) {
+        if self.ask_about_key() {
+            return;
+        }
+        let Some(id) = self.id.clone() else {
+            return self.fail(
+                Condition::BadFormat,
+                "the peer's stream header has no `id`, so there is no dialback key for it",
+            );
+        };
+        if !self.terms.dialback {
+            return self.fail(Condition::PolicyViolation, "the peer can do dialback only, which is not allowed");
+        }
+        self.state = State::AwaitKey;
+        self.wire.step(Step::Ask(Question::MakeKey { pair: self.pair.clone(), id }));
+    }
+
+    fn result(&mut self, now: Instant, result: &Element) {
+        if !self.concerns_us(result) {
+            return;
+        }
+        let before = self.external_refused.take().map(|why| format!("; before that, {why}")).unwrap_or_default();
+        match result.attr("type") {
+            Some("valid") => self.ready(now, Method::Dialback),
+            Some("invalid") => {
+                self.fail(Condition::NotAuthorized, format!("the peer says that our dialback key is invalid{before}"));
+            }
+            _ => {
+                let why = dialback_error(result);
+                self.fail(
+                    Condition::RemoteConnectionFailed,
+                    format!("the peer could not verify our key: {why}{before}"),
+                );
+            }
+        }
+    }
+
+    fn verdict(&mut self, verdict: &Element) {
+        let Goal::Verify { id, .. } = &self.goal else { return };
+        if !self.concerns_us(verdict) || verdict.attr("id") != Some(id) {
+            return;
+        }
+        match verdict.attr("type") {
+            Some(kind @ ("valid" | "invalid")) => {
+                self.wire.established = true;
+                self.wire.step(Step::Verified { valid: kind == "valid" });
+            }
+            _ => {
+                let why = dialback_error(verdict);
+                self.fail(Condition::RemoteConnectionFailed, format!("the authoritative server could not say: {why}"));
+            }
+        }
+    }
+
+    /// Whether a dialback answer speaks of this stream's pair.
+    fn concerns_us(&self, answer: &Element) -> bool {
+        let is =
+            |name, domain: &Domain| answer.attr(name).is_some_and(|text| Domain::parse(text).as_ref() == Ok(domain));
+        is("from", &self.pair.to) && is("to", &self.pair.from)
+    }
+
+    fn ready(&mut self, now: Instant, method: Method) {
+        self.state = State::Ready;
+        self.wire.established = true;
+        self.wire.stanza_passed(now);
+        self.wire.step(Step::Ready { method });
+    }
+
+    /// Takes an answer to a question, or to [`Step::StartTls`]. One that nobody waits for is ignored.
+    pub fn answer(&mut self, _now: Instant, answer: Answer) {
+        match (answer, self.state) {
+            (Answer::TlsUp { own_certificate, .. }, State::ExpectTls) => {
+                self.secure = true;
+                self.own_certificate = own_certificate;
+                self.wire.restart();
+                self.judge();
+            }
+            (Answer::Judged(verdict), State::AwaitJudgement) => match verdict {
+                Err(why) if self.terms.external == Need::Required || !self.terms.dialback => {
+                    self.fail(
+                        Condition::NotAuthorized,
+                        format!("the certificate of {} is not accepted: {why}", self.pair.to),
+                    );
+                }
+                _ => self.open(),
+            },
+            (Answer::MadeKey(key), State::AwaitKey) => {
+                let result = Dialback {
+                    element: "result",
+                    from: self.pair.from.as_str(),
+                    to: self.pair.to.as_str(),
+                    id: None,
+                    kind: None,
+                    content: DialbackContent::Key(&key),
+                };
+                let result = result.write();
+                self.wire.send(result);
+                self.state = State::ExpectResult;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn dialback_error(element: &Element) -> String {
+    let condition = element.children().flat_map(Element::children).find(|child| child.name != "text");
+    condition.map_or_else(|| "no reason given".to_owned(), |child| child.name.chars().take(60).collect())
+}
+
+impl std::fmt::Debug for Dialed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Dialed({}, {:?})", self.pair, self.state)
+    }
+}

@@ -1,0 +1,211 @@
+//! What both machines stand on: the buffer, the scanner, the steps to take, the clocks.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use super::error::{Condition, End, StreamError};
+use super::{Settings, Step, words};
+use crate::xml::{Frame, Scanner, Verbatim};
+
+pub(super) struct Wire {
+    pub(super) input: BytesMut,
+    scanner: Scanner,
+    steps: VecDeque<Step>,
+    pub(super) settings: Settings,
+    opened: Instant,
+    last_stanza: Instant,
+    last_sent: Instant,
+    /// Somebody proved himself: from here on the idle and keep-alive clocks run.
+    pub(super) established: bool,
+    /// We ended our side; when.
+    closing: Option<Instant>,
+    pub(super) heard: bool,
+    pub(super) header_sent: bool,
+    eof: bool,
+    over: bool,
+}
+
+impl Wire {
+    pub(super) fn new(now: Instant, settings: Settings) -> Wire {
+        Wire {
+            input: BytesMut::new(),
+            scanner: Scanner::new(settings.limits),
+            steps: VecDeque::new(),
+            settings,
+            opened: now,
+            last_stanza: now,
+            last_sent: now,
+            established: false,
+            closing: None,
+            heard: false,
+            header_sent: false,
+            eof: false,
+            over: false,
+        }
+    }
+
+    /// The next frame, if the machine may look at it now.
+    pub(super) fn frame(&mut self) -> Option<Frame> {
+        if self.over {
+            return None;
+        }
+        self.heard |= !self.input.is_empty();
+        match self.scanner.next(&mut self.input) {
+            Ok(Some(frame)) => Some(frame),
+            Ok(None) => {
+                if self.eof {
+                    let end = match (self.heard, self.closing) {
+                        // COMPAT(Openfire 4.8 and later): it opens a connection, closes it, and opens the real one.
+                        (false, _) => End::Probe,
+                        (true, Some(_)) => End::Closed,
+                        (true, None) => End::Vanished,
+                    };
+                    self.end(end);
+                }
+                None
+            }
+            Err(error) => {
+                let condition = Condition::from_name(error.condition()).unwrap_or(Condition::NotWellFormed);
+                self.fail(StreamError::new(condition, error.to_string()));
+                None
+            }
+        }
+    }
+
+    /// A new stream begins on the same connection: after TLS and after SASL.
+    pub(super) fn restart(&mut self) {
+        self.scanner = Scanner::new(self.settings.limits);
+        self.header_sent = false;
+    }
+
+    pub(super) fn step(&mut self, step: Step) {
+        if !self.over {
+            self.steps.push_back(step);
+        }
+    }
+
+    pub(super) fn send(&mut self, bytes: Bytes) {
+        self.step(Step::Send(bytes));
+    }
+
+    pub(super) fn next_step(&mut self) -> Option<Step> {
+        self.steps.pop_front()
+    }
+
+    pub(super) fn eof(&mut self) {
+        self.eof = true;
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    pub(super) fn stanza_passed(&mut self, now: Instant) {
+        self.last_stanza = now;
+    }
+
+    pub(super) fn sent(&mut self, now: Instant) {
+        self.last_sent = now;
+    }
+
+    /// Ends the stream with an error. A header that wasn't sent yet goes first (RFC 6120 §4.9.1.2).
+    pub(super) fn fail(&mut self, error: StreamError) {
+        if self.over {
+            return;
+        }
+        if !self.header_sent {
+            self.header_sent = true;
+            self.send(words::header(None, None, None));
+        }
+        self.send(words::stream_error(&error));
+        if self.closing.is_none() {
+            self.send(Bytes::from_static(words::FOOTER));
+        }
+        self.end(End::OurError(error));
+    }
+
+    pub(super) fn end(&mut self, end: End) {
+        self.step(Step::End(end));
+        self.over = true;
+    }
+
+    /// Our side ends; what the peer still sends is read until its end.
+    pub(super) fn close(&mut self, now: Instant, error: Option<&StreamError>) {
+        if self.over || self.closing.is_some() {
+            return;
+        }
+        if !self.header_sent {
+            return self.end(End::Closed);
+        }
+        if let Some(error) = error {
+            self.send(words::stream_error(error));
+        }
+        self.send(Bytes::from_static(words::FOOTER));
+        self.closing = Some(now);
+    }
+
+    /// The peer ended its side.
+    pub(super) fn peer_closed(&mut self) {
+        if self.closing.is_some() {
+            return self.end(End::Closed);
+        }
+        self.send(Bytes::from_static(words::FOOTER));
+        self.end(End::PeerClosed);
+    }
+
+    pub(super) fn peer_error(&mut self, element: &Verbatim) {
+        let error = words_of_error(element);
+        if self.closing.is_none() {
+            self.send(Bytes::from_static(words::FOOTER));
+        }
+        self.end(End::PeerError(error));
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        if self.over {
+            return None;
+        }
+        if let Some(since) = self.closing {
+            return Some(since + self.settings.drain);
+        }
+        if !self.established {
+            return Some(self.opened + self.settings.establish);
+        }
+        Some((self.last_stanza + self.settings.idle).min(self.last_sent + self.settings.keep_alive))
+    }
+
+    pub(super) fn tick(&mut self, now: Instant) {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        if self.closing.is_some() {
+            self.end(End::Closed);
+        } else if !self.established {
+            let text = format!("not established within {} s", self.settings.establish.as_secs());
+            self.fail(StreamError::new(Condition::ConnectionTimeout, text));
+        } else if now >= self.last_stanza + self.settings.idle {
+            self.close(now, None);
+        } else {
+            self.last_sent = now;
+            self.send(Bytes::from_static(b" "));
+        }
+    }
+}
+
+fn words_of_error(element: &Verbatim) -> StreamError {
+    use crate::xml::tree::Element;
+    let Ok(tree) = Element::of(element) else {
+        return StreamError::new(Condition::UndefinedCondition, "");
+    };
+    let condition = tree
+        .children()
+        .filter(|child| child.namespace == words::STREAM_ERRORS)
+        .find_map(|child| Condition::from_name(&child.name))
+        .unwrap_or(Condition::UndefinedCondition);
+    let text = tree.child(words::STREAM_ERRORS, "text").map(Element::text).unwrap_or_default();
+    // A peer's text ends up in our log: one line, of bounded length.
+    let text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect::<String>();
+    StreamError::new(condition, text)
+}

@@ -1,0 +1,136 @@
+//! Which prefix stands for which namespace, and what may be declared at all.
+
+use std::borrow::Cow;
+
+use super::XmlError;
+use super::tag::{Tag, attribute_value, split_name};
+
+/// The namespace of the prefix `xml`.
+const XML: &str = "http://www.w3.org/XML/1998/namespace";
+/// The namespace of the prefix `xmlns`.
+const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
+
+#[derive(Debug)]
+struct Binding {
+    prefix: String,
+    namespace: String,
+    /// The depth of the element that declares it; the stream header's is 0.
+    depth: usize,
+    /// Declared on the header and used in the element that is being read.
+    travels: bool,
+}
+
+/// The prefixes in force, innermost last.
+#[derive(Debug, Default)]
+pub(super) struct Prefixes {
+    bindings: Vec<Binding>,
+}
+
+fn wrong(what: &'static str) -> XmlError {
+    XmlError::BadNamespacePrefix { what }
+}
+
+impl Prefixes {
+    /// Takes the declarations of a start tag at `depth`, then checks the prefixes that it uses.
+    /// Returns the default namespace that it declares.
+    pub(super) fn enter(&mut self, text: &str, tag: &Tag, depth: usize) -> Result<Option<String>, XmlError> {
+        let mut default = None;
+        let mut prefixed = false;
+        for attribute in &tag.attributes {
+            match text[attribute.name.clone()].split_once(':') {
+                None if &text[attribute.name.clone()] == "xmlns" => {
+                    default = Some(namespace_name(&text[attribute.value.clone()])?.into_owned());
+                }
+                None => {}
+                Some(("xmlns", prefix)) => {
+                    self.declare(prefix, &namespace_name(&text[attribute.value.clone()])?, depth)?;
+                }
+                Some(("xml", _)) => {}
+                Some(_) => prefixed = true,
+            }
+        }
+        if default.as_deref().is_some_and(|namespace| namespace == XML || namespace == XMLNS) {
+            return Err(wrong("a namespace that only its own prefix may stand for is made the default"));
+        }
+        if let (Some(prefix), _) = split_name(&text[tag.name.clone()])? {
+            if prefix == "xmlns" {
+                return Err(wrong("an element has the prefix `xmlns`"));
+            }
+            self.lookup(prefix)?;
+        }
+        if prefixed {
+            self.check_attributes(text, tag)?;
+        }
+        Ok(default)
+    }
+
+    /// Forgets what the element at `depth` declared.
+    pub(super) fn leave(&mut self, depth: usize) {
+        while self.bindings.last().is_some_and(|binding| binding.depth == depth) {
+            self.bindings.pop();
+        }
+    }
+
+    /// The namespace that `prefix` stands for here.
+    pub(super) fn lookup(&mut self, prefix: &str) -> Result<Cow<'_, str>, XmlError> {
+        if prefix == "xml" {
+            return Ok(Cow::Borrowed(XML));
+        }
+        let binding = self.bindings.iter_mut().rev().find(|binding| binding.prefix == prefix);
+        let binding = binding.ok_or(wrong("nothing declares it"))?;
+        binding.travels |= binding.depth == 0;
+        Ok(Cow::Borrowed(&binding.namespace))
+    }
+
+    /// What must be declared anew on an element that leaves its stream: the header's prefixes that
+    /// it used. They are forgotten with this.
+    pub(super) fn travelling(&mut self, mut each: impl FnMut(&str, &str)) {
+        for binding in self.bindings.iter_mut().filter(|binding| binding.travels) {
+            binding.travels = false;
+            each(&binding.prefix, &binding.namespace);
+        }
+    }
+
+    fn declare(&mut self, prefix: &str, namespace: &str, depth: usize) -> Result<(), XmlError> {
+        match (prefix, namespace) {
+            ("xmlns", _) => return Err(wrong("the prefix `xmlns` is declared")),
+            ("xml", XML) => return Ok(()),
+            ("xml", _) | (_, XML | XMLNS) => {
+                return Err(wrong("a prefix and a namespace that belong to others are declared for each other"));
+            }
+            (_, "") => return Err(wrong("a prefix is declared to stand for nothing")),
+            _ => {}
+        }
+        let binding = Binding { prefix: prefix.to_owned(), namespace: namespace.to_owned(), depth, travels: false };
+        self.bindings.push(binding);
+        Ok(())
+    }
+
+    /// Two attributes may not have the same namespace and local name under different prefixes.
+    fn check_attributes(&mut self, text: &str, tag: &Tag) -> Result<(), XmlError> {
+        let mut seen: Vec<(String, &str)> = Vec::new();
+        for attribute in &tag.attributes {
+            let (Some(prefix), local) = split_name(&text[attribute.name.clone()])? else { continue };
+            if prefix == "xmlns" {
+                continue;
+            }
+            let namespace = self.lookup(prefix)?.into_owned();
+            if seen.iter().any(|(other, name)| *other == namespace && *name == local) {
+                return Err(XmlError::NotWellFormed { what: "an attribute stands twice, under two prefixes" });
+            }
+            seen.push((namespace, local));
+        }
+        Ok(())
+    }
+}
+
+/// A namespace name, as declared.
+fn namespace_name(value: &str) -> Result<Cow<'_, str>, XmlError> {
+    let name = attribute_value(value);
+    // COMPAT(ejabberd 23.01): its parser separates namespace and name by a line feed, and refuses a
+    // stream whose namespace holds one; others use a space. No URI holds either.
+    if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(XmlError::BadNamespacePrefix { what: "a namespace name holds white space" });
+    }
+    Ok(name)
+}

@@ -1,0 +1,141 @@
+//! An element as the bytes it came in, with the head that decisions need.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+use super::tag::attribute_value;
+use super::{Frame, Limits, Scanner, XmlError};
+
+/// A place in an element's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// Where the head of an element lies.
+#[derive(Debug, Clone)]
+pub(super) struct Head {
+    namespace: Cow<'static, str>,
+    name: Span,
+    from: Option<Span>,
+    to: Option<Span>,
+    id: Option<Span>,
+    kind: Option<Span>,
+}
+
+fn span(range: &Range<usize>) -> Span {
+    // An element is never longer than its limit, which is far below 4 GiB.
+    let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    Span { start: place(range.start), end: place(range.end) }
+}
+
+impl Head {
+    pub(super) fn new(namespace: Cow<'static, str>, local_name: &Range<usize>) -> Head {
+        Head { namespace, name: span(local_name), from: None, to: None, id: None, kind: None }
+    }
+
+    pub(super) fn attribute(&mut self, name: &str, value: &Range<usize>) {
+        let place = match name {
+            "from" => &mut self.from,
+            "to" => &mut self.to,
+            "id" => &mut self.id,
+            "type" => &mut self.kind,
+            _ => return,
+        };
+        *place = Some(span(value));
+    }
+
+    /// `by` bytes were put in between the name and the attributes.
+    pub(super) fn shift(&mut self, by: usize) {
+        let by = u32::try_from(by).unwrap_or(u32::MAX);
+        for span in [&mut self.from, &mut self.to, &mut self.id, &mut self.kind].into_iter().flatten() {
+            span.start = span.start.saturating_add(by);
+            span.end = span.end.saturating_add(by);
+        }
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+}
+
+/// A checked, complete first-level element that can stand in any stream whose default namespace is
+/// `jabber:server`. Cheap to clone.
+#[derive(Clone)]
+pub struct Verbatim {
+    bytes: Bytes,
+    head: Head,
+}
+
+impl Verbatim {
+    pub(super) fn new(bytes: Bytes, head: Head) -> Verbatim {
+        Verbatim { bytes, head }
+    }
+
+    /// Reads one element that stands alone, such as one that we wrote ourselves.
+    ///
+    /// # Errors
+    /// When it is anything but one complete element of restricted XML within default limits.
+    pub fn parse(bytes: &[u8]) -> Result<Verbatim, XmlError> {
+        let mut buffer = BytesMut::from(bytes);
+        let mut scanner = Scanner::inside(Limits { stanza_bytes: bytes.len(), ..Limits::default() });
+        match (scanner.next(&mut buffer)?, buffer.is_empty()) {
+            (Some(Frame::Element(element)), true) => Ok(element),
+            _ => Err(XmlError::BadFormat { what: "this is not one complete element" }),
+        }
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The element's namespace.
+    pub fn namespace(&self) -> &str {
+        self.head.namespace()
+    }
+
+    /// The element's local name.
+    pub fn name(&self) -> &str {
+        self.text(self.head.name)
+    }
+
+    /// The attribute `from`, references resolved.
+    pub fn from(&self) -> Option<Cow<'_, str>> {
+        self.value(self.head.from)
+    }
+
+    /// The attribute `to`, references resolved.
+    pub fn to(&self) -> Option<Cow<'_, str>> {
+        self.value(self.head.to)
+    }
+
+    /// The attribute `id`, references resolved.
+    pub fn id(&self) -> Option<Cow<'_, str>> {
+        self.value(self.head.id)
+    }
+
+    /// The attribute `type`, references resolved.
+    pub fn type_(&self) -> Option<Cow<'_, str>> {
+        self.value(self.head.kind)
+    }
+
+    fn value(&self, span: Option<Span>) -> Option<Cow<'_, str>> {
+        span.map(|span| attribute_value(self.text(span)))
+    }
+
+    fn text(&self, span: Span) -> &str {
+        // The scanner checked that all of it is UTF-8, and spans lie at character borders.
+        std::str::from_utf8(&self.bytes[span.start as usize..span.end as usize]).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for Verbatim {
+    /// Without the content, which is nobody's business in a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<{} xmlns='{}'> of {} bytes", self.name(), self.namespace(), self.bytes.len())
+    }
+}
