@@ -7,6 +7,7 @@
 mod error;
 mod names;
 mod namespaces;
+mod redact;
 mod scanner;
 mod tag;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod verbatim;
 pub mod write;
 
 pub use error::XmlError;
+pub use redact::redacted;
 pub use scanner::Scanner;
 pub use verbatim::Verbatim;
 

@@ -110,6 +110,12 @@ impl Accepted {
         self.wire.sent(now);
     }
 
+    /// Follows what is received, or stops following; returns what was seen since the last call,
+    /// without any text in it.
+    pub fn follow(&mut self, on: bool) -> Vec<String> {
+        self.wire.follow(on)
+    }
+
     /// Ends our side, with an error if there is one to tell; reading goes on until the peer's end.
     pub fn close(&mut self, now: Instant, error: Option<&StreamError>) {
         self.wire.close(now, error);

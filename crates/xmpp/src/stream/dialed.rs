@@ -118,6 +118,12 @@ impl Dialed {
         }
     }
 
+    /// Follows what is received, or stops following; returns what was seen since the last call,
+    /// without any text in it.
+    pub fn follow(&mut self, on: bool) -> Vec<String> {
+        self.wire.follow(on)
+    }
+
     /// Ends our side; what the peer still sends is read until its end.
     pub fn close(&mut self, now: Instant, error: Option<&StreamError>) {
         self.wire.close(now, error);

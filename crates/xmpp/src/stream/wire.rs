@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::error::{Condition, End, StreamError};
 use super::{Settings, Step, words};
-use crate::xml::{Frame, Scanner, Verbatim};
+use crate::xml::{Frame, Scanner, Verbatim, redacted};
 
 pub(super) struct Wire {
     pub(super) input: BytesMut,
@@ -25,6 +25,8 @@ pub(super) struct Wire {
     pub(super) header_sent: bool,
     eof: bool,
     over: bool,
+    /// What was received, without text, while somebody follows the stream.
+    seen: Option<Vec<String>>,
 }
 
 impl Wire {
@@ -43,6 +45,7 @@ impl Wire {
             header_sent: false,
             eof: false,
             over: false,
+            seen: None,
         }
     }
 
@@ -53,7 +56,12 @@ impl Wire {
         }
         self.heard |= !self.input.is_empty();
         match self.scanner.next(&mut self.input) {
-            Ok(Some(frame)) => Some(frame),
+            Ok(Some(frame)) => {
+                if let Some(seen) = &mut self.seen {
+                    seen.extend(shown(&frame));
+                }
+                Some(frame)
+            }
             Ok(None) => {
                 if self.eof {
                     let end = match (self.heard, self.closing) {
@@ -72,6 +80,13 @@ impl Wire {
                 None
             }
         }
+    }
+
+    /// Follows what is received, or stops following; returns what was seen since the last call.
+    pub(super) fn follow(&mut self, on: bool) -> Vec<String> {
+        let seen = self.seen.take().unwrap_or_default();
+        self.seen = on.then(Vec::new);
+        seen
     }
 
     /// A new stream begins on the same connection: after TLS and after SASL.
@@ -191,6 +206,26 @@ impl Wire {
             self.last_sent = now;
             self.send(Bytes::from_static(b" "));
         }
+    }
+}
+
+/// A frame as the administrator may see it.
+fn shown(frame: &Frame) -> Option<String> {
+    match frame {
+        Frame::Header(header) => {
+            let text = |value: &Option<String>| value.clone().unwrap_or_default();
+            Some(format!(
+                "<{} from='{}' to='{}' id='{}' version='{}'>",
+                header.local_name,
+                text(&header.from),
+                text(&header.to),
+                text(&header.id),
+                text(&header.version)
+            ))
+        }
+        Frame::Element(element) => Some(redacted(element.bytes())),
+        Frame::Footer => Some("</stream>".to_owned()),
+        Frame::Whitespace => None,
     }
 }
 
