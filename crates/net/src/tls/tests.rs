@@ -1,0 +1,1 @@
+//! Real handshakes over an in-memory pipe: which certificate, which version, who proved what.
