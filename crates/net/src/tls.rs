@@ -3,9 +3,11 @@
 use std::io;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::server::{Acceptor, NoServerSessionStorage};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, CommonState, ServerConfig};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, CommonState, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{LazyConfigAcceptor, TlsConnector, client, server};
@@ -23,6 +25,10 @@ mod tests;
 pub use error::TlsError;
 use resolvers::{IfAsked, Picked};
 use signatures::SignaturesOnly;
+
+/// The first byte that a peer sends with direct TLS: the start of a handshake record. A stream in the
+/// clear starts with `<` or white space, so one port serves both.
+pub const HANDSHAKE_BYTE: u8 = 0x16;
 
 /// The protocol's name in ALPN, for servers (XEP-0368 §3).
 const ALPN: &[u8] = b"xmpp-server";
@@ -62,22 +68,26 @@ pub struct Established {
 impl Tls {
     /// TLS with these certificates of ours, asked for anew with each handshake.
     pub fn new(certificates: Arc<dyn Certificates>) -> Tls {
+        Tls::with_versions(certificates, &[&TLS13, &TLS12])
+    }
+
+    fn with_versions(certificates: Arc<dyn Certificates>, versions: &[&'static SupportedProtocolVersion]) -> Tls {
         let provider = crypto::provider();
         let signatures = Arc::new(SignaturesOnly::new(&provider));
         let mut server = ServerConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .expect("the provider has cipher suites for TLS 1.2 and 1.3")
             .with_client_cert_verifier(signatures.clone())
             .with_cert_resolver(Arc::new(Picked(None)));
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
         let mut client = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .expect("the provider has cipher suites for TLS 1.2 and 1.3")
             .dangerous()
             .with_custom_certificate_verifier(signatures)
             .with_no_client_auth();
-        client.resumption = rustls::client::Resumption::disabled();
+        client.resumption = Resumption::disabled();
         Tls { certificates, server: Arc::new(server), client: Arc::new(client) }
     }
 
@@ -171,10 +181,6 @@ impl std::fmt::Debug for Tls {
         f.write_str("Tls")
     }
 }
-
-/// The first byte that a peer sends with direct TLS: the start of a handshake record. A stream in the
-/// clear starts with `<` or white space, so one port serves both.
-pub const HANDSHAKE_BYTE: u8 = 0x16;
 
 impl TlsError {
     fn from_io(error: io::Error) -> TlsError {
