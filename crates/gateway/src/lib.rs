@@ -1,1 +1,3 @@
 //! The internal face: internal CA, minted certificates, next hops.
+
+pub mod ca;
