@@ -1,12 +1,16 @@
 //! The internal CA: speaks as partners towards internal servers, with certificates minted on demand.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use net::certificates::{Certificates, Leaf};
 use net::crypto;
-use rcgen::{CertificateParams, DistinguishedName, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{
+    Certificate, CertificateParams, DistinguishedName, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType,
+};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -16,6 +20,7 @@ mod cache;
 mod constraints;
 mod error;
 mod make;
+mod self_signed;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +28,7 @@ use cache::Cache;
 use constraints::Constraints;
 pub use error::CaError;
 pub use make::Made;
+pub use self_signed::SelfSigned;
 
 /// A leaf lives this long; it is minted anew after half of it.
 const LEAF_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -43,12 +49,18 @@ const ROOT_KEY: &str = "root.key";
 /// [`InternalCa::only`] puts that in front of it.
 pub struct InternalCa {
     folder: PathBuf,
+    /// Swapped as a whole when the files are read again.
+    signer: RwLock<Arc<Signer>>,
+    cache: Mutex<Cache>,
+}
+
+/// The intermediate as it was read.
+struct Signer {
     issuer: Issuer<'static, KeyPair>,
     /// The intermediate, and whatever follows it in its file.
     chain: Vec<CertificateDer<'static>>,
     not_after: SystemTime,
     constraints: Constraints,
-    cache: Mutex<Cache>,
 }
 
 impl InternalCa {
@@ -82,22 +94,23 @@ impl InternalCa {
     }
 
     fn load_at(folder: &Path, now: SystemTime) -> Result<InternalCa, CaError> {
-        let (file, key_file) = (folder.join(INTERMEDIATE), folder.join(INTERMEDIATE_KEY));
-        let (issuer, chain) = read_issuer(&file, &key_file)?;
-        let broken = |what: String| CaError::Broken { file: file.clone(), what };
-        let constraints = Constraints::read(&chain[0]).map_err(broken)?;
-        let dates = Leaf::parse(&chain[0]).map_err(|malformed| broken(malformed.to_string()))?;
-        if now > dates.not_after {
-            return Err(CaError::Expired { file, at: dates.not_after });
-        }
+        let signer = Signer::read(folder, now)?;
         Ok(InternalCa {
             folder: folder.to_owned(),
-            issuer,
-            chain,
-            not_after: dates.not_after,
-            constraints,
+            signer: RwLock::new(Arc::new(signer)),
             cache: Mutex::new(Cache::new(LEAVES_KEPT)),
         })
+    }
+
+    /// Reads the files again, after [`InternalCa::renew`]; what was minted before is forgotten.
+    ///
+    /// # Errors
+    /// As [`InternalCa::load`]; then everything stays as it was.
+    pub fn reload(&self) -> Result<(), CaError> {
+        let signer = Arc::new(Signer::read(&self.folder, SystemTime::now())?);
+        *self.signer.write().unwrap_or_else(PoisonError::into_inner) = signer;
+        *self.cache() = Cache::new(LEAVES_KEPT);
+        Ok(())
     }
 
     /// A certificate for `domain`, minted now or not long ago: one dNSName, no subject, usage as
@@ -114,50 +127,36 @@ impl InternalCa {
         if let Some(kept) = self.cache().fresh(domain, now) {
             return Ok(kept);
         }
-        self.constraints.check(domain)?;
-        if now >= self.not_after {
-            return Err(CaError::Expired { file: self.folder.join(INTERMEDIATE), at: self.not_after });
+        let signer = self.signer();
+        signer.constraints.check(domain)?;
+        if now >= signer.not_after {
+            return Err(CaError::Expired { file: self.folder.join(INTERMEDIATE), at: signer.not_after });
         }
         // Not under the lock: others shall get theirs meanwhile. Two at once for one domain do no harm.
-        let end = self.not_after.min(now + LEAF_LIFE);
-        let leaf = Arc::new(self.mint(domain, now, end)?);
-        let half = end.duration_since(now).unwrap_or_default() / 2;
-        self.cache().keep(domain, leaf.clone(), now..now + half);
+        let end = signer.not_after.min(now + LEAF_LIFE);
+        let leaf = Arc::new(signer.mint(domain, now, end)?);
+        self.cache().keep(domain, leaf.clone(), fresh(now, end));
         Ok(leaf)
     }
 
-    fn mint(&self, domain: &Domain, now: SystemTime, end: SystemTime) -> Result<CertifiedKey, CaError> {
-        let failed = |why: String| CaError::Mint { domain: domain.clone(), why };
-        let name = domain.to_ascii().try_into().map_err(|error: rcgen::Error| failed(error.to_string()))?;
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
-        params.subject_alt_names = vec![SanType::DnsName(name)];
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        params.use_authority_key_identifier_extension = true;
-        params.is_ca = rcgen::IsCa::ExplicitNoCa;
-        params.not_before = (now - CLOCK_SKEW).into();
-        params.not_after = end.into();
-        let key = KeyPair::generate().map_err(|error| failed(error.to_string()))?;
-        let leaf = params.signed_by(&key, &self.issuer).map_err(|error| failed(error.to_string()))?;
-        let chain = std::iter::once(leaf.der().clone()).chain(self.chain.iter().cloned()).collect();
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        CertifiedKey::from_der(chain, key, &crypto::provider()).map_err(|error| failed(error.to_string()))
+    fn signer(&self) -> Arc<Signer> {
+        self.signer.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
+    fn cache(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When the intermediate expires; [`InternalCa::renew`] in good time.
     pub fn expires(&self) -> SystemTime {
-        self.not_after
+        self.signer().not_after
     }
 
     /// Those of `local` that the intermediate is not barred from, because they are newer than it is:
     /// it should be renewed.
     pub fn unguarded(&self, local: &[Domain]) -> Vec<Domain> {
-        local.iter().filter(|domain| !self.constraints.excludes(domain)).cloned().collect()
+        let signer = self.signer();
+        local.iter().filter(|domain| !signer.constraints.excludes(domain)).cloned().collect()
     }
 
     /// Whether the root's key still lies beside the intermediate, where it doesn't belong.
@@ -165,38 +164,106 @@ impl InternalCa {
         self.folder.join(ROOT_KEY).exists()
     }
 
-    /// This CA, minting only for what `allowed` says yes to: the domains that policy knows.
+    /// This CA, minting only for what `allowed` says yes to: the domains that policy knows. Those among
+    /// them that the constraints bar get a certificate that is merely self-signed, for dialback.
     pub fn only(self: Arc<Self>, allowed: impl Fn(&Domain) -> bool + Send + Sync + 'static) -> impl Certificates {
-        Only { ca: self, allowed }
+        Only { certificates: Speaking { ca: self, else_by_itself: SelfSigned::new() }, allowed }
     }
+}
+
+impl Signer {
+    fn read(folder: &Path, now: SystemTime) -> Result<Signer, CaError> {
+        let (file, key_file) = (folder.join(INTERMEDIATE), folder.join(INTERMEDIATE_KEY));
+        let (issuer, chain) = read_issuer(&file, &key_file)?;
+        let broken = |what: String| CaError::Broken { file: file.clone(), what };
+        let constraints = Constraints::read(&chain[0]).map_err(broken)?;
+        let dates = Leaf::parse(&chain[0]).map_err(|malformed| broken(malformed.to_string()))?;
+        if now > dates.not_after {
+            return Err(CaError::Expired { file, at: dates.not_after });
+        }
+        Ok(Signer { issuer, chain, not_after: dates.not_after, constraints })
+    }
+
+    fn mint(&self, domain: &Domain, now: SystemTime, end: SystemTime) -> Result<CertifiedKey, CaError> {
+        let mut params = leaf_params(domain, now, end)?;
+        params.use_authority_key_identifier_extension = true;
+        with_key(domain, |key| params.signed_by(key, &self.issuer), &self.chain)
+    }
+}
+
+/// What every leaf says: one name, both usages, and nothing that a server might read another name in.
+fn leaf_params(domain: &Domain, now: SystemTime, end: SystemTime) -> Result<CertificateParams, CaError> {
+    let name = domain.to_ascii().try_into();
+    let name = name.map_err(|error: rcgen::Error| CaError::Mint { domain: domain.clone(), why: error.to_string() })?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.subject_alt_names = vec![SanType::DnsName(name)];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.not_before = (now - CLOCK_SKEW).into();
+    params.not_after = end.into();
+    Ok(params)
+}
+
+/// A new key, the certificate that `sign` makes for it, and the chain that follows.
+fn with_key(
+    domain: &Domain,
+    sign: impl FnOnce(&KeyPair) -> Result<Certificate, rcgen::Error>,
+    chain: &[CertificateDer<'static>],
+) -> Result<CertifiedKey, CaError> {
+    let failed = |why: String| CaError::Mint { domain: domain.clone(), why };
+    let key = KeyPair::generate().map_err(|error| failed(error.to_string()))?;
+    let leaf = sign(&key).map_err(|error| failed(error.to_string()))?;
+    let chain = std::iter::once(leaf.der().clone()).chain(chain.iter().cloned()).collect();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    CertifiedKey::from_der(chain, key, &crypto::provider()).map_err(|error| failed(error.to_string()))
+}
+
+/// When a leaf is shown again instead of a new one: for half of its life.
+fn fresh(now: SystemTime, end: SystemTime) -> Range<SystemTime> {
+    now..now + end.duration_since(now).unwrap_or_default() / 2
 }
 
 impl Certificates for InternalCa {
     fn certificate(&self, domain: &Domain) -> Option<Arc<CertifiedKey>> {
-        match self.leaf(domain) {
-            Ok(leaf) => Some(leaf),
-            Err(error) => {
-                tracing::warn!(%domain, %error, "no certificate minted");
-                None
-            }
+        told(domain, self.leaf(domain))
+    }
+}
+
+/// By the CA where its constraints allow it.
+struct Speaking {
+    ca: Arc<InternalCa>,
+    else_by_itself: SelfSigned,
+}
+
+impl Certificates for Speaking {
+    fn certificate(&self, domain: &Domain) -> Option<Arc<CertifiedKey>> {
+        match self.ca.leaf(domain) {
+            Err(CaError::Excluded(_) | CaError::NotPermitted(_)) => self.else_by_itself.certificate(domain),
+            minted => told(domain, minted),
         }
     }
 }
 
-struct Only<F> {
-    ca: Arc<InternalCa>,
+struct Only<C, F> {
+    certificates: C,
     allowed: F,
 }
 
-impl<F: Fn(&Domain) -> bool + Send + Sync> Certificates for Only<F> {
+impl<C: Certificates, F: Fn(&Domain) -> bool + Send + Sync> Certificates for Only<C, F> {
     fn certificate(&self, domain: &Domain) -> Option<Arc<CertifiedKey>> {
-        (self.allowed)(domain).then(|| self.ca.certificate(domain))?
+        (self.allowed)(domain).then(|| self.certificates.certificate(domain))?
     }
+}
+
+fn told(domain: &Domain, minted: Result<Arc<CertifiedKey>, CaError>) -> Option<Arc<CertifiedKey>> {
+    minted.inspect_err(|error| tracing::warn!(%domain, %error, "no certificate minted")).ok()
 }
 
 impl std::fmt::Debug for InternalCa {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "InternalCa({}, {:?})", self.folder.display(), self.constraints)
+        write!(f, "InternalCa({}, {:?})", self.folder.display(), self.signer().constraints)
     }
 }
 

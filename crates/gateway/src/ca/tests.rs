@@ -82,15 +82,15 @@ fn local_domains_are_not_minted_and_would_not_be_believed() {
         assert!(matches!(made.ca.leaf(&domain(local)), Err(CaError::Excluded(_))), "{local}");
         assert!(made.ca.certificate(&domain(local)).is_none());
         // Whoever steals the intermediate's key can sign it all the same.
-        let forged = made.ca.mint(&domain(local), SystemTime::now(), SystemTime::now() + DAY).expect("signed");
+        let forged = made.ca.signer().mint(&domain(local), SystemTime::now(), SystemTime::now() + DAY).expect("signed");
         let verdict = made.server().judge(&forged.cert, &domain(local), SystemTime::now());
         assert!(matches!(verdict, Err(CertificateFault::Constrained(_))), "{local}: {verdict:?}");
     }
     for form in [&[1, 3, 6, 1, 5, 5, 7, 8, 5], &[1, 3, 6, 1, 5, 5, 7, 8, 7]] {
         let mut params = CertificateParams::new(["fabrikam.test".to_owned()]).expect("a name");
         params.subject_alt_names.push(SanType::OtherName((form.to_vec(), "contoso.test".into())));
-        let forged = params.signed_by(&key, &made.ca.issuer).expect("signed");
-        let chain = [forged.der().clone(), made.ca.chain[0].clone()];
+        let forged = params.signed_by(&key, &made.ca.signer().issuer).expect("signed");
+        let chain = [forged.der().clone(), made.ca.signer().chain[0].clone()];
         let verdict = made.server().judge(&chain, &domain("contoso.test"), SystemTime::now());
         assert!(matches!(verdict, Err(CertificateFault::Constrained(_))), "{form:?}: {verdict:?}");
     }
@@ -101,7 +101,8 @@ fn with_a_list_of_partners_nobody_else_is_minted_or_believed() {
     let made = made(Some(&["fabrikam.test"]));
     assert!(matches!(made.ca.leaf(&domain("tailspin.test")), Err(CaError::NotPermitted(_))));
     assert!(matches!(made.ca.leaf(&domain("notfabrikam.test")), Err(CaError::NotPermitted(_))));
-    let forged = made.ca.mint(&domain("tailspin.test"), SystemTime::now(), SystemTime::now() + DAY).expect("signed");
+    let forged =
+        made.ca.signer().mint(&domain("tailspin.test"), SystemTime::now(), SystemTime::now() + DAY).expect("signed");
     let verdict = made.server().judge(&forged.cert, &domain("tailspin.test"), SystemTime::now());
     assert!(matches!(verdict, Err(CertificateFault::Constrained(_))), "{verdict:?}");
 }
@@ -113,12 +114,12 @@ fn the_intermediate_makes_no_further_ca() {
     let mut params = CertificateParams::default();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    let below = params.signed_by(&key, &made.ca.issuer).expect("signed").der().clone();
+    let below = params.signed_by(&key, &made.ca.signer().issuer).expect("signed").der().clone();
     let issuer = Issuer::new(params, key);
     let leaf_key = KeyPair::generate().expect("a key");
     let leaf = CertificateParams::new(["fabrikam.test".to_owned()]).expect("a name");
     let leaf = leaf.signed_by(&leaf_key, &issuer).expect("signed").der().clone();
-    let chain = [leaf, below, made.ca.chain[0].clone()];
+    let chain = [leaf, below, made.ca.signer().chain[0].clone()];
     let verdict = made.server().judge(&chain, &domain("fabrikam.test"), SystemTime::now());
     assert!(matches!(verdict, Err(CertificateFault::Constrained(_))), "{verdict:?}");
 }
@@ -212,8 +213,11 @@ fn a_renewed_intermediate_guards_new_domains_under_the_old_root() {
     let local = domains(&["contoso.test", "bücher.test", "northwind.test"]);
     assert_eq!(made.ca.unguarded(&local), domains(&["northwind.test"]));
     let server = made.server();
+    let before = made.ca.leaf(&domain("fabrikam.test")).expect("minted");
     InternalCa::renew(made.folder.path(), &local, None).expect("renewed");
-    let renewed = InternalCa::load(made.folder.path()).expect("loaded");
+    let renewed = &made.ca;
+    renewed.reload().expect("loaded");
+    assert!(!Arc::ptr_eq(&before, &renewed.leaf(&domain("fabrikam.test")).expect("minted")));
     assert!(renewed.unguarded(&local).is_empty());
     assert!(matches!(renewed.leaf(&domain("northwind.test")), Err(CaError::Excluded(_))));
     let leaf = renewed.leaf(&domain("fabrikam.test")).expect("minted");
@@ -223,6 +227,9 @@ fn a_renewed_intermediate_guards_new_domains_under_the_old_root() {
     fs::remove_file(made.folder.path().join(ROOT_KEY)).expect("taken away");
     let told = InternalCa::renew(made.folder.path(), &local, None).expect_err("no key").to_string();
     assert!(told.contains("root.key"), "{told}");
+    fs::write(made.folder.path().join(INTERMEDIATE), "nothing").expect("written");
+    renewed.reload().expect_err("damaged");
+    renewed.leaf(&domain("tailspin.test")).expect("what was read before still serves");
 }
 
 #[test]
@@ -253,7 +260,8 @@ async fn an_internal_server_meets_the_partner_it_asked_for() {
     let made = made(None);
     let server = made.server();
     let ca = Arc::new(made.ca);
-    let gateway = Tls::new(Arc::new(ca.only(|domain| domain.as_str() == "fabrikam.test")));
+    let known = domains(&["fabrikam.test", "partner.contoso.test"]);
+    let gateway = Tls::new(Arc::new(ca.only(move |domain| known.contains(domain))));
     let internal = Tls::new(Arc::new(net::certificates::Folder::empty()));
     let meet = async |partner: &str| {
         let (near, far) = tokio::io::duplex(64 * 1024);
@@ -264,6 +272,21 @@ async fn an_internal_server_meets_the_partner_it_asked_for() {
     accepted.expect("accepted");
     let chain = dialed.expect("dialed").1.chain;
     assert_eq!(server.judge(&chain, &domain("fabrikam.test"), SystemTime::now()), Ok(()));
+    let (dialed, accepted) = meet("partner.contoso.test").await;
+    accepted.expect("a partner below a local domain has TLS, and dialback");
+    let chain = dialed.expect("dialed").1.chain;
+    let verdict = server.judge(&chain, &domain("partner.contoso.test"), SystemTime::now());
+    assert_eq!(verdict, Err(CertificateFault::SelfSigned));
     let (_, accepted) = meet("tailspin.test").await;
     assert!(accepted.is_err(), "policy knows no such domain");
+}
+
+#[test]
+fn without_a_ca_there_is_tls_that_proves_nothing() {
+    let by_itself = SelfSigned::new().only(|domain| domain.as_str() == "fabrikam.test");
+    assert!(by_itself.certificate(&domain("tailspin.test")).is_none());
+    let shown = by_itself.certificate(&domain("fabrikam.test")).expect("made");
+    assert!(Arc::ptr_eq(&shown, &by_itself.certificate(&domain("fabrikam.test")).expect("kept")));
+    let verdict = made(None).server().judge(&shown.cert, &domain("fabrikam.test"), SystemTime::now());
+    assert_eq!(verdict, Err(CertificateFault::SelfSigned));
 }
