@@ -1,1 +1,3 @@
 //! What fedge's tests are made of: fake wire, scripted peers, real peers in network namespaces, clients.
+
+pub mod place;
