@@ -13,6 +13,12 @@ use anyhow::{Context as _, bail};
 use nix::sched::{CloneFlags, setns, unshare};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
+mod background;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use background::Background;
+
 /// A network to run things in. Copies are the same place; an isolated one vanishes, with all that
 /// is configured in it, when the last copy is dropped and the last process in it has ended.
 #[derive(Debug, Clone)]
@@ -80,11 +86,9 @@ impl Place {
     /// # Panics
     /// When `work` does.
     pub fn enter<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let namespace = self.namespace.clone();
+        let place = self.clone();
         let thread = std::thread::spawn(move || {
-            if let Some(namespace) = namespace {
-                setns(&*namespace, CloneFlags::CLONE_NEWNET).expect("whoever made a namespace may enter it");
-            }
+            place.enter_thread();
             work()
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -152,6 +156,13 @@ impl Place {
         run(self.command(ip).args(words.split_whitespace())).with_context(|| format!("ip {words}"))
     }
 
+    /// Moves this thread here, for good.
+    fn enter_thread(&self) {
+        if let Some(namespace) = &self.namespace {
+            setns(&**namespace, CloneFlags::CLONE_NEWNET).expect("whoever made a namespace may enter it");
+        }
+    }
+
     /// Where other programs find the namespace.
     fn path(&self) -> Option<PathBuf> {
         let namespace = self.namespace.as_ref()?;
@@ -176,6 +187,3 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;
