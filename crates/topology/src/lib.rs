@@ -1,6 +1,10 @@
 //! What is declared (partners, local domains, next hops) and every decision made from it.
 
+pub mod address;
+
 pub mod face;
+
+pub mod faults;
 
 pub mod partner;
 
