@@ -46,6 +46,13 @@ pub fn random_id() -> String {
     })
 }
 
+/// A random number below `bound`, which must not be 0; for choices where a slight bias does no harm.
+pub fn random_below(bound: u32) -> u32 {
+    let mut bits = [0_u8; 8];
+    rand::fill(&mut bits).expect("the system's source of randomness works; without it no TLS would either");
+    u32::try_from(u64::from_ne_bytes(bits) % u64::from(bound)).expect("it is below a u32")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -65,6 +65,12 @@ pub struct Established {
     pub cipher: String,
 }
 
+impl std::fmt::Display for Established {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.version, self.cipher)
+    }
+}
+
 impl Tls {
     /// TLS with these certificates of ours, asked for anew with each handshake.
     pub fn new(certificates: Arc<dyn Certificates>) -> Tls {

@@ -1,0 +1,272 @@
+//! Dialing: from a domain pair to a stream that is ready, over whichever target answers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls::pki_types::CertificateDer;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use topology::address::may_dial;
+use topology::policy::Refusal;
+use xmpp::domain::DomainPair;
+use xmpp::stanza::StanzaCondition;
+use xmpp::stream::{Answer, Condition, Dialed, End, Goal, Method, Need, Step, Terms};
+
+use crate::face::FaceState;
+use crate::race::{Milestone, race};
+use crate::resolve::{ResolveError, Target};
+use crate::tls::TlsError;
+use crate::transport::Transport;
+use crate::trunk::Undeliverable;
+
+/// A dialed stream whose goal is reached.
+pub struct Reached {
+    /// Its machine.
+    pub machine: Dialed,
+    /// What its bytes go over.
+    pub transport: Transport,
+    /// Where.
+    pub target: Target,
+    /// TLS version and cipher suite.
+    pub tls: Option<String>,
+    /// What was reached.
+    pub milestone: Reach,
+}
+
+/// What a dialed stream was to reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Stanzas may be written; how we proved ourselves.
+    Ready(Method),
+    /// The authoritative server's word on a key.
+    Verified(bool),
+}
+
+/// Why one target didn't do.
+#[derive(Debug, thiserror::Error)]
+pub enum AttemptError {
+    /// TCP, or the transport under the stream, failed.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// TLS failed.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
+    /// The stream ended before it was ready.
+    #[error("{0}")]
+    Ended(End),
+    /// The connection led back to this machine.
+    #[error("this is an address of this machine")]
+    Own,
+}
+
+impl AttemptError {
+    /// Whether nobody spoke there. One who speaks and says no may serve other domains all the same.
+    fn is_silence(&self) -> bool {
+        matches!(self, AttemptError::Io(_) | AttemptError::Ended(End::Vanished | End::Probe))
+    }
+}
+
+/// Why no stream could be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// Policy doesn't allow the pair.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// There is nowhere to dial.
+    #[error("{0}")]
+    Resolve(#[from] ResolveError),
+    /// Each target failed, in its own way.
+    #[error("{}", describe(.0))]
+    Nobody(Vec<(Target, AttemptError)>),
+}
+
+fn describe(failures: &[(Target, AttemptError)]) -> String {
+    let each: Vec<_> = failures
+        .iter()
+        .map(|(target, error)| {
+            let tls = if target.direct_tls { " (direct TLS)" } else { "" };
+            format!("{} at {}{tls}: {error}", target.host, target.address)
+        })
+        .collect();
+    format!("no server could be reached: {}", each.join("; "))
+}
+
+impl DialError {
+    /// Whether trying again within seconds is pointless: the peer answered, and said no.
+    pub fn is_lasting(&self) -> bool {
+        let says_no = |error: &AttemptError| match error {
+            AttemptError::Ended(End::PeerError(error) | End::OurError(error)) => matches!(
+                error.condition,
+                Condition::HostUnknown
+                    | Condition::HostGone
+                    | Condition::NotAuthorized
+                    | Condition::InvalidFrom
+                    | Condition::PolicyViolation
+                    | Condition::UnsupportedVersion
+            ),
+            _ => false,
+        };
+        match self {
+            DialError::Refused(_) => true,
+            DialError::Resolve(error) => error.is_lasting(),
+            DialError::Nobody(failures) => !failures.is_empty() && failures.iter().all(|(_, error)| says_no(error)),
+        }
+    }
+
+    /// What the sender of a stanza is told.
+    pub fn to_undeliverable(&self, pair: &DomainPair) -> Undeliverable {
+        let (condition, text) = match self {
+            DialError::Refused(refusal) => (StanzaCondition::NotAllowed, refusal.to_string()),
+            DialError::Resolve(error) if error.is_lasting() => {
+                (StanzaCondition::RemoteServerNotFound, format!("{} has no XMPP server that DNS knows of", pair.to))
+            }
+            error if error.is_lasting() => {
+                (StanzaCondition::RemoteServerNotFound, format!("the server of {} refuses this domain", pair.to))
+            }
+            // Addresses of servers are nothing for users; the log has them.
+            _ => (StanzaCondition::RemoteServerTimeout, format!("the server of {} could not be reached", pair.to)),
+        };
+        Undeliverable { condition, text }
+    }
+}
+
+/// Dials a stream to carry the pair's stanzas.
+///
+/// # Errors
+/// When policy forbids it, DNS knows of no place, or no target could be brought so far.
+pub async fn carry(face: &Arc<FaceState>, pair: DomainPair) -> Result<Reached, DialError> {
+    dial(face, pair, Goal::Carry).await
+}
+
+/// Asks the server of `pair.to` whether it made a key that was shown to `pair.from`.
+///
+/// # Errors
+/// When it couldn't be asked.
+pub async fn verify(face: &Arc<FaceState>, pair: DomainPair, id: String, key: String) -> Result<bool, DialError> {
+    let mut reached = dial(face, pair, Goal::Verify { id, key }).await?;
+    let Reach::Verified(valid) = reached.milestone else { return Ok(false) };
+    // Politely; nothing depends on it.
+    reached.machine.close(Instant::now(), None);
+    while let Some(step) = reached.machine.poll(Instant::now()) {
+        if let Step::Send(bytes) = step {
+            let _ = reached.transport.send(&bytes).await;
+        }
+    }
+    let _ = reached.transport.shutdown().await;
+    Ok(valid)
+}
+
+async fn dial(face: &Arc<FaceState>, pair: DomainPair, goal: Goal) -> Result<Reached, DialError> {
+    let policy = face.policy.load_full();
+    // Policy before any look-up.
+    let (terms, next_hop) = policy.way_out(face.face, &pair)?;
+    let mut targets = match next_hop {
+        Some(hop) => face.resolver.host(&hop.host, hop.port, hop.direct_tls).await?,
+        None => {
+            let guard = |address| if face.guards_targets() { may_dial(address, &face.own_addresses) } else { Ok(()) };
+            face.resolver.targets(&pair.to, &guard).await?
+        }
+    };
+    if terms.tls == Need::NotSupported {
+        targets.retain(|target| !target.direct_tls);
+        if targets.is_empty() {
+            return Err(ResolveError::NoAddress(format!("a server of {} without TLS", pair.to)).into());
+        }
+    }
+    face.dead(|dead, now| dead.sort(&mut targets, now));
+    let attempt = |target: Target, milestone: Milestone| {
+        let (face, pair, goal) = (face.clone(), pair.clone(), goal.clone());
+        async move {
+            // The machine's own clock ends a silent stream; this one also a silent TLS handshake.
+            let most = face.settings.stream.establish;
+            let attempt = attempt(&face, pair, goal, terms, &target, milestone);
+            let late = |_| Err(AttemptError::Io(std::io::ErrorKind::TimedOut.into()));
+            let result = tokio::time::timeout(most, attempt).await.unwrap_or_else(late);
+            face.dead(|dead, now| match &result {
+                Ok(_) => dead.succeeded(&target.address),
+                Err(error) if error.is_silence() => dead.failed(target.address, now),
+                Err(_) => {}
+            });
+            result
+        }
+    };
+    let won = race(targets, face.settings.pace.clone(), attempt).await.map_err(DialError::Nobody)?;
+    face.dead(|dead, now| won.overtaken.iter().for_each(|target| dead.failed(target.address, now)));
+    Ok(won.value)
+}
+
+async fn attempt(
+    face: &Arc<FaceState>,
+    pair: DomainPair,
+    goal: Goal,
+    terms: Terms,
+    target: &Target,
+    milestone: Milestone,
+) -> Result<Reached, AttemptError> {
+    let socket = TcpStream::connect(target.address).await?;
+    // What the list of our addresses can't know, the kernel does: it reaches itself by one address.
+    if face.guards_targets() && socket.local_addr()?.ip() == socket.peer_addr()?.ip() {
+        return Err(AttemptError::Own);
+    }
+    socket.set_nodelay(true)?;
+    milestone.connected();
+    let mut tls = None;
+    let mut chain: Vec<CertificateDer<'static>> = Vec::new();
+    let mut own_certificate = false;
+    let mut transport = Transport::Plain(socket);
+    if target.direct_tls {
+        let (secured, established) = face.tls.dial(transport.into_plain()?, &pair.from, &pair.to, true).await?;
+        tls = Some(established.to_string());
+        own_certificate = established.own_certificate;
+        chain = established.chain;
+        transport = Transport::Tls(Box::new(secured.into()));
+    }
+    let settings = face.settings.stream.clone();
+    let mut machine =
+        Dialed::new(Instant::now(), pair.clone(), goal, terms, target.direct_tls, own_certificate, settings);
+    loop {
+        while let Some(step) = machine.poll(Instant::now()) {
+            match step {
+                Step::Send(bytes) => transport.send(&bytes).await?,
+                Step::StartTls => {
+                    let (secured, established) =
+                        face.tls.dial(transport.into_plain()?, &pair.from, &pair.to, false).await?;
+                    let answer = Answer::TlsUp {
+                        certificate: !established.chain.is_empty(),
+                        own_certificate: established.own_certificate,
+                    };
+                    tls = Some(established.to_string());
+                    chain = established.chain;
+                    transport = Transport::Tls(Box::new(secured.into()));
+                    machine.answer(Instant::now(), answer);
+                }
+                Step::Ask(question) => {
+                    if let Ok(answer) = face.answer(question, &chain) {
+                        machine.answer(Instant::now(), answer);
+                    }
+                }
+                Step::Ready { method } => {
+                    let (target, milestone) = (target.clone(), Reach::Ready(method));
+                    return Ok(Reached { machine, transport, target, tls, milestone });
+                }
+                Step::Verified { valid } => {
+                    let (target, milestone) = (target.clone(), Reach::Verified(valid));
+                    return Ok(Reached { machine, transport, target, tls, milestone });
+                }
+                Step::End(end) => {
+                    let _ = transport.shutdown().await;
+                    return Err(AttemptError::Ended(end));
+                }
+                // Only accepted streams take these.
+                Step::Authenticated { .. } | Step::Stanza { .. } | Step::Return { .. } | Step::Discard { .. } => {}
+            }
+        }
+        let deadline = machine.deadline().unwrap_or_else(Instant::now);
+        match tokio::time::timeout_at(deadline.into(), transport.receive(machine.input())).await {
+            Ok(Ok(0)) => machine.eof(),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => machine.tick(Instant::now()),
+        }
+    }
+}

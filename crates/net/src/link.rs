@@ -1,0 +1,307 @@
+//! A link: the stanzas of one domain pair on their way out, over one dialed stream at a time.
+//!
+//! Stanzas wait in order while a stream is being dialed, again and again if need be; one that has
+//! waited longer than the hold is refused, and goes back to its sender. What is ready is written
+//! in one batch; no timer delays it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::mpsc;
+use xmpp::domain::DomainPair;
+use xmpp::stanza::{Stanza, StanzaCondition};
+use xmpp::stream::{Condition, End, Step, StreamError};
+
+use crate::dial::{self, DialError, Reach, Reached};
+use crate::face::FaceState;
+use crate::streams::{Command, Direction, Registered};
+use crate::transport::Transport;
+use crate::trunk::{Crossing, TrunkSender, Undeliverable};
+
+/// Bytes that are written at once.
+const BATCH: usize = 128 * 1024;
+/// Between two rounds of dialing: the first pause, and the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+
+/// The links of one face.
+pub struct Links {
+    face: Arc<FaceState>,
+    trunk: TrunkSender,
+    open: OpenLinks,
+}
+
+type OpenLinks = Arc<Mutex<HashMap<DomainPair, mpsc::UnboundedSender<Item>>>>;
+
+/// The number of what didn't come over the trunk, so that nobody there waits for its outcome.
+const NO_NUMBER: u64 = 0;
+
+struct Item {
+    number: u64,
+    stanza: Stanza,
+    arrived: Instant,
+}
+
+impl Links {
+    /// No links yet. What became of their stanzas goes to `trunk`.
+    pub fn new(face: Arc<FaceState>, trunk: TrunkSender) -> Links {
+        Links { face, trunk, open: Arc::default() }
+    }
+
+    /// Queues a stanza on its pair's link, which is made if there is none. The other end of the
+    /// trunk bounds how much can wait here.
+    pub fn put(&self, pair: DomainPair, number: u64, stanza: Stanza) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let item = Item { number, stanza, arrived: Instant::now() };
+        let item = match open.get(&pair) {
+            Some(link) => match link.send(item) {
+                Ok(()) => return,
+                Err(unsent) => unsent.0,
+            },
+            None => item,
+        };
+        let (sender, queue) = mpsc::unbounded_channel();
+        // The receiver is right here, so there is somebody to receive it.
+        let _ = sender.send(item);
+        open.insert(pair.clone(), sender);
+        let link = Link { face: self.face.clone(), trunk: self.trunk.clone(), pair, queue, waiting: VecDeque::new() };
+        tokio::spawn(link.run(self.open.clone()));
+    }
+
+    /// Sends an error back to the sender of a stanza that came in on this face. Errors aren't held
+    /// and aren't returned again: where they can't go they are dropped, and counted where they began.
+    pub fn send_back(&self, pair: DomainPair, error: Stanza) {
+        self.put(pair, NO_NUMBER, error);
+    }
+
+    /// How many links there are.
+    pub fn len(&self) -> usize {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+struct Link {
+    face: Arc<FaceState>,
+    trunk: TrunkSender,
+    pair: DomainPair,
+    queue: mpsc::UnboundedReceiver<Item>,
+    /// Taken from the queue, not written yet.
+    waiting: VecDeque<Item>,
+}
+
+impl Link {
+    async fn run(mut self, open: OpenLinks) {
+        let mut pause = PAUSE.0;
+        while self.has_work(&open) {
+            let began = Instant::now();
+            match self.meanwhile(dial::carry(&self.face.clone(), self.pair.clone())).await {
+                Ok(reached) => self.carry(reached).await,
+                Err(error) => self.failed(&error),
+            }
+            // A stream that ends as soon as it is up is no better than none.
+            if began.elapsed() >= PAUSE.1 {
+                pause = PAUSE.0;
+            } else if !self.waiting.is_empty() {
+                self.meanwhile(tokio::time::sleep(pause)).await;
+                pause = (pause * 2).min(PAUSE.1);
+            }
+        }
+    }
+
+    /// Whether anything waits; if not, the link is struck out, so that the next stanza makes a new one.
+    fn has_work(&mut self, open: &OpenLinks) -> bool {
+        // Decided under the lock, so that no stanza is queued on a link that is leaving.
+        let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.extend(self.queue.try_recv().ok());
+        if self.waiting.is_empty() {
+            open.remove(&self.pair);
+        }
+        !self.waiting.is_empty()
+    }
+
+    /// Waits for something, and meanwhile refuses what has waited for longer than the hold.
+    async fn meanwhile<T>(&mut self, what: impl Future<Output = T>) -> T {
+        tokio::pin!(what);
+        let why = Undeliverable {
+            condition: StanzaCondition::RemoteServerTimeout,
+            text: format!("the server of {} did not answer in time", self.pair.to),
+        };
+        loop {
+            let oldest = self.waiting.front().map(|item| item.arrived + self.face.settings.hold);
+            tokio::select! {
+                result = &mut what => return result,
+                Some(item) = self.queue.recv() => self.waiting.push_back(item),
+                () = until(oldest) => self.refuse_late(&why),
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &DialError) {
+        tracing::warn!(
+            face = %self.face.face, pair = %self.pair, waiting = self.waiting.len(), lasting = error.is_lasting(), reason = %error,
+            "no stream could be dialed"
+        );
+        let why = error.to_undeliverable(&self.pair);
+        if error.is_lasting() {
+            while let Some(item) = self.next_waiting() {
+                self.refuse(&item, &why);
+            }
+        } else {
+            self.refuse_late(&why);
+        }
+    }
+
+    fn next_waiting(&mut self) -> Option<Item> {
+        self.waiting.pop_front().or_else(|| self.queue.try_recv().ok())
+    }
+
+    fn refuse_late(&mut self, why: &Undeliverable) {
+        let hold = self.face.settings.hold;
+        while self.waiting.front().is_some_and(|item| item.arrived.elapsed() >= hold) {
+            if let Some(item) = self.waiting.pop_front() {
+                self.refuse(&item, why);
+            }
+        }
+    }
+
+    fn refuse(&self, item: &Item, why: &Undeliverable) {
+        if item.number == NO_NUMBER {
+            tracing::debug!(face = %self.face.face, pair = %self.pair, "an error could not be brought to its addressee");
+            return;
+        }
+        self.trunk.send(Crossing::Refused { pair: self.pair.clone(), number: item.number, why: why.clone() });
+    }
+
+    /// Writes stanzas for as long as the stream lives.
+    async fn carry(&mut self, reached: Reached) {
+        let Reached { mut machine, mut transport, target, tls, milestone } = reached;
+        let (entry, mut commands) = self.face.streams.enter(self.face.face, Direction::Dialed, target.address);
+        if let Some(tls) = &tls {
+            entry.secured(tls.clone());
+        }
+        let Reach::Ready(method) = milestone else { return };
+        entry.authenticated(&self.pair, method);
+        tracing::info!(
+            face = %self.face.face, stream = entry.number(), pair = %self.pair, peer = %target.address, host = target.host,
+            tls = tls.as_deref().unwrap_or("none"), %method, "stream dialed"
+        );
+        let mut batch = BytesMut::new();
+        let mut closing = false;
+        let end = 'stream: loop {
+            entry.trace_received(machine.follow(entry.is_traced()));
+            while let Some(step) = machine.poll(Instant::now()) {
+                match step {
+                    Step::Send(bytes) => {
+                        entry.trace_sent(&bytes);
+                        if let Err(error) = transport.send(&bytes).await {
+                            break 'stream Err(error);
+                        }
+                    }
+                    Step::Ask(question) => {
+                        if let Ok(answer) = self.face.answer(question, &[]) {
+                            machine.answer(Instant::now(), answer);
+                        }
+                    }
+                    Step::End(end) => break 'stream Ok(end),
+                    _ => {}
+                }
+            }
+            let may_write = !closing;
+            let deadline = machine.deadline();
+            tokio::select! {
+                biased;
+                read = transport.receive(machine.input()) => match read {
+                    Ok(0) => machine.eof(),
+                    Ok(_) => {}
+                    Err(error) => break Err(error),
+                },
+                command = commands.recv() => if let Some(command) = command {
+                    closing = true;
+                    machine.close(Instant::now(), told(command).as_ref());
+                },
+                () = std::future::ready(()), if may_write && !self.waiting.is_empty() => {
+                    match self.write_batch(&mut transport, &mut batch, &entry).await {
+                        Ok(()) => machine.sent(Instant::now(), true),
+                        Err(error) => break Err(error),
+                    }
+                }
+                Some(item) = self.queue.recv(), if may_write => self.waiting.push_back(item),
+                () = until(deadline) => machine.tick(Instant::now()),
+            }
+        };
+        let _ = transport.shutdown().await;
+        log_end(&self.face, &entry, end);
+    }
+
+    /// Writes what waits, in one piece. What a failed write leaves undecided may have been delivered,
+    /// so it isn't sent again but goes back.
+    async fn write_batch(
+        &mut self,
+        transport: &mut Transport,
+        batch: &mut BytesMut,
+        entry: &Registered,
+    ) -> std::io::Result<()> {
+        batch.clear();
+        let mut written = Vec::new();
+        while batch.len() < BATCH {
+            let Some(item) = self.next_waiting() else { break };
+            entry.trace_sent(item.stanza.bytes());
+            batch.extend_from_slice(item.stanza.bytes());
+            written.push(item);
+        }
+        let result = transport.send(batch).await;
+        match (&result, written.iter().map(|item| item.number).max()) {
+            (Ok(()), Some(last)) => {
+                entry.passed(written.len() as u64);
+                if last != NO_NUMBER {
+                    self.trunk.send(Crossing::Taken { pair: self.pair.clone(), up_to: last });
+                }
+            }
+            (Err(error), _) => {
+                let why = Undeliverable {
+                    condition: StanzaCondition::RemoteServerTimeout,
+                    text: format!(
+                        "the stream to {} broke while this was written ({error}); it may have been delivered",
+                        self.pair.to
+                    ),
+                };
+                written.iter().for_each(|item| self.refuse(item, &why));
+            }
+            (Ok(()), None) => {}
+        }
+        result
+    }
+}
+
+/// What a command says on the stream before its end.
+pub(crate) fn told(command: Command) -> Option<StreamError> {
+    match command {
+        Command::Close => None,
+        Command::Shutdown => Some(StreamError::new(Condition::SystemShutdown, "this server is shutting down")),
+    }
+}
+
+/// Sleeps until then; for ever if there is no then.
+pub(crate) async fn until(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// One line for the end of each stream.
+pub(crate) fn log_end(face: &FaceState, entry: &Registered, end: std::io::Result<End>) {
+    let (age, stanzas) = entry.summary();
+    let reason = match end {
+        Ok(end) => end.to_string(),
+        Err(error) => format!("the connection broke: {error}"),
+    };
+    tracing::info!(face = %face.face, stream = entry.number(), seconds = age.as_secs(), stanzas, %reason, "stream closed");
+}

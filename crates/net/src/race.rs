@@ -1,0 +1,191 @@
+//! Trying targets one after another, the next one before the last has failed: happy eyeballs that
+//! go on until the stream is ready.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::resolve::Target;
+
+/// How long a target may leave us waiting before the next is tried beside it.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    /// For the connection to come up (RFC 8305 §5).
+    pub connect: Duration,
+    /// From there for the stream to be ready.
+    pub stream: Duration,
+    /// How many are tried beside each other at most.
+    pub at_once: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace { connect: Duration::from_millis(250), stream: Duration::from_secs(2), at_once: 4 }
+    }
+}
+
+/// By which an attempt tells how far it came.
+#[derive(Debug, Clone)]
+pub struct Milestone {
+    index: usize,
+    told: mpsc::UnboundedSender<usize>,
+}
+
+impl Milestone {
+    /// The connection is up; what remains is the stream.
+    pub fn connected(&self) {
+        // Nobody listens once another target has won.
+        let _ = self.told.send(self.index);
+    }
+}
+
+/// The target that did.
+#[derive(Debug)]
+pub struct Won<T> {
+    /// What it gave.
+    pub value: T,
+    /// Those that had kept us waiting for so long that others were tried.
+    pub overtaken: Vec<Target>,
+}
+
+/// Runs `attempt` with each target, in order, until one succeeds; the others are dropped then.
+///
+/// # Errors
+/// Each target's own, when none did.
+pub async fn race<T, E, F>(
+    targets: Vec<Target>,
+    pace: Pace,
+    attempt: impl Fn(Target, Milestone) -> F,
+) -> Result<Won<T>, Vec<(Target, E)>>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    F: Future<Output = Result<T, E>> + Send + 'static,
+{
+    let (told, mut milestones) = mpsc::unbounded_channel();
+    let mut running = JoinSet::new();
+    let mut failures: Vec<(usize, E)> = Vec::new();
+    let mut next = 0;
+    // When to try the next target though the last hasn't failed.
+    let mut patience = Instant::now();
+    loop {
+        let may_start = next < targets.len() && running.len() < pace.at_once.max(1);
+        if running.is_empty() && !may_start {
+            break;
+        }
+        tokio::select! {
+            biased;
+            Some(ended) = running.join_next() => match ended {
+                Ok((index, Ok(value))) => {
+                    let failed = |index: &usize| failures.iter().any(|(other, _)| other == index);
+                    // The last one that was begun hasn't been given its time yet.
+                    let overtaken = (0..next.saturating_sub(1)).filter(|other| *other != index && !failed(other));
+                    return Ok(Won { value, overtaken: overtaken.map(|index| targets[index].clone()).collect() });
+                }
+                Ok((index, Err(error))) => {
+                    failures.push((index, error));
+                    patience = Instant::now();
+                }
+                // An attempt that panicked has told so; the others go on.
+                Err(_) => patience = Instant::now(),
+            },
+            Some(index) = milestones.recv() => if index + 1 == next {
+                patience = Instant::now() + pace.stream;
+            },
+            () = tokio::time::sleep_until(patience), if may_start => {
+                let milestone = Milestone { index: next, told: told.clone() };
+                let (index, attempt) = (next, attempt(targets[next].clone(), milestone));
+                running.spawn(async move { (index, attempt.await) });
+                next += 1;
+                patience = Instant::now() + pace.connect;
+            }
+        }
+    }
+    failures.sort_by_key(|(index, _)| *index);
+    Err(failures.into_iter().map(|(index, error)| (targets[index].clone(), error)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    /// What a target does: after how long it is connected, after how long from there it is done.
+    #[derive(Clone, Copy)]
+    struct Behaviour(Option<u64>, Option<u64>, bool);
+
+    const NEVER: Option<u64> = None;
+
+    async fn wait(milliseconds: Option<u64>) {
+        match milliseconds {
+            Some(milliseconds) => tokio::time::sleep(Duration::from_millis(milliseconds)).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn target(index: usize) -> Target {
+        let number = u8::try_from(index).expect("few targets");
+        Target { host: index.to_string(), address: ([127, 0, 0, number], 5269).into(), direct_tls: false }
+    }
+
+    /// Who won after how many milliseconds, who was overtaken, and the order of the attempts.
+    async fn run(behaviours: Vec<Behaviour>) -> (Option<(usize, Vec<String>)>, u64, Vec<usize>) {
+        let began = Instant::now();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let targets = (0..behaviours.len()).map(target).collect();
+        let result = race(targets, Pace::default(), |target, milestone| {
+            let index: usize = target.host.parse().expect("a number");
+            order.lock().expect("no panic").push(index);
+            let Behaviour(connect, done, good) = behaviours[index];
+            async move {
+                wait(connect).await;
+                milestone.connected();
+                wait(done).await;
+                if good { Ok(index) } else { Err(()) }
+            }
+        })
+        .await;
+        let overtaken = |won: Won<usize>| (won.value, won.overtaken.into_iter().map(|target| target.host).collect());
+        let elapsed = u64::try_from(began.elapsed().as_millis()).expect("not long");
+        let order = order.lock().expect("no panic").clone();
+        (result.ok().map(overtaken), elapsed, order)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_target_wins_where_it_works() {
+        let (won, elapsed, order) = run(vec![Behaviour(Some(10), Some(100), true); 3]).await;
+        assert_eq!((won, elapsed, order), (Some((0, vec![])), 110, vec![0]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_moves_on_at_once() {
+        let refuses = Behaviour(Some(0), Some(5), false);
+        let (won, elapsed, _) = run(vec![refuses, refuses, Behaviour(Some(0), Some(10), true)]).await;
+        assert_eq!((won, elapsed), (Some((2, vec![])), 20));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_target_is_overtaken() {
+        let good = Behaviour(Some(10), Some(10), true);
+        let (won, elapsed, _) = run(vec![Behaviour(NEVER, NEVER, false), good]).await;
+        assert_eq!((won, elapsed), (Some((1, vec!["0".to_owned()])), 270));
+        let (won, elapsed, _) = run(vec![Behaviour(Some(10), NEVER, false), good]).await;
+        assert_eq!((won, elapsed), (Some((1, vec!["0".to_owned()])), 10 + 2000 + 20));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_one_may_still_win() {
+        let (won, _, order) = run(vec![Behaviour(Some(400), Some(100), true), Behaviour(Some(400), NEVER, true)]).await;
+        assert_eq!((won, order), (Some((0, vec![])), vec![0, 1]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn not_too_many_at_once_and_every_failure_is_told() {
+        let (won, elapsed, order) = run(vec![Behaviour(Some(60_000), Some(0), false); 6]).await;
+        assert_eq!((won, order.len()), (None, 6));
+        assert!((120_000..122_000).contains(&elapsed), "{elapsed}");
+    }
+}

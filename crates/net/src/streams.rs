@@ -1,0 +1,225 @@
+//! The streams that are open now: what `fedge-edge streams` shows, `close` ends and `trace` follows.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use tokio::sync::{Notify, broadcast, mpsc};
+use topology::face::Face;
+use xmpp::domain::DomainPair;
+use xmpp::stream::Method;
+
+/// Who opened a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// The peer.
+    Accepted,
+    /// We.
+    Dialed,
+}
+
+impl std::fmt::Display for Direction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Direction::Accepted => "accepted",
+            Direction::Dialed => "dialed",
+        })
+    }
+}
+
+/// What is known of a stream.
+#[derive(Debug, Clone)]
+pub struct StreamInfo {
+    /// Its number in this process, by which commands name it.
+    pub number: u64,
+    /// On which face.
+    pub face: Face,
+    /// Who opened it.
+    pub direction: Direction,
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// TLS version and cipher suite, once TLS is up.
+    pub tls: Option<String>,
+    /// Who speaks to whom on it, and how that was proven.
+    pub pairs: Vec<(DomainPair, Method)>,
+    /// When it was opened.
+    pub opened: SystemTime,
+    /// Stanzas that passed.
+    pub stanzas: u64,
+}
+
+/// What a stream is told from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// End it properly: our end, then the peer's.
+    Close,
+    /// The process ends: say so, then as [`Command::Close`].
+    Shutdown,
+}
+
+/// All open streams of a process.
+#[derive(Default)]
+pub struct Streams {
+    next: AtomicU64,
+    open: Mutex<BTreeMap<u64, Arc<Entry>>>,
+    left: Notify,
+}
+
+struct Entry {
+    direction: Direction,
+    info: Mutex<StreamInfo>,
+    stanzas: AtomicU64,
+    since: Instant,
+    commands: mpsc::UnboundedSender<Command>,
+    traced: AtomicBool,
+    trace: broadcast::Sender<String>,
+}
+
+/// A stream's own place in the table; leaving scope strikes it out.
+pub struct Registered {
+    streams: Arc<Streams>,
+    entry: Arc<Entry>,
+    number: u64,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Streams {
+    /// Enters a stream; commands for it come out of the receiver.
+    pub fn enter(
+        self: &Arc<Self>,
+        face: Face,
+        direction: Direction,
+        peer: SocketAddr,
+    ) -> (Registered, mpsc::UnboundedReceiver<Command>) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let info = StreamInfo {
+            number,
+            face,
+            direction,
+            peer,
+            tls: None,
+            pairs: Vec::new(),
+            opened: SystemTime::now(),
+            stanzas: 0,
+        };
+        let entry = Arc::new(Entry {
+            direction,
+            info: Mutex::new(info),
+            stanzas: AtomicU64::new(0),
+            since: Instant::now(),
+            commands,
+            traced: AtomicBool::new(false),
+            trace: broadcast::channel(1024).0,
+        });
+        locked(&self.open).insert(number, entry.clone());
+        (Registered { streams: self.clone(), entry, number }, receiver)
+    }
+
+    /// All open streams, oldest first.
+    pub fn list(&self) -> Vec<StreamInfo> {
+        locked(&self.open).values().map(|entry| entry.info()).collect()
+    }
+
+    /// Tells one stream; false if there is none of that number.
+    pub fn command(&self, number: u64, command: Command) -> bool {
+        locked(&self.open).get(&number).is_some_and(|entry| entry.commands.send(command).is_ok())
+    }
+
+    /// Tells all streams of one direction.
+    pub fn command_all(&self, direction: Direction, command: Command) {
+        for entry in locked(&self.open).values().filter(|entry| entry.direction == direction) {
+            let _ = entry.commands.send(command);
+        }
+    }
+
+    /// Waits until no stream of that direction is open.
+    pub async fn none_left(&self, direction: Direction) {
+        loop {
+            // Made before the look, so that one that leaves right after it is noticed.
+            let left = self.left.notified();
+            if !locked(&self.open).values().any(|entry| entry.direction == direction) {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    /// Follows what one stream says and hears, without any text in it.
+    pub fn trace(&self, number: u64) -> Option<broadcast::Receiver<String>> {
+        let entry = locked(&self.open).get(&number)?.clone();
+        entry.traced.store(true, Ordering::Relaxed);
+        Some(entry.trace.subscribe())
+    }
+}
+
+impl Entry {
+    fn info(&self) -> StreamInfo {
+        StreamInfo { stanzas: self.stanzas.load(Ordering::Relaxed), ..locked(&self.info).clone() }
+    }
+}
+
+impl Registered {
+    /// The stream's number.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// TLS is up.
+    pub fn secured(&self, tls: String) {
+        locked(&self.entry.info).tls = Some(tls);
+    }
+
+    /// Somebody proved who he is.
+    pub fn authenticated(&self, pair: &DomainPair, method: Method) {
+        locked(&self.entry.info).pairs.push((pair.clone(), method));
+    }
+
+    /// Stanzas passed.
+    pub fn passed(&self, stanzas: u64) {
+        self.entry.stanzas.fetch_add(stanzas, Ordering::Relaxed);
+    }
+
+    /// How long it has been open, and how many stanzas passed.
+    pub fn summary(&self) -> (std::time::Duration, u64) {
+        (self.entry.since.elapsed(), self.entry.stanzas.load(Ordering::Relaxed))
+    }
+
+    /// Whether somebody follows it.
+    pub fn is_traced(&self) -> bool {
+        self.entry.traced.load(Ordering::Relaxed)
+    }
+
+    /// Shows what we say to whoever follows, without its text.
+    pub fn trace_sent(&self, bytes: &[u8]) {
+        if self.is_traced() {
+            self.show(format!("> {}", xmpp::xml::redacted(bytes)));
+        }
+    }
+
+    /// Shows what the peer said, which came without its text.
+    pub fn trace_received(&self, seen: Vec<String>) {
+        for line in seen {
+            self.show(format!("< {line}"));
+        }
+    }
+
+    fn show(&self, line: String) {
+        // Nobody listens any more: no fault, and no work from here on.
+        if self.entry.trace.send(line).is_err() {
+            self.entry.traced.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        locked(&self.streams.open).remove(&self.number);
+        self.streams.left.notify_waiters();
+    }
+}
