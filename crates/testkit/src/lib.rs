@@ -1,4 +1,10 @@
 //! What fedge's tests are made of: fake wire, scripted peers, real peers in network namespaces, clients.
 
+pub mod ejabberd;
 pub mod lab_dns;
+pub mod packages;
+pub mod pki;
 pub mod place;
+pub mod process;
+pub mod prosody;
+pub mod server;

@@ -1,0 +1,126 @@
+//! Debian's ejabberd, run from unpacked packages: no `epmd`, no distributed node, no user of its own.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+
+use crate::packages::Debian;
+use crate::place::Place;
+use crate::process::Daemon;
+use crate::server::{Authentication, PATIENCE, Server, ServerPlan, fresh_folder, text, write};
+
+/// The packages that it needs.
+pub const PACKAGES: &[&str] = &["ejabberd"];
+
+/// What it prints when its users are there.
+const READY: &str = "laboratory users registered";
+
+/// Starts an ejabberd in `place` with its files in `folder`, and waits until it accepts connections and users.
+///
+/// # Errors
+/// With its log, when it doesn't start; or when files can't be written.
+pub fn start(debian: &Debian, place: &Place, plan: ServerPlan, folder: &Path) -> anyhow::Result<Server> {
+    let folder = fresh_folder(folder)?;
+    let file = |name: &str| folder.join(name);
+    for part in ["mnesia", "logs"] {
+        fs::create_dir(file(part))?;
+    }
+    write(&file("ejabberd.yml"), &configuration(&plan)?)?;
+    write(&file("inetrc"), &inetrc(&plan))?;
+    write(&file("users.erl"), &users(&plan))?;
+    let mut command = debian.erlang(place)?;
+    command.args(["-noinput", "-mnesia", "dir"]).arg(quoted(&text(&file("mnesia"))?));
+    command.args(["-s", "ejabberd", "-eval", "{ok, _} = file:script(\"users.erl\")"]);
+    command.current_dir(&folder).env("HOME", &folder);
+    command.env("EJABBERD_CONFIG_PATH", file("ejabberd.yml")).env("EJABBERD_LOG_PATH", file("logs/ejabberd.log"));
+    command.env("ERL_INETRC", file("inetrc")).env("ERL_CRASH_DUMP_SECONDS", "0");
+    let mut daemon = Daemon::start(&format!("ejabberd of {}", plan.domain), command, &file("log"))?;
+    daemon.wait_for_line(READY, PATIENCE)?;
+    for port in plan.ports() {
+        daemon.wait_for_listener(port, PATIENCE)?;
+    }
+    Ok(Server { plan, daemons: vec![daemon] })
+}
+
+fn configuration(plan: &ServerPlan) -> anyhow::Result<String> {
+    let listener = |port: u16, module: &str, more: &str| {
+        let (address, bytes) = (plan.address, plan.stanza_bytes);
+        format!("  - {{port: {port}, ip: \"{address}\", module: {module}, max_stanza_size: {bytes}{more}}}\n")
+    };
+    // Debian limits clients, not servers.
+    let mut listeners = listener(5222, "ejabberd_c2s", if plan.rate_limits { ", shaper: c2s_shaper" } else { "" });
+    listeners += &listener(5269, "ejabberd_s2s_in", "");
+    if let Some(port) = plan.direct_tls {
+        listeners += &listener(port, "ejabberd_s2s_in", ", tls: true");
+    }
+    let dialback = match plan.authentication {
+        // Without this module EXTERNAL is all there is, and certificates are checked in both directions.
+        Authentication::External => "",
+        Authentication::Dialback => "  mod_s2s_dialback: {}\n",
+    };
+    let rooms = plan.rooms.as_ref().map(|rooms| format!("  mod_muc: {{host: {}}}\n", quoted(rooms)));
+    Ok(format!(
+        r#"
+loglevel: {level}
+log_rotate_count: 0
+hosts: [{domain}]
+certfiles: [{certificate}]
+ca_file: {trusted}
+s2s_cafile: {trusted}
+s2s_use_starttls: required
+s2s_access: all
+auth_password_format: scram
+listen:
+{listeners}shaper:
+  normal: {{rate: 3000, burst_size: 20000}}
+shaper_rules:
+  max_user_sessions: 100
+  c2s_shaper: normal
+modules:
+  mod_adhoc: {{}}
+  mod_blocking: {{}}
+  mod_caps: {{}}
+  mod_carboncopy: {{}}
+  mod_client_state: {{}}
+  mod_disco: {{}}
+  mod_last: {{}}
+  mod_offline: {{}}
+  mod_ping: {{}}
+  mod_privacy: {{}}
+  mod_private: {{}}
+  mod_roster: {{versioning: true}}
+  mod_stream_mgmt: {{resend_on_timeout: if_offline}}
+  mod_vcard: {{search: false}}
+  mod_version: {{}}
+{dialback}{rooms}"#,
+        level = if plan.debug { "debug" } else { "info" },
+        domain = quoted(&plan.domain),
+        certificate = quoted(&text(&plan.certificate)?),
+        trusted = quoted(&text(&plan.trusted)?),
+        rooms = rooms.unwrap_or_default(),
+    ))
+}
+
+/// Erlang's own resolver instead of the system's, because that one can't be told a server.
+fn inetrc(plan: &ServerPlan) -> String {
+    let parts: Vec<String> = match plan.dns.ip() {
+        IpAddr::V4(address) => address.octets().iter().map(u8::to_string).collect(),
+        IpAddr::V6(address) => address.segments().iter().map(u16::to_string).collect(),
+    };
+    let (address, port) = (parts.join(","), plan.dns.port());
+    format!("{{lookup, [file, dns]}}.\n{{nameserver, {{{address}}}, {port}}}.\n{{cache_size, 0}}.\n")
+}
+
+fn users(plan: &ServerPlan) -> String {
+    let domain = quoted(&plan.domain);
+    let registered = plan.users.iter().map(|(name, password)| {
+        let (name, password) = (quoted(name), quoted(password));
+        format!("ok = ejabberd_auth:try_register(<<{name}/utf8>>, <<{domain}/utf8>>, <<{password}/utf8>>),\n")
+    });
+    format!("%% coding: utf-8\n{}io:put_chars(\"{READY}\\n\").\n", registered.collect::<String>())
+}
+
+/// A string in Erlang and in YAML.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}

@@ -1,0 +1,132 @@
+//! What a laboratory wants of an XMPP server, whichever it is, and the server when it runs.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::process::Daemon;
+
+/// How long a server may take to start or to end on a machine that does much else.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One XMPP server that serves one domain. Each of its ports is at its own address only, so that many
+/// can run side by side.
+#[derive(Debug, Clone)]
+pub struct ServerPlan {
+    /// The domain of its users.
+    pub domain: String,
+    /// The domain of its chat rooms (XEP-0045), `conference.contoso.test` for instance.
+    pub rooms: Option<String>,
+    /// Where it listens: for servers on port 5269, for clients on 5222, where plaintext is allowed.
+    pub address: IpAddr,
+    /// The resolver that it asks, and nobody else.
+    pub dns: SocketAddr,
+    /// Certificate, chain and key in one PEM file, for both domains.
+    pub certificate: PathBuf,
+    /// PEM file of the roots that it trusts for other servers.
+    pub trusted: PathBuf,
+    /// How other servers prove who they are.
+    pub authentication: Authentication,
+    /// A port for direct TLS from other servers (XEP-0368), besides 5269.
+    pub direct_tls: Option<u16>,
+    /// Names and passwords.
+    pub users: Vec<(String, String)>,
+    /// The size of stanzas that it takes from clients and servers, in bytes.
+    pub stanza_bytes: usize,
+    /// Whether it reads slowly from each connection, as Debian configures it, or as fast as it can.
+    pub rate_limits: bool,
+    /// Whether its log shows everything.
+    pub debug: bool,
+}
+
+/// How an XMPP server lets other servers prove who they are. TLS is required in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authentication {
+    /// By a valid certificate and SASL EXTERNAL only; their certificates are also checked when it dials.
+    External,
+    /// By dialback (XEP-0220) too: no certificate is needed, a bad one doesn't matter.
+    Dialback,
+}
+
+impl ServerPlan {
+    /// A server for `domain` with the usual settings: EXTERNAL only, rooms at `conference.DOMAIN`, the users
+    /// `alice` and `bob` with the password `secret`, stanzas up to 512 KiB, no rate limits.
+    pub fn new(domain: &str, address: IpAddr, dns: SocketAddr, certificate: &Path, trusted: &Path) -> ServerPlan {
+        let users = ["alice", "bob"].map(|name| (name.to_owned(), String::from("secret")));
+        ServerPlan {
+            domain: domain.to_owned(),
+            rooms: Some(format!("conference.{domain}")),
+            address,
+            dns,
+            certificate: certificate.to_owned(),
+            trusted: trusted.to_owned(),
+            authentication: Authentication::External,
+            direct_tls: None,
+            users: users.into(),
+            stanza_bytes: 512 * 1024,
+            rate_limits: false,
+            debug: false,
+        }
+    }
+
+    /// Where clients connect.
+    pub fn c2s(&self) -> SocketAddr {
+        SocketAddr::new(self.address, 5222)
+    }
+
+    /// Where other servers connect.
+    pub fn s2s(&self) -> SocketAddr {
+        SocketAddr::new(self.address, 5269)
+    }
+
+    /// Every port on which it listens when it is ready.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = SocketAddr> {
+        let direct_tls = self.direct_tls.map(|port| SocketAddr::new(self.address, port));
+        [self.c2s(), self.s2s()].into_iter().chain(direct_tls)
+    }
+}
+
+/// A server that runs. Dropping it kills it.
+#[derive(Debug)]
+pub struct Server {
+    /// What it was asked to be.
+    pub plan: ServerPlan,
+    /// Its processes, those first that have to end first.
+    pub daemons: Vec<Daemon>,
+}
+
+impl Server {
+    /// Ends it as its administrator would, so that it closes its streams.
+    ///
+    /// # Errors
+    /// With the log, when it had ended before or doesn't end.
+    pub fn stop(self) -> anyhow::Result<()> {
+        for daemon in self.daemons {
+            daemon.terminate(PATIENCE)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes a folder for a server to live in, which must not hold an older one's files.
+pub(crate) fn fresh_folder(folder: &Path) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
+    let folder = folder.canonicalize()?;
+    let used = fs::read_dir(&folder)?.next().is_some();
+    anyhow::ensure!(!used, "{} isn't empty: a server needs a folder of its own", folder.display());
+    Ok(folder)
+}
+
+/// Writes one of a server's files.
+pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text).with_context(|| format!("can't write {}", path.display()))
+}
+
+/// An absolute path as text, for a configuration file.
+pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
+    let path = path.canonicalize().with_context(|| format!("no {}", path.display()))?;
+    path.into_os_string().into_string().map_err(|path| anyhow::anyhow!("{} isn't Unicode", path.display()))
+}
