@@ -1,6 +1,8 @@
 //! What fedge's tests are made of: fake wire, scripted peers, real peers in network namespaces, clients.
 
+pub mod client;
 pub mod ejabberd;
+pub mod jabberd2;
 pub mod lab_dns;
 pub mod packages;
 pub mod pki;

@@ -82,11 +82,20 @@ impl Debian {
         if unpacked.exists() { unpacked } else { Path::new("/").join(file) }
     }
 
+    /// Where the libraries of `package` are that only it uses.
+    pub fn libraries(&self, package: &str) -> PathBuf {
+        self.path(&format!("usr/lib/{}/{package}", triplet()))
+    }
+
     /// Runs a program, given relative to `/`, in `place`; its libraries are found.
     pub fn command(&self, place: &Place, program: &str) -> Command {
+        self.command_with(place, program, &[])
+    }
+
+    /// The same for a program that looks for libraries in the folders `also`, too.
+    pub fn command_with(&self, place: &Place, program: &str, also: &[PathBuf]) -> Command {
         let mut command = place.command(self.path(program));
-        let folders = ["usr/lib", "lib"].map(|lib| self.folder.join(lib).join(triplet()));
-        command.env("LD_LIBRARY_PATH", joined(&folders, std::env::var_os("LD_LIBRARY_PATH")));
+        command.env("LD_LIBRARY_PATH", self.library_path(also));
         command
     }
 
@@ -118,11 +127,19 @@ impl Debian {
         let runtime = versions.iter().find(|path| path.join("bin/erlexec").exists());
         let binaries = runtime.with_context(|| format!("no erts-… in {}", root.display()))?.join("bin");
         let mut command = place.command(binaries.join("erlexec"));
-        command.envs(self.command(place, "").get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.env("LD_LIBRARY_PATH", self.library_path(&[]));
         command.env("ROOTDIR", &root).env("BINDIR", &binaries).env("EMU", "beam").env("PROGNAME", "erl");
         command.env_remove("ERL_FLAGS").env_remove("ERL_AFLAGS").env_remove("ERL_ZFLAGS");
-        command.env("ERL_LIBS", joined(&[self.folder.join("usr/lib").join(triplet()), installed_libraries()], None));
+        let applications = ["usr/lib/erlang/lib", &format!("usr/lib/{}", triplet())].map(|lib| self.folder.join(lib));
+        command.env("ERL_LIBS", joined(applications.into_iter().chain([installed_libraries()])));
         Ok(command)
+    }
+
+    fn library_path(&self, also: &[PathBuf]) -> OsString {
+        let folders = ["usr/lib", "lib"].map(|lib| self.folder.join(lib).join(triplet()));
+        let given = std::env::var_os("LD_LIBRARY_PATH");
+        let given = given.iter().flat_map(std::env::split_paths).collect::<Vec<_>>();
+        joined(folders.into_iter().chain(also.iter().cloned()).chain(given))
     }
 }
 
@@ -135,14 +152,10 @@ fn installed_libraries() -> PathBuf {
     Path::new("/usr/lib").join(triplet())
 }
 
-/// Folders in the way of `PATH`, `after` behind them.
-fn joined(folders: &[PathBuf], after: Option<OsString>) -> OsString {
-    let mut joined = std::env::join_paths(folders).unwrap_or_default();
-    if let Some(after) = after.filter(|after| !after.is_empty()) {
-        joined.push(":");
-        joined.push(after);
-    }
-    joined
+/// Folders in the way of `PATH`; one with a colon in its name, which no such list can hold, is left out.
+fn joined(folders: impl Iterator<Item = PathBuf>) -> OsString {
+    let folders = folders.filter(|folder| !folder.as_os_str().as_encoded_bytes().contains(&b':'));
+    std::env::join_paths(folders).unwrap_or_default()
 }
 
 /// One process at a time changes a folder; the lock goes with the file.

@@ -8,7 +8,7 @@ use testkit::packages::Debian;
 use testkit::pki::{LabCa, Request};
 use testkit::place::Place;
 use testkit::server::{Authentication, Server, ServerPlan};
-use testkit::{ejabberd, prosody};
+use testkit::{ejabberd, jabberd2, prosody};
 
 /// What a laboratory without names needs.
 struct Lab {
@@ -95,4 +95,18 @@ fn ejabberd_starts_and_stops() {
         lab.accepts_clients_and_servers(&server);
         server.stop().expect("it stops");
     }
+}
+
+#[test]
+fn jabberd2_starts_and_stops() {
+    let lab = Lab::new(jabberd2::PACKAGES);
+    let plan = ServerPlan {
+        authentication: Authentication::Dialback,
+        rooms: None,
+        direct_tls: None,
+        ..lab.plan("one.test", "127.0.1.1")
+    };
+    let server = jabberd2::start(&lab.debian, &lab.place, plan, &lab.folder("one.test.d")).expect("it starts");
+    lab.accepts_clients_and_servers(&server);
+    server.stop().expect("it stops");
 }
