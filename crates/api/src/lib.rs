@@ -1,1 +1,3 @@
 //! What travels between processes and to the command line.
+
+pub mod local;

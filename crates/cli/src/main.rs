@@ -1,3 +1,24 @@
-//! The command line: fedge.
+//! The command line fedge: from arguments to an exit status.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+mod args;
+mod ca;
+mod describe;
+
+fn main() -> ExitCode {
+    let told = match args::Args::parse().command {
+        args::Command::Ca { command } => ca::run(command).map_err(|error| error.to_string()),
+        args::Command::Completions { shell } => describe::completions(shell).map_err(|error| error.to_string()),
+        args::Command::Man { folder } => describe::man(&folder).map_err(|error| error.to_string()),
+    };
+    match told {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

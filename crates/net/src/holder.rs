@@ -3,38 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use api::local::Counts;
 use tokio::sync::Notify;
 use xmpp::domain::DomainPair;
 use xmpp::stanza::{Kind, Stanza, StanzaCondition};
 
 use crate::fate::{Fate, Fates};
 use crate::trunk::{Crossing, TrunkSender, Undeliverable};
-
-/// What became of the stanzas that one face accepted. At any time
-/// `accepted = taken + returned + failed + in flight`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Came in and may pass.
-    pub accepted: u64,
-    /// Taken by the next server.
-    pub taken: u64,
-    /// Went back to their senders as errors.
-    pub returned: u64,
-    /// Errors and results that couldn't be delivered, which may not be returned.
-    pub failed: u64,
-    /// Without an outcome yet.
-    pub in_flight: u64,
-}
-
-impl Counts {
-    fn add(&mut self, other: &Counts) {
-        self.accepted += other.accepted;
-        self.taken += other.taken;
-        self.returned += other.returned;
-        self.failed += other.failed;
-        self.in_flight += other.in_flight;
-    }
-}
 
 /// Everything that one face accepted and that has no outcome yet.
 pub struct Holder {
@@ -138,6 +113,18 @@ impl Holder {
         *(if returned { &mut counts.returned } else { &mut counts.failed }) += 1;
     }
 
+    /// Waits until everything that was accepted has its outcome.
+    pub async fn settled(&self) {
+        loop {
+            let busy = locked(&self.pairs).values().find(|held| !locked(&held.state).stanzas.is_empty()).cloned();
+            let Some(held) = busy else { return };
+            let change = held.room.notified();
+            if !locked(&held.state).stanzas.is_empty() {
+                change.await;
+            }
+        }
+    }
+
     /// Each pair's counts.
     pub fn counts(&self) -> Vec<(DomainPair, Counts)> {
         let pairs: Vec<_> = locked(&self.pairs).iter().map(|(pair, held)| (pair.clone(), held.clone())).collect();
@@ -150,9 +137,13 @@ impl Holder {
 
     /// All pairs' counts in one.
     pub fn total(&self) -> Counts {
-        let mut total = Counts::default();
-        self.counts().iter().for_each(|(_, counts)| total.add(counts));
-        total
+        self.counts().iter().fold(Counts::default(), |total, (_, counts)| Counts {
+            accepted: total.accepted + counts.accepted,
+            taken: total.taken + counts.taken,
+            returned: total.returned + counts.returned,
+            failed: total.failed + counts.failed,
+            in_flight: total.in_flight + counts.in_flight,
+        })
     }
 
     fn held(&self, pair: &DomainPair) -> Arc<Held> {

@@ -24,6 +24,11 @@ impl Pattern {
         if self.below { domain.is_below(&self.domain) } else { *domain == self.domain }
     }
 
+    /// Whether it covers what is below its domain, and not the domain itself.
+    pub fn is_wildcard(&self) -> bool {
+        self.below
+    }
+
     /// The domain that is covered, or below which everything is.
     pub fn domain(&self) -> &Domain {
         &self.domain

@@ -1,0 +1,214 @@
+//! Asking a daemon on the same machine, over its Unix socket: one JSON line there, lines back.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::net::UnixStream;
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case")]
+pub enum Request {
+    /// How the daemon is: one [`Reply::Status`].
+    Status,
+    /// The open streams: one [`Reply::Streams`].
+    Streams,
+    /// End a stream: one [`Reply::Done`].
+    Close {
+        /// Its number.
+        stream: u64,
+    },
+    /// Log from another level on: one [`Reply::Done`].
+    LogLevel {
+        /// `error`, `warn`, `info`, `debug` or `trace`.
+        level: String,
+    },
+    /// Follow a stream: [`Reply::Traced`] until the asker leaves, then [`Reply::Done`] when the
+    /// stream ends.
+    Trace {
+        /// Its number.
+        stream: u64,
+    },
+    /// What became of the stanzas with this id: one [`Reply::Stanzas`].
+    Stanza {
+        /// The id.
+        id: String,
+    },
+}
+
+/// What comes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+pub enum Reply {
+    /// How the daemon is.
+    Status(Status),
+    /// The open streams, oldest first.
+    Streams {
+        /// One each.
+        streams: Vec<Stream>,
+    },
+    /// The latest stanzas with an id.
+    Stanzas {
+        /// One each; ids aren't unique.
+        stanzas: Vec<Stanza>,
+    },
+    /// Something was said on a followed stream.
+    Traced {
+        /// Direction (`<` received, `>` sent) and XML without text.
+        line: String,
+    },
+    /// It was done.
+    Done {
+        /// What was done.
+        what: String,
+    },
+    /// It can't be done.
+    Refused {
+        /// Why, and what to do instead.
+        why: String,
+    },
+}
+
+/// How a daemon is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its version.
+    pub version: String,
+    /// For how many seconds it has been running.
+    pub up_seconds: u64,
+    /// The level from which on it logs.
+    pub log_level: String,
+    /// Its faces.
+    pub faces: Vec<FaceStatus>,
+    /// What somebody should look at, in sentences; empty when all is well.
+    pub concerns: Vec<String>,
+}
+
+/// How a face is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaceStatus {
+    /// `external` or `internal`.
+    pub face: String,
+    /// Where it accepts streams.
+    pub listen: Vec<String>,
+    /// Streams that were accepted and are open.
+    pub accepted_streams: u64,
+    /// Streams that were dialed and are open.
+    pub dialed_streams: u64,
+    /// What became of the stanzas that came in on it.
+    pub stanzas: Counts,
+}
+
+/// What became of stanzas. At any time `accepted = taken + returned + failed + in_flight`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Came in and may pass.
+    pub accepted: u64,
+    /// Taken by the next server.
+    pub taken: u64,
+    /// Went back to their senders as errors.
+    pub returned: u64,
+    /// Errors and results that couldn't be delivered, which may not be returned.
+    pub failed: u64,
+    /// Without an outcome yet.
+    pub in_flight: u64,
+}
+
+/// An open stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream {
+    /// Its number, by which commands name it.
+    pub number: u64,
+    /// `external` or `internal`.
+    pub face: String,
+    /// `accepted` or `dialed`.
+    pub direction: String,
+    /// The peer's address.
+    pub peer: String,
+    /// TLS version and cipher suite.
+    pub tls: Option<String>,
+    /// Who speaks to whom on it, and how that was proven.
+    pub pairs: Vec<Pair>,
+    /// For how many seconds it has been open.
+    pub open_seconds: u64,
+    /// Stanzas that passed.
+    pub stanzas: u64,
+}
+
+/// A domain pair on a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair {
+    /// The domain that sends.
+    pub from: String,
+    /// The domain that receives.
+    pub to: String,
+    /// `EXTERNAL` or `dialback`.
+    pub method: String,
+}
+
+/// What became of a stanza.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stanza {
+    /// The domain that sent it.
+    pub from: String,
+    /// The domain that was to receive it.
+    pub to: String,
+    /// `message`, `presence` or `iq`.
+    pub kind: String,
+    /// When it came in: seconds since 1970.
+    pub accepted_at: u64,
+    /// When its fate was last heard of: seconds since 1970.
+    pub changed_at: u64,
+    /// What happened, in words.
+    pub fate: String,
+}
+
+/// Why a daemon couldn't be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody listens, or we may not.
+    #[error("nobody answers at {socket} ({error}); is the daemon running, and may this user open its socket?")]
+    Unreachable {
+        /// The socket.
+        socket: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The connection broke.
+    #[error("the daemon's answer broke off: {0}")]
+    Broken(#[from] std::io::Error),
+    /// Another version, most likely.
+    #[error("the daemon's answer can't be read ({0}); are both of one version?")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+/// The answers to one request.
+#[derive(Debug)]
+pub struct Replies(Lines<BufReader<UnixStream>>);
+
+/// Asks the daemon that listens on `socket`.
+///
+/// # Errors
+/// When nobody answers there.
+pub async fn ask(socket: &Path, request: &Request) -> Result<Replies, AskError> {
+    let unreachable = |error| AskError::Unreachable { socket: socket.display().to_string(), error };
+    let mut stream = UnixStream::connect(socket).await.map_err(unreachable)?;
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line).await?;
+    Ok(Replies(BufReader::new(stream).lines()))
+}
+
+impl Replies {
+    /// The next answer; nothing after the last.
+    ///
+    /// # Errors
+    /// When the connection broke or the answer can't be read.
+    pub async fn next(&mut self) -> Result<Option<Reply>, AskError> {
+        match self.0.next_line().await? {
+            Some(line) => Ok(Some(serde_json::from_str(&line)?)),
+            None => Ok(None),
+        }
+    }
+}

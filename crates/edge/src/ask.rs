@@ -1,0 +1,136 @@
+//! The local commands: ask the daemon, and show a person or a program what it says.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use api::local::{AskError, Reply, Request, Stanza, Status, Stream, ask as ask_daemon};
+
+use crate::args::{Ask, Asked};
+
+/// Why a command has no answer to show.
+#[derive(Debug, thiserror::Error)]
+pub enum AskFailure {
+    /// The daemon couldn't be asked.
+    #[error("{0}")]
+    Ask(#[from] AskError),
+    /// It refused.
+    #[error("{0}")]
+    Refused(String),
+    /// Nobody reads what we print, or the system fails us.
+    #[error("the answer could not be shown: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Asks, and prints the answer.
+///
+/// # Errors
+/// When there is none.
+pub fn ask(command: Ask) -> Result<(), AskFailure> {
+    let (request, asked) = match command {
+        Ask::Status { asked } => (Request::Status, asked),
+        Ask::Streams { asked } => (Request::Streams, asked),
+        Ask::Close { stream, asked } => (Request::Close { stream }, asked),
+        Ask::LogLevel { level, asked } => (Request::LogLevel { level }, asked),
+        Ask::Trace { stream, asked } => (Request::Trace { stream }, asked),
+        Ask::Stanza { id, asked } => (Request::Stanza { id }, asked),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(show(&request, &asked))
+}
+
+async fn show(request: &Request, asked: &Asked) -> Result<(), AskFailure> {
+    let mut replies = ask_daemon(&asked.socket, request).await?;
+    let mut out = std::io::stdout();
+    while let Some(reply) = replies.next().await? {
+        if let Reply::Refused { why } = reply {
+            return Err(AskFailure::Refused(why));
+        }
+        let text =
+            if asked.json { serde_json::to_string(&reply).map_err(AskError::from)? + "\n" } else { plain(&reply) };
+        out.write_all(text.as_bytes())?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+fn plain(reply: &Reply) -> String {
+    match reply {
+        Reply::Status(status) => status_text(status),
+        Reply::Streams { streams } => streams_text(streams),
+        Reply::Stanzas { stanzas } if stanzas.is_empty() => "no stanza with this id came through lately\n".to_owned(),
+        Reply::Stanzas { stanzas } => stanzas.iter().map(stanza_text).collect(),
+        Reply::Traced { line } => format!("{line}\n"),
+        Reply::Done { what } | Reply::Refused { why: what } => format!("{what}\n"),
+    }
+}
+
+fn status_text(status: &Status) -> String {
+    let mut text = format!("fedge-edge {}, up for {}\n", status.version, span(status.up_seconds));
+    for face in &status.faces {
+        let counts = &face.stanzas;
+        let _ = writeln!(text, "{} face, listening on {}", face.face, face.listen.join(", "));
+        let _ = writeln!(text, "  streams: {} accepted, {} dialed", face.accepted_streams, face.dialed_streams);
+        let _ = writeln!(
+            text,
+            "  stanzas that came in: {} = {} taken + {} returned + {} failed + {} in flight",
+            counts.accepted, counts.taken, counts.returned, counts.failed, counts.in_flight
+        );
+    }
+    for concern in &status.concerns {
+        let _ = writeln!(text, "warning: {concern}");
+    }
+    text
+}
+
+fn streams_text(streams: &[Stream]) -> String {
+    let mut rows = vec![["STREAM", "FACE", "DIRECTION", "PEER", "OPEN", "STANZAS", "TLS", "PAIRS"].map(str::to_owned)];
+    for stream in streams {
+        let pair = |pair: &api::local::Pair| format!("{} -> {} ({})", pair.from, pair.to, pair.method);
+        rows.push([
+            stream.number.to_string(),
+            stream.face.clone(),
+            stream.direction.clone(),
+            stream.peer.clone(),
+            span(stream.open_seconds),
+            stream.stanzas.to_string(),
+            stream.tls.clone().unwrap_or_else(|| "none".to_owned()),
+            stream.pairs.iter().map(pair).collect::<Vec<_>>().join(", "),
+        ]);
+    }
+    columns(&rows)
+}
+
+/// Each column as wide as its widest cell.
+fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn stanza_text(stanza: &Stanza) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
+    format!(
+        "{} {} -> {}, {} ago: {}\n",
+        stanza.kind,
+        stanza.from,
+        stanza.to,
+        span(now.saturating_sub(stanza.accepted_at)),
+        stanza.fate
+    )
+}
+
+/// Seconds as a person says them.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}

@@ -1,0 +1,227 @@
+//! From the file to what it means: domains, next hops, terms; every fault with its place.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use net::face;
+use net::judge::Roots;
+use net::race::Pace;
+use toml::Spanned;
+use topology::faults::Faults;
+use topology::partner::{Local, NextHop, Partner, Pattern};
+use topology::policy::Policy;
+use xmpp::stream::{Need, Settings, Terms};
+use xmpp::xml;
+
+use super::file::{self, File};
+use super::{Config, FaceConfig, Trusted};
+
+/// The least that a stanza may be allowed to measure (RFC 6120 §13.12).
+const LEAST_STANZA: usize = 10_000;
+
+pub(super) fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
+    let settings = settings(file, faults);
+    check_listeners(file, faults);
+    let policy = Policies { file, faults, seen: HashMap::new() }.read();
+    let path = |path: &PathBuf| folder.join(path);
+    let trusted = |trusted: &PathBuf, revoked: &[PathBuf]| Trusted {
+        roots: if trusted.as_os_str() == "system" { Roots::System } else { Roots::File(path(trusted)) },
+        revoked: revoked.iter().map(path).collect(),
+    };
+    let (external, gateway) = (&file.external, &file.gateway);
+    Config {
+        socket: file.socket.as_ref().map(path),
+        log: file.log.clone(),
+        external: FaceConfig {
+            listen: external.listen.get_ref().clone(),
+            trusted: trusted(&external.trusted, &external.revoked),
+            dialback_secrets: external.dialback_secrets.as_ref().map(path),
+            resolvers: external.resolvers.clone(),
+        },
+        certificates: path(&external.certificates),
+        private_targets: external.private_targets,
+        gateway: FaceConfig {
+            listen: gateway.listen.get_ref().clone(),
+            trusted: trusted(&gateway.trusted, &gateway.revoked),
+            dialback_secrets: gateway.dialback_secrets.as_ref().map(path),
+            resolvers: gateway.resolvers.clone(),
+        },
+        ca: gateway.ca.as_ref().map(path),
+        settings,
+        policy,
+    }
+}
+
+fn settings(file: &File, faults: &mut Faults) -> face::Settings {
+    let times = &file.times;
+    let mut seconds = |name: &str, value: &Spanned<u64>| {
+        if *value.get_ref() == 0 || *value.get_ref() > 7 * 24 * 3600 {
+            let what = format!("`{name}` is {} s", value.get_ref());
+            faults.add(value.span(), what, "give it a number of seconds from 1 to 604800 (a week)");
+        }
+        Duration::from_secs(*value.get_ref())
+    };
+    let stream = Settings {
+        limits: xml::Limits { stanza_bytes: *file.limits.stanza_bytes.get_ref(), ..xml::Limits::default() },
+        establish: seconds("establish", &times.establish),
+        idle: seconds("idle", &times.idle),
+        keep_alive: seconds("keep_alive", &times.keep_alive),
+        drain: seconds("drain", &times.drain),
+    };
+    let hold = seconds("hold", &times.hold);
+    let limits = &file.limits;
+    if stream.limits.stanza_bytes < LEAST_STANZA {
+        let what = format!("stanzas could only have {} bytes", stream.limits.stanza_bytes);
+        faults.add(limits.stanza_bytes.span(), what, "allow at least 10000 (RFC 6120 §13.12); servers send 262144");
+    }
+    if *limits.streams.get_ref() == 0 {
+        faults.add(limits.streams.span(), "no stream could be accepted", "allow at least one");
+    }
+    face::Settings {
+        stream,
+        pace: Pace::default(),
+        hold,
+        window: *limits.window_bytes.get_ref(),
+        streams: *limits.streams.get_ref(),
+    }
+}
+
+fn check_listeners(file: &File, faults: &mut Faults) {
+    let (external, gateway) = (&file.external.listen, &file.gateway.listen);
+    for (face, listen) in [("external", external), ("internal", gateway)] {
+        if listen.get_ref().is_empty() {
+            let what = format!("the {face} face listens nowhere");
+            faults.add(listen.span(), what, "name an address with a port, such as \"192.0.2.1:5269\"");
+        }
+    }
+    for address in gateway.get_ref() {
+        if external.get_ref().iter().any(|other| collide(*other, *address)) {
+            let what = format!("the external face listens on {address} too");
+            faults.add(gateway.span(), what, "give each face an address of its own; they must never be one");
+        }
+    }
+}
+
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && (any || one.ip() == other.ip())
+}
+
+/// Reads local domains and partners.
+struct Policies<'a> {
+    file: &'a File,
+    faults: &'a mut Faults,
+    seen: HashMap<Pattern, &'static str>,
+}
+
+impl Policies<'_> {
+    fn read(mut self) -> Policy {
+        let file = self.file;
+        let mut locals = Vec::new();
+        for entry in &file.local {
+            let (entry, span) = (entry.get_ref(), entry.span());
+            // Our own servers are near: a certificate or dialback, as with partners, unless told otherwise.
+            let terms = self.terms(span, entry.tls, entry.external, entry.dialback, entry.direct_tls);
+            let next_hop = self.next_hop(&entry.next_hop, entry.direct_tls);
+            for pattern in self.patterns(&entry.domains, "local domain") {
+                locals.extend(next_hop.clone().map(|next_hop| Local { pattern, next_hop, terms }));
+            }
+        }
+        if file.local.is_empty() {
+            self.faults.add(
+                0..0,
+                "there is no [[local]] domain",
+                "add one: `domains = [\"contoso.test\"]` and its `next_hop`",
+            );
+        }
+        let mut partners = Vec::new();
+        for entry in &file.partner {
+            let (entry, span) = (entry.get_ref(), entry.span());
+            let terms = self.terms(span, entry.tls, entry.external, entry.dialback, entry.direct_tls);
+            let next_hop = entry.next_hop.as_ref().and_then(|hop| self.next_hop(hop, entry.direct_tls));
+            for pattern in self.patterns(&entry.domains, "partner") {
+                partners.push(Partner { pattern: Some(pattern), next_hop: next_hop.clone(), terms });
+            }
+        }
+        if file.partner.is_empty() && !file.federation.open {
+            self.faults.add(
+                0..0,
+                "there is no [[partner]] and federation is not open, so nobody could be reached",
+                "add one: `domains = [\"fabrikam.test\"]`; or set `open = true` in [federation]",
+            );
+        }
+        let open = self.terms(0..0, None, None, None, false);
+        Policy::new(locals, partners, file.federation.open.then_some(open))
+    }
+
+    fn patterns(&mut self, domains: &Spanned<Vec<Spanned<String>>>, role: &'static str) -> Vec<Pattern> {
+        if domains.get_ref().is_empty() {
+            self.faults.add(domains.span(), "no domain is named", "name at least one, such as \"contoso.test\"");
+        }
+        let mut patterns = Vec::new();
+        for text in domains.get_ref() {
+            match text.get_ref().parse::<Pattern>() {
+                Ok(pattern) => {
+                    if let Some(before) = self.seen.insert(pattern.clone(), role) {
+                        let what = format!("{pattern} is named twice, first as a {before}, now as a {role}");
+                        self.faults.add(text.span(), what, "keep one of them");
+                    }
+                    patterns.push(pattern);
+                }
+                Err(error) => {
+                    self.faults.add(
+                        text.span(),
+                        error.to_string(),
+                        "write a domain, or `*.` and a domain for all below it",
+                    );
+                }
+            }
+        }
+        patterns
+    }
+
+    fn next_hop(&mut self, text: &Spanned<String>, direct_tls: bool) -> Option<NextHop> {
+        let hop = match text.get_ref().parse::<NextHop>() {
+            Ok(hop) => NextHop { direct_tls, ..hop },
+            Err(error) => {
+                self.faults.add(text.span(), error.to_string(), "name the server, not a URL");
+                return None;
+            }
+        };
+        let ours = self.file.external.listen.get_ref().iter().chain(self.file.gateway.listen.get_ref());
+        let address = hop.host.parse().ok().map(|ip| SocketAddr::new(ip, hop.port));
+        if let Some(address) = address.filter(|address| ours.clone().any(|own| own == address)) {
+            let what = format!("fedge itself listens on {address}; stanzas would go round in circles");
+            self.faults.add(text.span(), what, "name the XMPP server's own address");
+        }
+        Some(hop)
+    }
+
+    fn terms(
+        &mut self,
+        place: Range<usize>,
+        tls: Option<file::Asked>,
+        external: Option<file::Asked>,
+        dialback: Option<bool>,
+        direct_tls: bool,
+    ) -> Terms {
+        let general = &self.file.federation;
+        let terms = Terms {
+            tls: tls.unwrap_or(general.tls).0,
+            external: external.unwrap_or(general.external).0,
+            dialback: dialback.unwrap_or(general.dialback),
+        };
+        if terms.tls == Need::NotSupported && (terms.external == Need::Required || direct_tls) {
+            let what = "TLS is not supported here, and EXTERNAL or direct TLS is asked for, which need it";
+            self.faults.add(place.clone(), what, "set `tls = \"required\"`");
+        }
+        if !terms.dialback && (terms.external == Need::NotSupported || terms.tls == Need::NotSupported) {
+            let what = "neither EXTERNAL nor dialback is left, so nobody could prove anything";
+            self.faults.add(place, what, "allow one of them: `dialback = true`, or TLS and `external = \"optional\"`");
+        }
+        terms
+    }
+}

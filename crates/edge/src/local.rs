@@ -1,0 +1,224 @@
+//! The desk where local commands ask: a Unix socket, for those who may open it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use api::local::{FaceStatus, Pair, Reply, Request, Stanza, Status, Stream};
+use net::face::FaceState;
+use net::fate::{Fates, Record};
+use net::streams::{Command, Direction, StreamInfo, Streams};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
+
+use crate::faces::Parts;
+use crate::log::LogLevel;
+
+/// A request is longer only by mistake.
+const REQUEST: u64 = 64 * 1024;
+/// For a request to come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the desk knows.
+pub struct Desk {
+    /// When the daemon began.
+    pub began: Instant,
+    /// The level of the log.
+    pub level: LogLevel,
+    /// Certificates and the like.
+    pub parts: Parts,
+    /// The open streams.
+    pub streams: Arc<Streams>,
+    /// What became of stanzas.
+    pub fates: Arc<Fates>,
+    /// Both faces, and where they listen.
+    pub faces: [(Arc<FaceState>, Vec<SocketAddr>); 2],
+}
+
+/// Why there is no desk.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: no socket for local commands could be opened there ({error}); its folder must exist and be this user's", socket.display())]
+pub struct DeskError {
+    socket: PathBuf,
+    error: io::Error,
+}
+
+/// An open desk; leaving scope closes it and takes the socket away.
+#[derive(Debug)]
+pub struct Open {
+    socket: PathBuf,
+    _serving: JoinSet<()>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+/// Opens the desk. A socket that a daemon left behind is replaced; one that answers isn't.
+///
+/// # Errors
+/// When that can't be done.
+pub fn open(socket: &Path, desk: Desk) -> Result<Open, DeskError> {
+    let failed = |error| DeskError { socket: socket.to_owned(), error };
+    if std::os::unix::net::UnixStream::connect(socket).is_ok() {
+        return Err(failed(io::Error::new(io::ErrorKind::AddrInUse, "another daemon answers there")));
+    }
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(socket).map_err(failed)?;
+    // The owner and the group: traces show who talks to whom.
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
+    let mut serving = JoinSet::new();
+    let desk = Arc::new(desk);
+    serving.spawn(async move {
+        let mut asked = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            while asked.try_join_next().is_some() {}
+            let desk = desk.clone();
+            asked.spawn(async move {
+                if let Err(error) = serve(stream, &desk).await {
+                    tracing::debug!(%error, "a local command left early");
+                }
+            });
+        }
+    });
+    Ok(Open { socket: socket.to_owned(), _serving: serving })
+}
+
+async fn serve(stream: UnixStream, desk: &Desk) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader.take(REQUEST));
+    let mut line = String::new();
+    tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await??;
+    let request = match serde_json::from_str(&line) {
+        Ok(request) => request,
+        Err(error) => {
+            let why = format!("this request can't be read ({error}); are both of one version?");
+            return send(&mut writer, &Reply::Refused { why }).await;
+        }
+    };
+    match request {
+        Request::Trace { stream } => trace(&mut writer, &mut reader, desk, stream).await,
+        request => send(&mut writer, &desk.answer(&request)).await,
+    }
+}
+
+async fn send(writer: &mut (impl tokio::io::AsyncWrite + Unpin), reply: &Reply) -> io::Result<()> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    writer.write_all(&line).await
+}
+
+async fn trace(
+    writer: &mut (impl tokio::io::AsyncWrite + Unpin),
+    reader: &mut (impl tokio::io::AsyncRead + Unpin),
+    desk: &Desk,
+    number: u64,
+) -> io::Result<()> {
+    let Some(mut lines) = desk.streams.trace(number) else {
+        return send(writer, &no_stream(number)).await;
+    };
+    let mut gone = [0];
+    loop {
+        tokio::select! {
+            line = lines.recv() => match line {
+                Ok(line) => send(writer, &Reply::Traced { line }).await?,
+                Err(RecvError::Lagged(lost)) => {
+                    send(writer, &Reply::Traced { line: format!("… {lost} lines came too fast") }).await?;
+                }
+                Err(RecvError::Closed) => {
+                    return send(writer, &Reply::Done { what: format!("stream {number} ended") }).await;
+                }
+            },
+            // Whoever asked has left.
+            _ = reader.read(&mut gone) => return Ok(()),
+        }
+    }
+}
+
+fn no_stream(number: u64) -> Reply {
+    Reply::Refused { why: format!("there is no open stream {number}; `fedge-edge streams` lists them") }
+}
+
+impl Desk {
+    fn answer(&self, request: &Request) -> Reply {
+        match request {
+            Request::Status => Reply::Status(self.status()),
+            Request::Streams => Reply::Streams { streams: self.streams.list().into_iter().map(shown_stream).collect() },
+            Request::Close { stream } if self.streams.command(*stream, Command::Close) => {
+                Reply::Done { what: format!("stream {stream} is being closed") }
+            }
+            Request::Close { stream } | Request::Trace { stream } => no_stream(*stream),
+            Request::LogLevel { level } => match self.level.set(level) {
+                Ok(()) => Reply::Done { what: format!("logging from level {level} on") },
+                Err(why) => Reply::Refused { why },
+            },
+            Request::Stanza { id } => {
+                Reply::Stanzas { stanzas: self.fates.of(id).iter().map(shown_stanza).collect() }
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        let streams = self.streams.list();
+        let face = |(face, listen): &(Arc<FaceState>, Vec<SocketAddr>)| {
+            let count = |direction| {
+                let here = streams.iter().filter(|info| info.face == face.face && info.direction == direction);
+                here.count() as u64
+            };
+            FaceStatus {
+                face: face.face.to_string(),
+                listen: listen.iter().map(ToString::to_string).collect(),
+                accepted_streams: count(Direction::Accepted),
+                dialed_streams: count(Direction::Dialed),
+                stanzas: face.holder.total(),
+            }
+        };
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            up_seconds: self.began.elapsed().as_secs(),
+            log_level: self.level.name(),
+            faces: self.faces.iter().map(face).collect(),
+            concerns: self.parts.concerns(SystemTime::now()),
+        }
+    }
+}
+
+fn shown_stream(info: StreamInfo) -> Stream {
+    let pair = |(pair, method): &(xmpp::domain::DomainPair, xmpp::stream::Method)| Pair {
+        from: pair.from.to_string(),
+        to: pair.to.to_string(),
+        method: method.to_string(),
+    };
+    Stream {
+        number: info.number,
+        face: info.face.to_string(),
+        direction: info.direction.to_string(),
+        peer: info.peer.to_string(),
+        pairs: info.pairs.iter().map(pair).collect(),
+        tls: info.tls,
+        open_seconds: info.opened.elapsed().unwrap_or_default().as_secs(),
+        stanzas: info.stanzas,
+    }
+}
+
+fn shown_stanza(record: &Record) -> Stanza {
+    let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    Stanza {
+        from: record.pair.from.to_string(),
+        to: record.pair.to.to_string(),
+        kind: record.kind.to_owned(),
+        accepted_at: seconds(record.accepted),
+        changed_at: seconds(record.changed),
+        fate: record.fate.to_string(),
+    }
+}

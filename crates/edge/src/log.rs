@@ -1,0 +1,66 @@
+//! The log: one line for each event, to standard error, from a level on that can be changed while running.
+
+use std::io::IsTerminal as _;
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, Registry, fmt, reload};
+
+use crate::config::{Format, Level, Log};
+
+/// Changes the level while the daemon runs.
+#[derive(Debug, Clone)]
+pub struct LogLevel(reload::Handle<Targets, Registry>);
+
+/// Begins to log.
+pub fn init(log: &Log) -> LogLevel {
+    let (filter, handle) = reload::Layer::new(targets(level_filter(log.level)));
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    // Journald writes the time itself, a terminal needs it.
+    let layer = match log.format {
+        Format::Json => lines.json().flatten_event(true).boxed(),
+        Format::Text if std::io::stderr().is_terminal() => lines.boxed(),
+        Format::Text => lines.with_ansi(false).boxed(),
+    };
+    tracing_subscriber::registry().with(layer.with_filter(filter)).init();
+    LogLevel(handle)
+}
+
+impl LogLevel {
+    /// Logs from `level` on.
+    ///
+    /// # Errors
+    /// When there is no such level.
+    pub fn set(&self, level: &str) -> Result<(), String> {
+        let filter = [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace]
+            .into_iter()
+            .map(level_filter)
+            .find(|filter| filter.to_string() == level)
+            .ok_or_else(|| format!("`{level}` is no level; take error, warn, info, debug or trace"))?;
+        self.0.reload(targets(filter)).map_err(|error| format!("the level could not be changed: {error}"))
+    }
+
+    /// The level from which on it logs now.
+    pub fn name(&self) -> String {
+        let level = |targets: &Targets| targets.iter().map(|(_, level)| level).max();
+        self.0.with_current(level).ok().flatten().unwrap_or(LevelFilter::INFO).to_string()
+    }
+}
+
+fn level_filter(level: Level) -> LevelFilter {
+    match level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    }
+}
+
+/// Our own crates at `level`. Libraries only warn: what they tell besides is nothing for administrators.
+fn targets(level: LevelFilter) -> Targets {
+    let ours = ["edge", "gateway", "net"].map(|name| (name, level));
+    Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(ours)
+}
