@@ -1,1 +1,15 @@
-//! The daemon fedge-dns: the internal DNS view.
+//! The internal DNS view: leads internal servers that look for partners to the gateways, and
+//! forwards everything else. Modules stand in the order in which a query flows through them.
+
+pub mod answer;
+pub mod cache;
+pub mod config;
+pub mod daemon;
+pub mod forward;
+pub mod listen;
+pub mod message;
+pub mod service;
+pub mod view;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,192 @@
+//! Configurations, good and bad, and how the bad ones are drawn.
+
+use super::*;
+
+const GOOD: &str = r#"
+[log]
+level = "debug"
+format = "json"
+
+[view]
+listen = ["127.0.9.2:53", "::1"]
+forward = ["127.0.9.1:53", "127.0.9.3"]
+ttl = 7
+clients = ["127.0.0.0/8", "2001:db8::1"]
+cache = 100
+direct_tls = false
+
+[[gateway]]
+name = "gateway1.contoso.test"
+addresses = ["127.0.2.1", "2001:db8::1"]
+port = 5270
+priority = 1
+weight = 2
+
+[[local]]
+domains = ["contoso.test", "*.contoso.test"]
+next_hop = "127.0.1.1:5269"
+
+[[local]]
+domains = ["Direct.Contoso.test"]
+next_hop = "xmpp.contoso.test"
+direct_tls = true
+"#;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("dns.toml"))
+}
+
+fn said(text: &str) -> String {
+    parse(text).expect_err("something is wrong").to_string()
+}
+
+#[test]
+fn everything_can_be_set() {
+    let config = parse(GOOD).expect("a good configuration");
+    assert_eq!(config.log, Log { level: Level::Debug, format: Format::Json });
+    assert_eq!(config.listen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["127.0.9.2:53", "[::1]:53"]);
+    assert_eq!(config.forward.iter().map(ToString::to_string).collect::<Vec<_>>(), ["127.0.9.1:53", "127.0.9.3:53"]);
+    assert_eq!(config.clients.iter().map(ToString::to_string).collect::<Vec<_>>(), ["127.0.0.0/8", "2001:db8::1/128"]);
+    assert_eq!(config.cache, 100);
+    let view = config.view;
+    assert_eq!((view.ttl, view.direct_tls), (7, false));
+    let gateway = &view.gateways[0];
+    assert_eq!((gateway.port, gateway.priority, gateway.weight, gateway.addresses.len()), (5270, 1, 2, 2));
+    let locals: Vec<_> = view.locals.iter().map(|local| (local.pattern.to_string(), local.next_hop.clone())).collect();
+    let hop = |host: &str, direct_tls| NextHop { host: host.to_owned(), port: 5269, direct_tls };
+    let expected = [
+        ("contoso.test".to_owned(), hop("127.0.1.1", false)),
+        ("*.contoso.test".to_owned(), hop("127.0.1.1", false)),
+        ("direct.contoso.test".to_owned(), hop("xmpp.contoso.test", true)),
+    ];
+    assert_eq!(locals, expected);
+}
+
+const LEAST: &str = r#"
+[view]
+listen = ["127.0.9.2"]
+forward = ["127.0.9.1"]
+[[gateway]]
+name = "gateway1.contoso.test"
+addresses = ["127.0.2.1"]
+"#;
+
+#[test]
+fn what_may_be_left_out_has_a_default() {
+    let config = parse(LEAST).expect("a good configuration");
+    assert_eq!(config.log, Log { level: Level::Info, format: Format::Text });
+    assert_eq!((config.cache, config.view.ttl, config.view.direct_tls), (10_000, 5, true));
+    let allowed = |text: &str| {
+        let client: IpAddr = text.parse().expect("an address");
+        config.clients.iter().any(|network| network.contains(&client))
+    };
+    for client in ["127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.9.9", "169.254.1.1", "::1", "fd00::1", "fe80::1"] {
+        assert!(allowed(client), "{client}");
+    }
+    for client in ["11.0.0.1", "172.32.0.1", "192.169.0.1", "2001:db8::1", "0.0.0.0"] {
+        assert!(!allowed(client), "{client}");
+    }
+    let gateway = &config.view.gateways[0];
+    assert_eq!((gateway.port, gateway.priority, gateway.weight), (5269, 10, 10));
+}
+
+#[test]
+fn a_fault_is_drawn_where_it_is() {
+    let text = GOOD.replace("\"::1\"", "\"häh\", \"localhost:53\"");
+    let expected = "\
+dns.toml:7:27: `häh` is no address; write `address`, `address:port` or `[address]:port`
+  |
+7 | listen = [\"127.0.9.2:53\", \"häh\", \"localhost:53\"]
+  |                           ^^^^^
+dns.toml:7:34: `localhost:53` is no address; write `address`, `address:port` or `[address]:port`
+  |
+7 | listen = [\"127.0.9.2:53\", \"häh\", \"localhost:53\"]
+  |                                  ^^^^^^^^^^^^^^";
+    assert_eq!(said(&text), expected);
+    let unknown = "\
+dns.toml:12:1: unknown field `directtls`, expected one of `listen`, `forward`, `ttl`, `clients`, `cache`, `direct_tls`
+   |
+12 | directtls = true
+   | ^^^^^^^^^";
+    assert_eq!(said(&GOOD.replace("direct_tls = false", "directtls = true")), unknown);
+    assert!(said(&GOOD.replace("[[gateway]]", "\t[gateway")).contains("\n   | \t"), "tabs stay tabs");
+}
+
+#[test]
+fn every_fault_is_said_with_its_line() {
+    for (from, to, line, words) in [
+        ("[view]", "[view", 6, ""),
+        ("ttl = 7", "ttl = \"7\"", 9, "expected u32"),
+        ("ttl = 7", "ttl = 0", 9, "write 1 to 86400"),
+        ("ttl = 7", "ttl = -1", 9, "-1"),
+        ("ttl = 7", "ttl = 7\nttl = 8", 10, "duplicate key"),
+        ("cache = 100", "cache = 100000000", 11, "write 0 to 1000000"),
+        ("level = \"debug\"", "level = \"loud\"", 3, "unknown variant `loud`"),
+        ("format = \"json\"", "colour = true", 4, "unknown field `colour`"),
+        ("[log]", "[logs]", 2, "unknown field `logs`"),
+        ("listen = [\"127.0.9.2:53\", \"::1\"]", "listen = []", 7, "at least one"),
+        ("\"::1\"]", "\"0.0.0.0:53\"]", 7, "write each address"),
+        ("\"::1\"]", "\"[::]:53\"]", 7, "write each address"),
+        ("\"::1\"]", "\"224.0.0.1\"]", 7, "multicast"),
+        ("\"::1\"]", "\"127.0.9.2\"]", 7, "twice"),
+        ("\"127.0.9.3\"", "\"127.0.9.2\"", 8, "itself"),
+        ("\"127.0.9.3\"", "\"127.0.9.1\"", 8, "twice"),
+        ("\"127.0.9.3\"", "\"127.0.9.3:0\"", 8, "no resolver"),
+        ("\"127.0.9.3\"", "\"0.0.0.0\"", 8, "no resolver"),
+        ("127.0.0.0/8", "127.0.0.1/8", 10, "write `127.0.0.0/8`"),
+        ("127.0.0.0/8", "127.0.0.0/33", 10, "no network"),
+        ("clients = [\"127.0.0.0/8\", \"2001:db8::1\"]", "clients = []", 10, "at least one"),
+        ("gateway1.contoso.test", "gateway1..test", 15, "not a valid domain name"),
+        ("gateway1.contoso.test", "127.0.2.1", 15, "IP address"),
+        ("\"127.0.2.1\", ", "\"gateway\", ", 16, "no IP address"),
+        ("\"127.0.2.1\", ", "\"0.0.0.0\", ", 16, "no gateway can be reached"),
+        ("\"127.0.2.1\", ", "\"2001:db8::1\", ", 16, "twice"),
+        ("port = 5270", "port = 0", 17, "nonzero"),
+        ("port = 5270", "port = 70000", 17, "70000"),
+        ("weight = 2", "weight = 2.5", 19, "2.5"),
+        ("\"*.contoso.test\"", "\"*.*.test\"", 22, "not a valid domain name"),
+        ("\"*.contoso.test\"", "\"straße.test\"", 22, "nameprep"),
+        ("\"*.contoso.test\"", "\"contoso.test\"", 22, "twice"),
+        ("[\"Direct.Contoso.test\"]", "[\"contoso.test\"]", 26, "another next hop already: 127.0.1.1:5269"),
+        ("127.0.1.1:5269", "127.0.1.1:0", 23, "is not a next hop"),
+        ("127.0.1.1:5269", "127.0.1.256:5269", 23, "neither a host name nor an address"),
+        ("127.0.1.1:5269", "a..b", 23, "neither a host name nor an address"),
+        ("127.0.1.1:5269", "0.0.0.0:5269", 23, "no server can be reached"),
+    ] {
+        assert!(GOOD.contains(from), "{from}");
+        let said = said(&GOOD.replacen(from, to, 1));
+        assert!(said.starts_with(&format!("dns.toml:{line}:")) && said.contains(words), "{to}:\n{said}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    for (line, words) in [
+        ("listen = [\"127.0.9.2\"]\n", "missing field `listen`"),
+        ("forward = [\"127.0.9.1\"]\n", "missing field `forward`"),
+        ("name = \"gateway1.contoso.test\"\n", "missing field `name`"),
+        ("addresses = [\"127.0.2.1\"]\n", "missing field `addresses`"),
+        ("[[gateway]]\nname = \"gateway1.contoso.test\"\naddresses = [\"127.0.2.1\"]\n", "there is no gateway"),
+    ] {
+        let said = said(&LEAST.replace(line, ""));
+        assert!(said.contains(words) && said.contains('^'), "{said}");
+    }
+    assert!(said("").contains("missing field `view`"));
+}
+
+#[test]
+fn several_gateways_need_several_names() {
+    let again = format!("{LEAST}[[gateway]]\nname = \"GATEWAY1.contoso.test\"\naddresses = [\"127.0.2.2\"]\n");
+    assert!(said(&again).contains("another gateway called gateway1.contoso.test"));
+    let long = format!("{}.test", vec!["a".repeat(60); 4].join("."));
+    assert!(said(&LEAST.replace("gateway1.contoso.test", &long)).contains("too long"));
+}
+
+#[test]
+fn all_faults_come_at_once_in_the_order_of_the_file() {
+    let text = GOOD.replace("127.0.9.3", "x").replace("127.0.2.1", "y").replace("xmpp.contoso.test", "z z");
+    let said = said(&text.replace("ttl = 7", "ttl = 0"));
+    let lines: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("dns.toml:")).collect();
+    let numbers: Vec<&str> = lines.iter().filter_map(|line| line.split(':').next()).collect();
+    assert_eq!(numbers, ["8", "9", "16", "27"], "{said}");
+}
