@@ -9,4 +9,5 @@ pub mod pki;
 pub mod place;
 pub mod process;
 pub mod prosody;
+pub mod relay;
 pub mod server;

@@ -149,17 +149,18 @@ async fn it_lies_about_one_name_until_told_otherwise() {
 #[tokio::test]
 async fn it_is_late_or_silent_for_one_name_only() {
     let lab = Lab::new();
-    lab.dns.misbehave("one.fabrikam.test", Misbehaviour::Late(A_WHILE));
+    let second = Duration::from_secs(1);
+    lab.dns.misbehave("one.fabrikam.test", Misbehaviour::Late(second));
     lab.dns.misbehave("two.fabrikam.test", Misbehaviour::Silent);
     let began = Instant::now();
     let late = question("one.fabrikam.test", RecordType::A);
     let other = question("fabrikam.test", RecordType::A);
     let (late, ()) = tokio::join!(lab.udp(&late), async {
         lab.udp(&other).await;
-        assert!(began.elapsed() < A_WHILE, "one late answer held up another");
+        assert!(began.elapsed() < second, "one late answer held up another");
     });
     assert_eq!(answers(&late), ["one.fabrikam.test. 127.0.4.1"]);
-    assert!(began.elapsed() >= A_WHILE);
+    assert!(began.elapsed() >= second);
     let silent = question("two.fabrikam.test", RecordType::A);
     timeout(A_WHILE, lab.udp(&silent)).await.expect_err("no answer by UDP");
     timeout(A_WHILE, lab.tcp(&silent)).await.expect_err("no answer by TCP");
