@@ -1,8 +1,9 @@
 //! Debian's ejabberd, run from unpacked packages: no `epmd`, no distributed node, no user of its own.
 
 use std::fs;
-use std::net::IpAddr;
 use std::path::Path;
+
+use anyhow::ensure;
 
 use crate::packages::Debian;
 use crate::place::Place;
@@ -15,20 +16,26 @@ pub const PACKAGES: &[&str] = &["ejabberd"];
 /// What it prints when its users are there.
 const READY: &str = "laboratory users registered";
 
+/// It asks for SRV records by itself, but for addresses by way of the C library: only
+/// `/etc/resolv.conf` leads both to one server.
+const INETRC: &str = "{file, resolv, \"/etc/resolv.conf\"}.\n{cache_size, 0}.\n";
+
 /// Starts an ejabberd in `place` with its files in `folder`, and waits until it accepts connections and users.
 ///
 /// # Errors
-/// With its log, when it doesn't start; or when files can't be written.
+/// When the plan's DNS server isn't at port 53. With its log, when it doesn't start; or when files can't be written.
 pub fn start(debian: &Debian, place: &Place, plan: ServerPlan, folder: &Path) -> anyhow::Result<Server> {
+    ensure!(plan.dns.port() == 53, "ejabberd asks at port 53 only, not at {}", plan.dns);
     let folder = fresh_folder(folder)?;
     let file = |name: &str| folder.join(name);
     for part in ["mnesia", "logs"] {
         fs::create_dir(file(part))?;
     }
     write(&file("ejabberd.yml"), &configuration(&plan)?)?;
-    write(&file("inetrc"), &inetrc(&plan))?;
+    write(&file("inetrc"), INETRC)?;
     write(&file("users.erl"), &users(&plan))?;
-    let mut command = debian.erlang(place)?;
+    let place = place.with_resolvers(&[plan.dns.ip()])?;
+    let mut command = debian.erlang(&place)?;
     command.args(["-noinput", "-mnesia", "dir"]).arg(quoted(&text(&file("mnesia"))?));
     command.args(["-s", "ejabberd", "-eval", "{ok, _} = file:script(\"users.erl\")"]);
     command.current_dir(&folder).env("HOME", &folder);
@@ -99,16 +106,6 @@ modules:
         trusted = quoted(&text(&plan.trusted)?),
         rooms = rooms.unwrap_or_default(),
     ))
-}
-
-/// Erlang's own resolver instead of the system's, because that one can't be told a server.
-fn inetrc(plan: &ServerPlan) -> String {
-    let parts: Vec<String> = match plan.dns.ip() {
-        IpAddr::V4(address) => address.octets().iter().map(u8::to_string).collect(),
-        IpAddr::V6(address) => address.segments().iter().map(u16::to_string).collect(),
-    };
-    let (address, port) = (parts.join(","), plan.dns.port());
-    format!("{{lookup, [file, dns]}}.\n{{nameserver, {{{address}}}, {port}}}.\n{{cache_size, 0}}.\n")
 }
 
 fn users(plan: &ServerPlan) -> String {

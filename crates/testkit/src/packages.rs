@@ -99,19 +99,14 @@ impl Debian {
         command
     }
 
-    /// Runs a Lua 5.4 script, given relative to `/`, in `place`; modules are found, also those of
-    /// the folders in `modules`.
-    pub fn lua(&self, place: &Place, script: &str, modules: &[&str]) -> Command {
+    /// Runs a Lua 5.4 script in `place`; Lua's modules are found.
+    pub fn lua(&self, place: &Place, script: &Path) -> Command {
         let mut command = self.command(place, "usr/bin/lua5.4");
-        let modules: Vec<PathBuf> = modules.iter().map(|module| self.path(module)).collect();
-        // Two semicolons at the end stand for Lua's own folders.
-        let search = |own: &str, file: &str| {
-            let folders = modules.iter().cloned().chain([self.folder.join(own)]);
-            folders.map(|folder| format!("{}/{file};", folder.display())).collect::<String>() + ";"
-        };
-        let (own, compiled) = ("usr/share/lua/5.4", format!("usr/lib/{}/lua/5.4", triplet()));
-        command.env("LUA_PATH", search(own, "?.lua")).env("LUA_CPATH", search(&compiled, "?.so"));
-        command.arg(self.path(script));
+        let (modules, compiled) = ("usr/share/lua/5.4", format!("usr/lib/{}/lua/5.4", triplet()));
+        // Two semicolons stand for Lua's own folders.
+        let search = |folder: &str, file: &str| format!("{}/{file};;", self.folder.join(folder).display());
+        command.env("LUA_PATH", search(modules, "?.lua")).env("LUA_CPATH", search(&compiled, "?.so"));
+        command.env_remove("LUA_PATH_5_4").env_remove("LUA_CPATH_5_4").arg(script);
         command
     }
 

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use anyhow::Context as _;
+
 use crate::packages::Debian;
 use crate::place::Place;
 use crate::process::Daemon;
@@ -27,14 +29,23 @@ pub fn start(debian: &Debian, place: &Place, plan: ServerPlan, folder: &Path) ->
     // Empty: its default would add the system's roots to the trusted ones.
     fs::create_dir(folder.join("roots"))?;
     let configuration = folder.join("prosody.cfg.lua");
-    write(&configuration, &self::configuration(debian, &plan, &folder)?)?;
-    let mut command = debian.lua(place, "usr/bin/prosody", &["usr/lib/prosody"]);
+    write(&configuration, &self::configuration(&plan, &folder)?)?;
+    let program = folder.join("prosody");
+    write(&program, &launcher(debian)?)?;
+    let mut command = debian.lua(place, &program);
     command.arg("--foreground").arg("--config").arg(&configuration).current_dir(&folder);
     let mut daemon = Daemon::start(&format!("Prosody of {}", plan.domain), command, &folder.join("log"))?;
     for port in plan.ports() {
         daemon.wait_for_listener(port, PATIENCE)?;
     }
     Ok(Server { plan, daemons: vec![daemon] })
+}
+
+/// Its own start script, which has the folders of an installed Prosody written into it.
+fn launcher(debian: &Debian) -> anyhow::Result<String> {
+    let script = debian.path("usr/bin/prosody");
+    let script = fs::read_to_string(&script).with_context(|| format!("can't read {}", script.display()))?;
+    Ok(script.replace("'/usr/lib/prosody", &format!("'{}", text(&debian.path("usr/lib/prosody"))?)))
 }
 
 /// Passwords in its internal storage, from which it makes hashes at the first login.
@@ -48,7 +59,7 @@ fn write_accounts(plan: &ServerPlan, data: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn configuration(debian: &Debian, plan: &ServerPlan, folder: &Path) -> anyhow::Result<String> {
+fn configuration(plan: &ServerPlan, folder: &Path) -> anyhow::Result<String> {
     let modules = MODULES.split_whitespace().chain(plan.rate_limits.then_some("limits"));
     let modules: String = modules.map(|module| format!("{}; ", quoted(module))).collect();
     let path = |path: &Path| anyhow::Ok(quoted(&text(path)?));
@@ -58,9 +69,7 @@ fn configuration(debian: &Debian, plan: &ServerPlan, folder: &Path) -> anyhow::R
     Ok(format!(
         r#"
 run_as_root = true
-daemonize = false
 data_path = {data}
-plugin_paths = {{ {plugins} }}
 modules_enabled = {{ {modules} }}
 interfaces = {{ {address} }}
 local_interfaces = {{ {address} }}
@@ -90,7 +99,6 @@ VirtualHost {domain}
         // Dialback stays loaded and is refused, as Debian has it.
         secure = plan.authentication == Authentication::External,
         data = path(&folder.join("data"))?,
-        plugins = path(&debian.path("usr/lib/prosody/modules"))?,
         stanza_bytes = plan.stanza_bytes,
         certificate = path(&plan.certificate)?,
         trusted = path(&plan.trusted)?,
