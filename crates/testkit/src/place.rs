@@ -14,10 +14,17 @@ use nix::sched::{CloneFlags, setns, unshare};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
 mod background;
+mod faults;
+mod network;
+mod table;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub(crate) use background::Background;
+pub use faults::{Fault, PACKAGES};
+pub use network::{Host, Network};
+pub use watch::Watch;
 
 /// A network to run things in. Copies are the same place; an isolated one vanishes, with all that
 /// is configured in it, when the last copy is dropped and the last process in it has ended.

@@ -2,9 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
 
-use super::Place;
+use super::{Network, Place};
 
+mod filters;
+
+const LONG: Duration = Duration::from_secs(30);
 const SOMEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1)), 5269);
 
 fn output(place: &Place, program: &str, arguments: &[&str]) -> String {
@@ -106,6 +110,35 @@ fn a_place_vanishes_with_its_last_copy() {
 #[should_panic(expected = "from inside")]
 fn a_panic_inside_comes_out() {
     Place::here().enter(|| panic!("from inside"));
+}
+
+#[tokio::test]
+async fn hosts_reach_one_another_by_both_addresses_while_plugged_in() {
+    let network = Network::new().expect("a network");
+    let (one, two) = (network.host().expect("a host"), network.host().expect("a host"));
+    assert_eq!([one.ipv4(), two.ipv4()].map(|address| address.to_string()), ["10.77.0.1", "10.77.0.2"]);
+    for address in [IpAddr::from(two.ipv4()), IpAddr::from(two.ipv6())] {
+        let address = SocketAddr::new(address, 5269);
+        let listener = two.listen(address).expect("free");
+        let stream = one.connect(address).await.expect("it is there");
+        let (_, from) = listener.accept().await.expect("connected");
+        assert_eq!(stream.local_addr().expect("connected"), from);
+        one.listen(address).expect_err("somebody else's address");
+    }
+    let address = SocketAddr::new(two.ipv4().into(), 5270);
+    let listener = two.listen(address).expect("free");
+    two.link_down().expect("pulled");
+    let mut attempt = Box::pin(one.connect(address));
+    tokio::time::timeout(Duration::from_millis(200), &mut attempt).await.expect_err("neither up nor refused");
+    two.link_up().expect("plugged in");
+    // An attempt that ARP gave up waits for longer; a new one doesn't.
+    let reconnect = async {
+        while one.connect(address).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, reconnect).await.expect("it is there again");
+    drop(listener);
 }
 
 /// A child that ends also when the test fails.
