@@ -1,35 +1,36 @@
-//! The log on standard error, whose level can change while the daemon runs.
+//! The log: one line for each event, to standard error, from a level on that can be changed while running.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Registry, fmt, reload};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, Registry, fmt, reload};
 
 use crate::config::{Format, Level, Log};
 
 /// The log.
 pub(super) struct Logging {
-    filter: reload::Handle<LevelFilter, Registry>,
+    level: reload::Handle<LevelFilter, Registry>,
     format: Format,
 }
 
 impl Logging {
-    /// Starts to log, once in a process.
+    /// Begins to log, once in a process.
     pub(super) fn start(log: Log) -> Logging {
-        let (filter, handle) = reload::Layer::new(filter(log.level));
-        let registry = tracing_subscriber::registry().with(filter);
-        match log.format {
-            Format::Text => registry.with(fmt::layer().with_writer(io::stderr).with_ansi(false)).init(),
-            Format::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(io::stderr)).init(),
-        }
-        Logging { filter: handle, format: log.format }
+        let (filter, level) = reload::Layer::new(filter(log.level));
+        let lines = fmt::layer().with_writer(io::stderr).with_target(false);
+        let lines = match log.format {
+            Format::Json => lines.json().flatten_event(true).boxed(),
+            Format::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+        };
+        tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+        Logging { level, format: log.format }
     }
 
     /// Logs as `log` says, as far as that can change.
     pub(super) fn change(&self, log: Log) {
-        if let Err(error) = self.filter.reload(filter(log.level)) {
+        if let Err(error) = self.level.reload(filter(log.level)) {
             tracing::warn!(%error, "the log's level stays as it was");
         }
         if log.format != self.format {

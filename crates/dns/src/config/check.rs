@@ -1,0 +1,246 @@
+//! From the file to what it means: addresses, networks, gateways, local domains; every fault with
+//! its place.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
+
+use ipnet::IpNet;
+use toml::Spanned;
+use topology::faults::Faults;
+use topology::partner::{NextHop, Pattern, S2S_PORT};
+use xmpp::domain::Domain;
+
+use super::Config;
+use super::file::{self, File, Text};
+use crate::view::{self, Gateway, LONGEST_LABEL, Local};
+
+/// Who may ask if the file doesn't say: loopback, private and link-local networks.
+const CLIENTS: [&str; 8] = [
+    "127.0.0.0/8",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+];
+
+/// Seconds, if the file doesn't say.
+const TTL: u32 = 5;
+
+/// A day: a TTL beyond that is a mistake in a view that is to follow its configuration.
+const LONGEST_TTL: u32 = 86400;
+
+/// Entries, if the file doesn't say.
+const CACHE: u64 = 10_000;
+
+/// Some gigabytes: more is a mistake.
+const LARGEST_CACHE: u64 = 1_000_000;
+
+/// What was seen, and what would put it right.
+type Wrong = (String, &'static str);
+
+/// What `file` means, as far as it isn't faulty.
+pub(super) fn check(file: File, faults: &mut Faults) -> Config {
+    let mut check = Check { faults };
+    let header = file.view.span();
+    let view = file.view.into_inner();
+    let listen = check.list(&view.listen, listen_address);
+    let forward = check.list(&view.forward, resolver_address);
+    for (address, text) in forward.iter().zip(view.forward.get_ref()) {
+        if address.is_some() && listen.contains(address) {
+            check.add(text, "this is fedge-dns itself, which would ask itself in circles", "name the site's resolver");
+        }
+    }
+    let clients = match &view.clients {
+        Some(clients) => check.list(clients, network).into_iter().flatten().collect(),
+        None => CLIENTS.iter().map(|text| text.parse().expect("a constant network")).collect(),
+    };
+    let ttl = check.within(view.ttl.as_ref(), TTL, 1, LONGEST_TTL);
+    let cache = check.within(view.cache.as_ref(), CACHE, 0, LARGEST_CACHE);
+    if file.gateway.is_empty() {
+        let remedy = "add a [[gateway]] with its `name` and its `addresses`";
+        check.faults.add(header, "there is no gateway to lead to", remedy);
+    }
+    let gateways = check.gateways(file.gateway);
+    let locals = check.locals(&file.local);
+    Config {
+        log: file.log,
+        listen: listen.into_iter().flatten().collect(),
+        forward: forward.into_iter().flatten().collect(),
+        clients,
+        cache,
+        view: view::Settings { ttl, direct_tls: view.direct_tls.unwrap_or(true), gateways, locals },
+    }
+}
+
+struct Check<'a> {
+    faults: &'a mut Faults,
+}
+
+impl Check<'_> {
+    fn add<T>(&mut self, at: &Spanned<T>, what: impl Into<String>, remedy: &str) {
+        self.faults.add(at.span(), what, remedy);
+    }
+
+    fn read<T>(&mut self, text: &Text, read: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+        read(text.get_ref()).map_err(|(what, remedy)| self.add(text, what, remedy)).ok()
+    }
+
+    /// Every entry of a list that must not be empty; nothing for an entry that is wrong or was
+    /// there before.
+    fn list<T: PartialEq>(
+        &mut self,
+        list: &Spanned<Vec<Text>>,
+        read: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Vec<Option<T>> {
+        let mut all: Vec<Option<T>> = Vec::new();
+        for text in list.get_ref() {
+            let entry = self.read(text, &read).filter(|entry| {
+                let twice = all.iter().flatten().any(|other| other == entry);
+                if twice {
+                    self.add(text, format!("`{}` stands here twice", text.get_ref()), "keep one of them");
+                }
+                !twice
+            });
+            all.push(entry);
+        }
+        if all.is_empty() {
+            self.add(list, "the list is empty", "write at least one entry");
+        }
+        all
+    }
+
+    fn within<T>(&mut self, number: Option<&Spanned<T>>, default: T, least: T, most: T) -> T
+    where
+        T: Copy + PartialOrd + Display,
+    {
+        let Some(number) = number else { return default };
+        let value = *number.get_ref();
+        if value < least || value > most {
+            self.add(number, format!("{value} is out of range"), &format!("write a number from {least} to {most}"));
+        }
+        value
+    }
+
+    fn gateways(&mut self, tables: Vec<file::Gateway>) -> Vec<Gateway> {
+        let mut gateways: Vec<Gateway> = Vec::new();
+        for table in tables {
+            let addresses = self.list(&table.addresses, gateway_address);
+            let Some(name) = self.read(&table.name, gateway_name) else { continue };
+            if gateways.iter().any(|other| other.name == name) {
+                let remedy = "give each its own, or name the addresses of both in one";
+                self.add(&table.name, format!("there is another gateway called {name}"), remedy);
+            }
+            gateways.push(Gateway {
+                name,
+                addresses: addresses.into_iter().flatten().collect(),
+                port: table.port.map_or(S2S_PORT, NonZeroU16::get),
+                priority: table.priority.unwrap_or(10),
+                weight: table.weight.unwrap_or(10),
+            });
+        }
+        gateways
+    }
+
+    fn locals(&mut self, tables: &[file::Local]) -> Vec<Local> {
+        let mut locals = Vec::new();
+        let mut seen = HashMap::new();
+        for table in tables {
+            let next_hop = self.read(&table.next_hop, next_hop);
+            let next_hop = next_hop.map(|hop| NextHop { direct_tls: table.direct_tls, ..hop });
+            let patterns = self.list(&table.domains, pattern);
+            for (pattern, text) in patterns.into_iter().zip(table.domains.get_ref()) {
+                let Some(pattern) = pattern else { continue };
+                if let Some(other) = seen.insert(pattern.clone(), table.next_hop.get_ref()) {
+                    let what = format!("{pattern} has another next hop already, {other}");
+                    self.add(text, what, "keep one of them");
+                }
+                locals.extend(next_hop.clone().map(|next_hop| Local { pattern, next_hop }));
+            }
+        }
+        locals
+    }
+}
+
+/// `address` or `address:port`; the port of DNS if there is none.
+fn socket_address(text: &str) -> Result<SocketAddr, Wrong> {
+    let with_port = text.parse().or_else(|_| text.parse::<IpAddr>().map(|address| (address, 53).into()));
+    let remedy = "write `address`, `address:port` or `[address]:port`";
+    with_port.map_err(|_| (format!("`{text}` is no address"), remedy))
+}
+
+fn listen_address(text: &str) -> Result<SocketAddr, Wrong> {
+    let address = socket_address(text)?;
+    if address.ip().is_unspecified() {
+        let remedy = "write each address to listen on: a reply must come from the one that was asked";
+        return Err((format!("`{text}` stands for all addresses"), remedy));
+    }
+    if address.ip().is_multicast() {
+        return Err((format!("`{text}` is a multicast address"), "write an address of this machine"));
+    }
+    Ok(address)
+}
+
+fn resolver_address(text: &str) -> Result<SocketAddr, Wrong> {
+    let address = socket_address(text)?;
+    if is_nobody(address.ip()) || address.port() == 0 {
+        return Err((format!("no resolver can be asked at {address}"), "name the site's resolver"));
+    }
+    Ok(address)
+}
+
+fn gateway_address(text: &str) -> Result<IpAddr, Wrong> {
+    let remedy = "write the IP address of the gateway's internal face";
+    let address: IpAddr = text.parse().map_err(|_| (format!("`{text}` is no IP address"), remedy))?;
+    if is_nobody(address) {
+        return Err((format!("no gateway can be reached at {address}"), remedy));
+    }
+    Ok(address)
+}
+
+fn network(text: &str) -> Result<IpNet, Wrong> {
+    let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    let remedy = "write `address/length`, or the address of one client";
+    let network = network.map_err(|_| (format!("`{text}` is no network"), remedy))?;
+    if network != network.trunc() {
+        let what = format!("`{text}` is an address in the network `{}`", network.trunc());
+        return Err((what, "write the network, or the address without a length"));
+    }
+    Ok(network)
+}
+
+fn gateway_name(text: &str) -> Result<Domain, Wrong> {
+    let remedy = "write a host name, which the view will answer for, such as \"gateway1.contoso.test\"";
+    let name: Domain = text.parse().map_err(|error| (format!("{error}"), remedy))?;
+    if name.to_ascii().len() + LONGEST_LABEL > 253 {
+        let what = "the name is too long: next hops that are addresses get names below it";
+        return Err((what.to_owned(), "write a shorter one"));
+    }
+    Ok(name)
+}
+
+fn pattern(text: &str) -> Result<Pattern, Wrong> {
+    let remedy = "write a domain, or `*.` and a domain for all below it";
+    text.parse().map_err(|error| (format!("{error}"), remedy))
+}
+
+fn next_hop(text: &str) -> Result<NextHop, Wrong> {
+    let remedy = "name the XMPP server: a host name or an address, and its port if that isn't 5269";
+    let next_hop: NextHop = text.parse().map_err(|error| (format!("{error}"), remedy))?;
+    let host = &next_hop.host;
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    let reachable = match host.parse() {
+        Ok(address) => !is_nobody(address),
+        Err(_) => !last.bytes().all(|byte| byte.is_ascii_digit()) && view::target_name(host).is_some(),
+    };
+    if reachable { Ok(next_hop) } else { Err((format!("no server can be reached at `{host}`"), remedy)) }
+}
+
+/// Addresses that stand for no single host.
+fn is_nobody(address: IpAddr) -> bool {
+    address.is_unspecified() || address.is_multicast()
+}

@@ -1,0 +1,85 @@
+//! The configuration as it stands in the file, with the place of everything that can be wrong.
+
+use std::num::NonZeroU16;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// A value that means more than its letters.
+pub(super) type Text = Spanned<String>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    #[serde(default)]
+    pub(super) log: Log,
+    pub(super) view: Spanned<View>,
+    #[serde(default)]
+    pub(super) gateway: Vec<Gateway>,
+    #[serde(default)]
+    pub(super) local: Vec<Local>,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// From which level on.
+    pub level: Level,
+    /// For whom.
+    pub format: Format,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names are the levels of every log")]
+pub enum Level {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For a person.
+    #[default]
+    Text,
+    /// For a program.
+    Json,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct View {
+    pub(super) listen: Spanned<Vec<Text>>,
+    pub(super) forward: Spanned<Vec<Text>>,
+    pub(super) ttl: Option<Spanned<u32>>,
+    pub(super) clients: Option<Spanned<Vec<Text>>>,
+    pub(super) cache: Option<Spanned<u64>>,
+    pub(super) direct_tls: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Gateway {
+    pub(super) name: Text,
+    pub(super) addresses: Spanned<Vec<Text>>,
+    pub(super) port: Option<NonZeroU16>,
+    pub(super) priority: Option<u16>,
+    pub(super) weight: Option<u16>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Local {
+    pub(super) domains: Spanned<Vec<Text>>,
+    pub(super) next_hop: Text,
+    #[serde(default)]
+    pub(super) direct_tls: bool,
+}
