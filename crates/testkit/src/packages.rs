@@ -117,10 +117,10 @@ impl Debian {
     /// When there is no Erlang.
     pub fn erlang(&self, place: &Place) -> anyhow::Result<Command> {
         let root = self.path("usr/lib/erlang");
-        let versions = fs::read_dir(&root).with_context(|| format!("no Erlang in {}", root.display()))?;
-        let versions: Vec<PathBuf> = versions.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        let runtime = versions.iter().find(|path| path.join("bin/erlexec").exists());
-        let binaries = runtime.with_context(|| format!("no erts-… in {}", root.display()))?.join("bin");
+        let parts = fs::read_dir(&root).with_context(|| format!("no Erlang in {}", root.display()))?;
+        let binaries = parts.filter_map(|part| Some(part.ok()?.path().join("bin")));
+        let newest = binaries.filter(|binaries| binaries.join("erlexec").exists()).max();
+        let binaries = newest.with_context(|| format!("no erts-… in {}", root.display()))?;
         let mut command = place.command(binaries.join("erlexec"));
         command.env("LD_LIBRARY_PATH", self.library_path(&[]));
         command.env("ROOTDIR", &root).env("BINDIR", &binaries).env("EMU", "beam").env("PROGNAME", "erl");

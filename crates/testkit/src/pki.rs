@@ -12,6 +12,9 @@ use time::{Duration, OffsetDateTime};
 use yasna::models::ObjectIdentifier;
 use yasna::{DERWriter, Tag};
 
+#[cfg(test)]
+mod tests;
+
 /// subjectAltName, RFC 5280, 4.2.1.6.
 const ALTERNATIVE_NAMES: &[u64] = &[2, 5, 29, 17];
 

@@ -1,7 +1,7 @@
 //! Real servers from Debian's packages: they start, accept clients and servers, and stop clean, side by side.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use testkit::packages::Debian;
@@ -64,23 +64,36 @@ impl Lab {
         })
     }
 
-    fn accepts_clients_and_servers(&self, server: &Server) {
+    /// It answers on each of its ports, and on nothing else.
+    fn works(&self, server: &Server) {
         let domain = &server.plan.domain;
         let heard = self.hear(server.plan.c2s(), "jabber:client", domain, "</stream:features>");
         assert!(heard.contains("PLAIN"), "clients may log in without TLS: {heard}");
         let heard = self.hear(server.plan.s2s(), "jabber:server", domain, "</stream:features>");
         assert!(heard.contains("<required"), "servers may not do without TLS: {heard}");
+        let hex = match server.plan.address {
+            IpAddr::V4(address) => format!("{:08X}:", u32::from_ne_bytes(address.octets())),
+            IpAddr::V6(_) => String::from("00000000000000000000000001000000:"),
+        };
+        let sockets = self.place.enter(|| {
+            let table = |name| std::fs::read_to_string(format!("/proc/thread-self/net/{name}")).expect("readable");
+            table("tcp") + &table("tcp6")
+        });
+        let listeners: Vec<&str> = sockets.lines().filter(|line| line.contains(" 0A ")).collect();
+        assert!(listeners.len() >= 2, "{sockets}");
+        assert!(listeners.iter().all(|line| line.contains(&hex)), "elsewhere than at {hex}\n{}", listeners.join("\n"));
     }
 }
 
 #[test]
 fn prosody_starts_and_stops() {
     let lab = Lab::new(prosody::PACKAGES);
-    for (domain, authentication) in [("one.test", Authentication::External), ("two.test", Authentication::Dialback)] {
-        let plan = ServerPlan { authentication, ..lab.plan(domain, "127.0.1.1") };
-        let server = prosody::start(&lab.debian, &lab.place, plan, &lab.folder(&format!("{domain}.d")));
+    let plans = [lab.plan("one.test", "127.0.1.1"), lab.plan("two.test", "::1")];
+    for (plan, authentication) in plans.into_iter().zip([Authentication::External, Authentication::Dialback]) {
+        let folder = lab.folder(&plan.address.to_string());
+        let server = prosody::start(&lab.debian, &lab.place, ServerPlan { authentication, ..plan }, &folder);
         let server = server.expect("it starts");
-        lab.accepts_clients_and_servers(&server);
+        lab.works(&server);
         server.stop().expect("it stops");
     }
 }
@@ -88,11 +101,12 @@ fn prosody_starts_and_stops() {
 #[test]
 fn ejabberd_starts_and_stops() {
     let lab = Lab::new(ejabberd::PACKAGES);
-    for (domain, authentication) in [("one.test", Authentication::External), ("two.test", Authentication::Dialback)] {
-        let plan = ServerPlan { authentication, ..lab.plan(domain, "127.0.1.1") };
-        let server = ejabberd::start(&lab.debian, &lab.place, plan, &lab.folder(&format!("{domain}.d")));
+    let plans = [lab.plan("one.test", "127.0.1.1"), lab.plan("two.test", "::1")];
+    for (plan, authentication) in plans.into_iter().zip([Authentication::External, Authentication::Dialback]) {
+        let folder = lab.folder(&plan.address.to_string());
+        let server = ejabberd::start(&lab.debian, &lab.place, ServerPlan { authentication, ..plan }, &folder);
         let server = server.expect("it starts");
-        lab.accepts_clients_and_servers(&server);
+        lab.works(&server);
         server.stop().expect("it stops");
     }
 }
@@ -100,13 +114,37 @@ fn ejabberd_starts_and_stops() {
 #[test]
 fn jabberd2_starts_and_stops() {
     let lab = Lab::new(jabberd2::PACKAGES);
-    let plan = ServerPlan {
-        authentication: Authentication::Dialback,
-        rooms: None,
-        direct_tls: None,
-        ..lab.plan("one.test", "127.0.1.1")
-    };
-    let server = jabberd2::start(&lab.debian, &lab.place, plan, &lab.folder("one.test.d")).expect("it starts");
-    lab.accepts_clients_and_servers(&server);
-    server.stop().expect("it stops");
+    for address in ["127.0.1.1", "::1"] {
+        let plan = ServerPlan {
+            authentication: Authentication::Dialback,
+            rooms: None,
+            direct_tls: None,
+            ..lab.plan("one.test", address)
+        };
+        let server = jabberd2::start(&lab.debian, &lab.place, plan, &lab.folder(address)).expect("it starts");
+        lab.works(&server);
+        server.stop().expect("it stops");
+    }
+}
+
+#[test]
+fn jabberd2_says_what_it_lacks() {
+    let lab = Lab::new(jabberd2::PACKAGES);
+    let all = lab.plan("one.test", "127.0.1.1");
+    let dialback = ServerPlan { authentication: Authentication::Dialback, ..all.clone() };
+    let without_rooms = ServerPlan { rooms: None, ..dialback.clone() };
+    for (plan, lack) in [(all, "EXTERNAL"), (dialback, "rooms"), (without_rooms, "direct TLS")] {
+        let error = jabberd2::start(&lab.debian, &lab.place, plan, &lab.folder("refused")).expect_err("it can't");
+        assert!(error.to_string().contains(lack), "{error}");
+    }
+}
+
+#[test]
+fn a_server_that_cannot_start_shows_its_log() {
+    let lab = Lab::new(ejabberd::PACKAGES);
+    let plan = ServerPlan { stanza_bytes: 0, ..lab.plan("one.test", "127.0.1.1") };
+    let error = ejabberd::start(&lab.debian, &lab.place, plan.clone(), &lab.folder("e")).expect_err("it can't");
+    assert!(error.to_string().contains("max_stanza_size"), "{error}");
+    let error = ejabberd::start(&lab.debian, &lab.place, plan, &lab.folder("e")).expect_err("its folder is used");
+    assert!(error.to_string().contains("isn't empty"), "{error}");
 }

@@ -1,5 +1,6 @@
 //! Works out and fetches what is needed, with apt-get's own solver on lists and a cache of ours.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,6 +8,21 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 use super::run;
+
+const SETTINGS: &str = "apt.conf";
+
+/// Read after the machine's own settings. Its hooks would tidy caches of the system; the locks are
+/// those of its package management; apt's unprivileged user couldn't write into our folder.
+const TEXT: &str = r#"#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+Dir::State::status "/var/lib/dpkg/status";
+Debug::NoLocking "true";
+APT::Sandbox::User "";
+APT::Install-Recommends "false";
+Acquire::Languages "none";
+Acquire::Retries "3";
+"#;
 
 /// One Debian package in one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +52,8 @@ impl Apt {
             let part = folder.join(part);
             fs::create_dir_all(&part).with_context(|| format!("can't make {}", part.display()))?;
         }
+        let settings = folder.join(SETTINGS);
+        fs::write(&settings, TEXT).with_context(|| format!("can't write {}", settings.display()))?;
         Ok(Apt { folder, fresh: false })
     }
 
@@ -84,7 +102,7 @@ impl Apt {
 
     fn solve(&self, packages: &[String]) -> anyhow::Result<Vec<Package>> {
         // In an empty cache: what is fetched already would not be named.
-        let mut archives = std::ffi::OsString::from("Dir::Cache::archives=");
+        let mut archives = OsString::from("Dir::Cache::archives=");
         archives.push(self.folder.join("none"));
         let lines = run(self.apt_get().arg("-o").arg(archives).args(["--print-uris", "install"]).args(packages))?;
         lines.lines().filter(|line| line.starts_with('\'')).map(package).collect()
@@ -109,25 +127,12 @@ impl Apt {
 
     fn apt_get(&self) -> Command {
         let mut command = Command::new("apt-get");
+        command.arg("-c").arg(self.folder.join(SETTINGS)).args(["--yes", "-qq"]);
         for (option, part) in [("Dir::State", "state"), ("Dir::Cache", "cache")] {
-            let mut setting = std::ffi::OsString::from(option);
-            setting.push("=");
+            let mut setting = OsString::from(format!("{option}="));
             setting.push(self.folder.join(part));
             command.arg("-o").arg(setting);
         }
-        for setting in [
-            "Dir::State::status=/var/lib/dpkg/status",
-            // The locks that it would take are those of the system's package management.
-            "Debug::NoLocking=true",
-            // Its unprivileged user couldn't write into our folder.
-            "APT::Sandbox::User=",
-            "APT::Install-Recommends=false",
-            "Acquire::Languages=none",
-            "Acquire::Retries=3",
-        ] {
-            command.args(["-o", setting]);
-        }
-        command.args(["--yes", "-qq"]);
         command
     }
 }
