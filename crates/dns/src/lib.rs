@@ -11,5 +11,7 @@ pub mod message;
 pub mod service;
 pub mod view;
 
+mod limit;
+
 #[cfg(test)]
 mod testing;

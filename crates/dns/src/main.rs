@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         Command::Run { file } => daemon::run(&file),
         Command::Check { file } => {
             let checked = Config::read(&file).map_err(DaemonError::from);
-            checked.map(|_| println!("{}: nothing is wrong", file.display()))
+            checked.map(|_| println!("{}: good", file.display()))
         }
     };
     match done {

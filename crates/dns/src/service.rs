@@ -7,11 +7,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use hickory_proto::op::ResponseCode;
 use ipnet::IpNet;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::answer::{Decision, Refusal, answer};
 use crate::cache::Ask;
 use crate::forward::Forwarder;
+use crate::limit::Limit;
 use crate::message::{self, Request, Transport, Unfit};
 use crate::view::View;
 
@@ -82,7 +83,7 @@ pub enum Heard {
 /// The service that all sockets share.
 pub struct Service {
     served: ArcSwap<Served>,
-    forwarding: Arc<Semaphore>,
+    forwarding: Limit,
 }
 
 /// What a socket does about a query.
@@ -105,7 +106,7 @@ pub struct Pending {
 impl Service {
     /// A service that serves `served`.
     pub fn new(served: Served) -> Arc<Service> {
-        let forwarding = Arc::new(Semaphore::new(FORWARDED_AT_ONCE));
+        let forwarding = Limit::new("questions that wait for the resolvers", FORWARDED_AT_ONCE);
         Arc::new(Service { served: ArcSwap::from_pointee(served), forwarding })
     }
 
@@ -120,12 +121,9 @@ impl Service {
         match served.hear(bytes, client, transport) {
             Heard::Reply(reply) => Reaction::Reply(reply),
             Heard::Nothing => Reaction::Nothing,
-            Heard::Forward(request) => match self.forwarding.clone().try_acquire_owned() {
-                Ok(room) => Reaction::Wait(Pending { request, served, _room: room }),
-                Err(_) => {
-                    tracing::warn!(%client, most = FORWARDED_AT_ONCE, "too many questions wait for the resolvers");
-                    Reaction::Reply(request.error(ResponseCode::ServFail))
-                }
+            Heard::Forward(request) => match self.forwarding.enter() {
+                Some(room) => Reaction::Wait(Pending { request, served, _room: room }),
+                None => Reaction::Reply(request.error(ResponseCode::ServFail)),
             },
         }
     }

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::limit::Limit;
 use crate::message::Transport;
 use crate::service::{Reaction, Service};
 
@@ -27,7 +28,7 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// Accepts and answers connections.
 pub(super) async fn serve(listener: TcpListener, service: Arc<Service>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let limit = Limit::new("TCP connections", CONNECTIONS);
     // The connections end with the listener.
     let mut connections = JoinSet::new();
     loop {
@@ -41,10 +42,7 @@ pub(super) async fn serve(listener: TcpListener, service: Arc<Service>) {
             }
         };
         while connections.try_join_next().is_some() {}
-        let Ok(place) = room.clone().try_acquire_owned() else {
-            tracing::warn!(client = %client.ip(), most = CONNECTIONS, "too many TCP connections");
-            continue;
-        };
+        let Some(place) = limit.enter() else { continue };
         let service = service.clone();
         connections.spawn(async move {
             connection(stream, client, &service).await;

@@ -1,0 +1,9 @@
+//! The daemon as a whole: the real binary on loopback, clients by UDP and TCP, scripted resolvers.
+
+mod commands;
+mod forwarding;
+mod health;
+mod limits;
+mod reload;
+mod rig;
+mod view;
