@@ -18,15 +18,16 @@ impl Client {
     pub async fn join_muc(&self, room: &str, nick: &str) -> anyhow::Result<()> {
         let place = format!("{room}/{nick}");
         self.send(format!("<presence to='{}'><x xmlns='{MUC}'/></presence>", escape_attribute(&place)));
+        // The room marks one's own presence (§15.6.2), and may give another nick than was asked for.
         let own = |stanza: &Stanza| {
-            let from_room = stanza.from().is_some_and(|from| from == place || (stanza.is_error() && from == room));
-            stanza.name() == "presence" && from_room
+            let from_room = stanza.from().is_some_and(|from| from.split('/').next() == Some(room));
+            from_room && stanza.name() == "presence" && (stanza.is_error() || has_status(stanza, "110"))
         };
         let answer = self.wait_for(format_args!("entry to {place}"), PATIENCE, own).await?;
         if answer.is_error() {
             bail!("{} may not enter {place}: {answer}", self.jid());
         }
-        if statuses(&answer).iter().any(|status| status == "201") {
+        if has_status(&answer, "201") {
             // A new room is locked until its owner says something about its settings.
             let settings = "<x xmlns='jabber:x:data' type='submit'/>";
             let unlocked = self.iq(room, "set", &format!("<query xmlns='{MUC_OWNER}'>{settings}</query>")).await?;
@@ -38,10 +39,9 @@ impl Client {
     }
 }
 
-/// The status codes of a room's presence.
-fn statuses(presence: &Stanza) -> Vec<String> {
+/// Whether a room's presence carries that status code.
+fn has_status(presence: &Stanza, code: &str) -> bool {
     let tree = presence.tree();
-    let Some(x) = tree.child(MUC_USER, "x") else { return Vec::new() };
-    let statuses = x.children().filter(|child| child.name == "status");
-    statuses.filter_map(|status| status.attr("code").map(ToOwned::to_owned)).collect()
+    let Some(x) = tree.child(MUC_USER, "x") else { return false };
+    x.children().any(|child| child.name == "status" && child.attr("code") == Some(code))
 }
