@@ -64,12 +64,12 @@ impl Debian {
         if !stamp.satisfies(packages) {
             let mut apt = Apt::new(&folder.join(".apt"))?;
             let wanted = stamp.with(packages);
-            for (package, file) in apt.fetch(&wanted, say)? {
-                if !stamp.has(&package) {
-                    say(&format!("unpacking {} {}", package.name, package.version));
-                    run(Command::new("dpkg-deb").arg("--extract").arg(&file).arg(&folder))?;
-                    stamp.add(&package);
-                }
+            let mut files = apt.fetch(&wanted, say)?;
+            files.retain(|(package, _)| !stamp.has(package));
+            say(&format!("unpacking {} packages", files.len()));
+            for (package, file) in files {
+                run(Command::new("dpkg-deb").arg("--extract").arg(&file).arg(&folder))?;
+                stamp.add(&package);
             }
             stamp.done(&wanted).write(&folder)?;
         }

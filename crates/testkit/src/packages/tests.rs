@@ -20,6 +20,19 @@ fn what_is_unpacked_runs_with_its_libraries() {
 }
 
 #[test]
+fn programs_run_in_their_place() {
+    let debian = Debian::unpack(&Debian::usual_folder(), &["nftables"], &mut |_| ()).expect("Debian has it");
+    let place = Place::isolated().expect("this runs as root");
+    let nft = |line: &str| {
+        let output = debian.command(&place, "usr/sbin/nft").args(line.split(' ')).output().expect("it starts");
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    nft("add table inet laboratory");
+    assert_eq!(nft("list tables"), "table inet laboratory\n");
+}
+
+#[test]
 fn a_second_time_nothing_is_missing_or_said() {
     let folder = Debian::usual_folder();
     Debian::unpack(&folder, LUA, &mut |_| ()).expect("Debian has these");
