@@ -1,10 +1,11 @@
 //! Where a laboratory's servers and clients run: this machine's network, or namespaces made for one test.
 
-use std::ffi::OsStr;
-use std::fs::File;
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Permissions};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -58,21 +59,21 @@ impl Place {
     ///
     /// # Errors
     /// When the file that takes its place can't be written.
-    pub fn with_resolvers(&self, servers: &[std::net::IpAddr]) -> anyhow::Result<Place> {
+    pub fn with_resolvers(&self, servers: &[IpAddr]) -> anyhow::Result<Place> {
         let lines: String = servers.iter().map(|server| format!("nameserver {server}\n")).collect();
         let file = tempfile::Builder::new().prefix("resolv.conf.").tempfile()?.into_temp_path();
         std::fs::write(&file, lines).context("can't write a resolv.conf")?;
         // Servers that gave up root's rights have to read it.
-        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        std::fs::set_permissions(&file, Permissions::from_mode(0o644))?;
         Ok(Place { resolv_conf: Some(Arc::new(file)), ..self.clone() })
     }
 
     /// Runs `program` in this place; arguments, environment and working directory can be set as
     /// usual, and the process that is started is the program itself. Start it while the place lives.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut line: Vec<std::ffi::OsString> = Vec::new();
+        let mut line: Vec<OsString> = Vec::new();
         if let Some(path) = self.path() {
-            let mut net = std::ffi::OsString::from("--net=");
+            let mut net = OsString::from("--net=");
             net.push(path);
             line.extend(["nsenter".into(), net, "--".into()]);
         }
