@@ -6,7 +6,7 @@ use super::XmlError;
 use super::tag::{Tag, attribute_value, split_name};
 
 /// The namespace of the prefix `xml`.
-const XML: &str = "http://www.w3.org/XML/1998/namespace";
+pub(super) const XML: &str = "http://www.w3.org/XML/1998/namespace";
 /// The namespace of the prefix `xmlns`.
 const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
 

@@ -151,6 +151,14 @@ pub(super) fn attribute_value(raw: &str) -> Cow<'_, str> {
     resolve(raw)
 }
 
+/// Content with its line ends as its reader sees them: all of them line feeds (XML 1.0 §2.11).
+pub(super) fn line_ends(text: &str) -> Cow<'_, str> {
+    if !text.contains('\r') {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
+}
+
 /// Resolves the references of a checked text.
 pub(super) fn resolve(text: &str) -> Cow<'_, str> {
     if memchr::memchr(b'&', text.as_bytes()).is_none() {

@@ -2,7 +2,8 @@
 
 use bytes::BytesMut;
 
-use super::tag::{Tag, attribute_value, resolve, split_name};
+use super::namespaces::XML;
+use super::tag::{Tag, attribute_value, line_ends, resolve, split_name};
 use super::token::{Finder, Token};
 use super::{SERVER, Verbatim, XmlError};
 
@@ -55,11 +56,11 @@ impl Element {
                 }
                 Token::End => true,
                 Token::Text => {
-                    open.last_mut().ok_or(broken)?.nodes.push(Node::Text(resolve(text).into_owned()));
+                    open.last_mut().ok_or(broken)?.nodes.push(Node::Text(resolve(&line_ends(text)).into_owned()));
                     false
                 }
                 Token::CData => {
-                    let content = text["<![CDATA[".len()..text.len() - "]]>".len()].to_owned();
+                    let content = line_ends(&text["<![CDATA[".len()..text.len() - "]]>".len()]).into_owned();
                     open.last_mut().ok_or(broken)?.nodes.push(Node::Text(content));
                     false
                 }
@@ -117,9 +118,11 @@ fn start(text: &str, open: &[Element]) -> Result<(Element, bool), XmlError> {
     element.name = local.to_owned();
     let prefix = prefix.unwrap_or_default();
     let declared = element.declared.iter().chain(open.iter().rev().flat_map(|outer| &outer.declared));
-    element.namespace = declared.into_iter().find(|(other, _)| other == prefix).map_or_else(
-        || if prefix.is_empty() { SERVER.to_owned() } else { String::new() },
-        |(_, namespace)| namespace.clone(),
-    );
+    element.namespace = match (prefix, declared.into_iter().find(|(other, _)| other == prefix)) {
+        ("xml", _) => XML.to_owned(),
+        (_, Some((_, namespace))) => namespace.clone(),
+        ("", None) => SERVER.to_owned(),
+        (_, None) => return Err(XmlError::BadNamespacePrefix { what: "nothing declares it" }),
+    };
     Ok((element, tag.closed))
 }
