@@ -162,9 +162,7 @@ impl Desk {
                 Ok(()) => Reply::Done { what: format!("logging from level {level} on") },
                 Err(why) => Reply::Refused { why },
             },
-            Request::Stanza { id } => {
-                Reply::Stanzas { stanzas: self.fates.of(id).iter().map(shown_stanza).collect() }
-            }
+            Request::Stanza { id } => Reply::Stanzas { stanzas: self.fates.of(id).iter().map(shown_stanza).collect() },
         }
     }
 

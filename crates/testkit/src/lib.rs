@@ -2,7 +2,9 @@
 
 pub mod client;
 pub mod ejabberd;
+pub mod fedge;
 pub mod jabberd2;
+pub mod lab;
 pub mod lab_dns;
 pub mod packages;
 pub mod pki;

@@ -1,3 +1,42 @@
-//! cargo xtask: test, demo, and what the project checks about itself.
+//! `cargo xtask`: what the project does for those who try it and those who work on it.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod check;
+mod demo;
+mod rooms;
+
+/// What the project does for those who try it and those who work on it.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Federate through fedge with real servers on this machine's loopback, and show it.
+    Demo(demo::Options),
+    /// Run all checks and tests.
+    Test,
+    /// Check that crates and files stand in their order.
+    Rooms,
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Test => check::run(),
+        Command::Rooms => rooms::check(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\n{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

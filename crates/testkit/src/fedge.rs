@@ -1,0 +1,77 @@
+//! fedge's own programs in a laboratory: built from this workspace, started as an administrator would.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+use crate::place::Place;
+use crate::process::Daemon;
+
+/// How long a daemon of ours may take to start or to end on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where fedge's programs are.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    folder: PathBuf,
+}
+
+impl Programs {
+    /// Builds them from this workspace, unless they are built already, once for each process.
+    ///
+    /// # Errors
+    /// When they can't be built.
+    pub fn built() -> anyhow::Result<Programs> {
+        static BUILT: OnceLock<Result<Programs, String>> = OnceLock::new();
+        let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+        built.clone().map_err(anyhow::Error::msg)
+    }
+
+    /// A program, to be given arguments.
+    pub fn path(&self, program: &str) -> PathBuf {
+        self.folder.join(program)
+    }
+
+    /// Runs a program to its end and gives what it printed.
+    ///
+    /// # Errors
+    /// When it fails; with what it said.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = Command::new(self.path(program)).args(arguments).output();
+        let output = output.with_context(|| format!("can't run {program}"))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{program} {} failed: {said}", arguments.join(" "));
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Starts a daemon in `place` with its configuration and waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// With its log, when it doesn't get ready.
+    pub fn start(&self, program: &str, place: &Place, config: &Path, log: &Path) -> anyhow::Result<Daemon> {
+        let ready = if program == "fedge-dns" { "serves the internal view" } else { "is ready" };
+        let mut command = place.command(self.path(program));
+        command.arg("run").arg(config);
+        let mut daemon = Daemon::start(program, command, log)?;
+        daemon.wait_for_line(ready, PATIENCE)?;
+        Ok(daemon)
+    }
+}
+
+fn build() -> anyhow::Result<Programs> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // With the profile that we were built with ourselves: nearly everything is there already.
+    let release = !cfg!(debug_assertions);
+    let mut command = Command::new(cargo);
+    command.current_dir(&workspace).args(["build", "--quiet", "--package=edge", "--package=dns", "--package=cli"]);
+    command.args(release.then_some("--release"));
+    ensure!(command.status().context("can't run cargo")?.success(), "fedge's programs can't be built");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
+    let folder = target.join(if release { "release" } else { "debug" });
+    let folder = folder.canonicalize().with_context(|| format!("no {}", folder.display()))?;
+    Ok(Programs { folder })
+}

@@ -1,0 +1,278 @@
+//! A laboratory: contoso.test with its XMPP server behind fedge, and partners outside, all of it real.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::client::Client;
+use crate::fedge::Programs;
+use crate::lab_dns::LabDns;
+use crate::packages::Debian;
+use crate::pki::{LabCa, Request};
+use crate::place::Place;
+use crate::process::Daemon;
+use crate::server::{Authentication, Server, ServerPlan};
+use crate::{ejabberd, jabberd2, prosody};
+
+mod settings;
+
+/// The organisation that runs fedge.
+pub const CONTOSO: &str = "contoso.test";
+/// A partner.
+pub const FABRIKAM: &str = "fabrikam.test";
+/// A partner.
+pub const TAILSPIN: &str = "tailspin.test";
+/// A partner.
+pub const WOODGROVE: &str = "woodgrove.test";
+
+/// The internal server.
+pub const INSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1));
+/// fedge's internal face.
+pub const INTERNAL_FACE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 2, 1));
+/// fedge's external face.
+pub const EXTERNAL_FACE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 3, 1));
+/// The DNS that everybody outside asks.
+pub const PUBLIC_DNS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 9, 1)), 53);
+/// The DNS that the internal server asks.
+pub const INTERNAL_DNS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 9, 2)), 53);
+
+/// Where servers take direct TLS on a port of its own.
+const DIRECT_TLS: u16 = 5270;
+
+/// Servers that a laboratory can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "they are their own names")]
+pub enum Kind {
+    Prosody,
+    Ejabberd,
+    Jabberd2,
+}
+
+impl Kind {
+    /// The Debian packages that it takes.
+    pub fn packages(self) -> &'static [&'static str] {
+        match self {
+            Kind::Prosody => prosody::PACKAGES,
+            Kind::Ejabberd => ejabberd::PACKAGES,
+            Kind::Jabberd2 => jabberd2::PACKAGES,
+        }
+    }
+
+    fn start(self, debian: &Debian, place: &Place, plan: ServerPlan, folder: &Path) -> anyhow::Result<Server> {
+        match self {
+            Kind::Prosody => prosody::start(debian, place, plan, folder),
+            Kind::Ejabberd => ejabberd::start(debian, place, plan, folder),
+            Kind::Jabberd2 => jabberd2::start(debian, place, plan, folder),
+        }
+    }
+}
+
+/// A server and how it lets others prove who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// What runs there.
+    pub kind: Kind,
+    /// Certificates only, or dialback.
+    pub authentication: Authentication,
+}
+
+/// What a laboratory consists of.
+#[derive(Debug, Clone)]
+pub struct LabPlan {
+    /// Contoso's server, behind fedge. With [`Authentication::Dialback`], fedge has no internal CA.
+    pub inside: Peer,
+    /// The partners by domain: [`FABRIKAM`], [`TAILSPIN`], [`WOODGROVE`].
+    pub partners: Vec<(&'static str, Peer)>,
+    /// Whether DNS tells only of direct TLS, everywhere; else only of STARTTLS outside, and of both inside.
+    pub direct_tls: bool,
+    /// More lines for fedge-edge's configuration, sections of it.
+    pub more: String,
+    /// Whether servers log everything.
+    pub debug: bool,
+}
+
+impl LabPlan {
+    /// This server inside and these partners outside, over STARTTLS.
+    pub fn new(inside: Peer, partners: &[(&'static str, Peer)]) -> LabPlan {
+        LabPlan { inside, partners: partners.to_vec(), direct_tls: false, more: String::new(), debug: false }
+    }
+
+    /// The Debian packages that it takes.
+    pub fn packages(&self) -> Vec<&'static str> {
+        let mut kinds = vec![self.inside.kind];
+        kinds.extend(self.partners.iter().map(|(_, peer)| peer.kind));
+        kinds.into_iter().flat_map(Kind::packages).copied().collect()
+    }
+}
+
+/// A laboratory at work. Dropping it ends everything in it.
+#[derive(Debug)]
+pub struct Lab {
+    /// Where everything runs.
+    pub place: Place,
+    /// The DNS that everybody outside asks.
+    pub dns: LabDns,
+    /// Contoso's server, then the partners'.
+    pub servers: Vec<Server>,
+    /// The daemon.
+    pub fedge_edge: Daemon,
+    /// The internal view.
+    pub fedge_dns: Daemon,
+    /// fedge's programs.
+    pub programs: Programs,
+    folder: PathBuf,
+}
+
+impl Lab {
+    /// Builds everything up in `folder`, which must be empty, and waits until it is ready. What is
+    /// being done is told to `say`.
+    ///
+    /// # Errors
+    /// When something doesn't start; with its log.
+    pub fn start(place: Place, plan: &LabPlan, folder: &Path, say: &mut dyn FnMut(&str)) -> anyhow::Result<Lab> {
+        let debian = Debian::unpack(&Debian::usual_folder(), &plan.packages(), say)?;
+        let programs = Programs::built()?;
+        let folder = folder.canonicalize().with_context(|| format!("no folder {}", folder.display()))?;
+        let public_ca = LabCa::new()?;
+        let roots = public_ca.write(&folder)?;
+        say("starting the public DNS, and fedge-dns for inside");
+        let dns = LabDns::start(&place, PUBLIC_DNS)?;
+        publish(&dns, plan);
+        let settings = settings::write(plan, &folder, &public_ca, &programs)?;
+        let fedge_dns = programs.start("fedge-dns", &place, &settings.dns, &folder.join("fedge-dns.log"))?;
+        say("starting fedge-edge with its gateway");
+        let fedge_edge = programs.start("fedge-edge", &place, &settings.edge, &folder.join("fedge-edge.log"))?;
+        let mut servers = Vec::new();
+        for (index, (domain, peer)) in everybody(plan).into_iter().enumerate() {
+            say(&format!("starting {:?} for {domain}", peer.kind));
+            let issued = match peer.authentication {
+                Authentication::External => public_ca.issue(&Request::new(&with_rooms(domain)))?,
+                // Nobody looks at it.
+                Authentication::Dialback => Request::new(&with_rooms(domain)).self_signed()?,
+            };
+            let certificate = issued.write(&folder, domain)?;
+            let (resolver, trusted) = match index {
+                0 => (INTERNAL_DNS, settings.internal_root.as_deref().unwrap_or(&roots)),
+                _ => (PUBLIC_DNS, roots.as_path()),
+            };
+            let mut server = ServerPlan::new(domain, address_of(domain), resolver, &certificate, trusted);
+            server.authentication = peer.authentication;
+            server.direct_tls = Some(DIRECT_TLS);
+            if peer.kind == Kind::Jabberd2 {
+                (server.rooms, server.direct_tls) = (None, None);
+            }
+            server.debug = plan.debug;
+            servers.push(peer.kind.start(&debian, &place, server, &folder.join(format!("{domain}.d")))?);
+        }
+        Ok(Lab { place, dns, servers, fedge_edge, fedge_dns, programs, folder })
+    }
+
+    /// Checks that nobody listens where the laboratory will, which only matters on the machine's own
+    /// loopback.
+    ///
+    /// # Errors
+    /// The first address that is taken.
+    pub fn check_free(place: &Place, plan: &LabPlan) -> anyhow::Result<()> {
+        let at = |address, port| SocketAddr::new(address, port);
+        let mut addresses = vec![at(INTERNAL_FACE, 5269), at(EXTERNAL_FACE, 5269), PUBLIC_DNS, INTERNAL_DNS];
+        for (domain, _) in everybody(plan) {
+            addresses.extend([5222, 5269, DIRECT_TLS].map(|port| at(address_of(domain), port)));
+        }
+        let place = place.clone();
+        place.enter(move || {
+            for address in addresses {
+                std::net::TcpListener::bind(address).with_context(|| {
+                    format!("{address} is needed, and something on this machine listens there or on all addresses; stop it for the while")
+                })?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Logs a user in at the server of his domain.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub async fn login(&self, jid: &str) -> anyhow::Result<Client> {
+        let domain = xmpp::jid::domain_of(jid);
+        let address = SocketAddr::new(address_of(domain), 5222);
+        Ok(Client::login(&self.place, address, jid, "secret").await?)
+    }
+
+    /// Runs a local command of fedge-edge, such as `status`.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn ask(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let socket = self.socket().display().to_string();
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--socket", &socket]).collect();
+        self.programs.run("fedge-edge", &arguments)
+    }
+
+    /// Where fedge-edge answers local commands.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("socket")
+    }
+
+    /// Where everything keeps its files.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Ends everything as an administrator would: servers first, then fedge, each with its farewell.
+    ///
+    /// # Errors
+    /// When something had ended before, or doesn't end.
+    pub fn stop(self) -> anyhow::Result<()> {
+        for server in self.servers {
+            server.stop()?;
+        }
+        self.fedge_edge.terminate(Duration::from_secs(60))?;
+        self.fedge_dns.terminate(Duration::from_secs(60))?;
+        Ok(())
+    }
+}
+
+fn everybody(plan: &LabPlan) -> Vec<(&'static str, Peer)> {
+    [(CONTOSO, plan.inside)].into_iter().chain(plan.partners.iter().copied()).collect()
+}
+
+/// Where the server of a domain is.
+pub fn address_of(domain: &str) -> IpAddr {
+    let host = |number| IpAddr::V4(Ipv4Addr::new(127, 0, number, 1));
+    match domain {
+        CONTOSO => INSIDE,
+        FABRIKAM => host(4),
+        TAILSPIN => host(5),
+        _ => host(6),
+    }
+}
+
+fn rooms(domain: &str) -> String {
+    format!("conference.{domain}")
+}
+
+/// A domain, and that of its rooms.
+fn with_rooms(domain: &str) -> [&str; 2] {
+    // Leaked: a handful of names for the life of a test.
+    [domain, rooms(domain).leak()]
+}
+
+fn publish(dns: &LabDns, plan: &LabPlan) {
+    let tell = |domain: &str, host: &str, address: IpAddr, direct_port: u16| {
+        dns.addresses(host, &[address]);
+        for domain in [domain, &rooms(domain)] {
+            if plan.direct_tls {
+                dns.direct_tls_srv(domain, &[(10, 0, direct_port, host)]);
+            } else {
+                dns.srv(domain, &[(10, 0, 5269, host)]);
+            }
+        }
+    };
+    tell(CONTOSO, "edge.contoso.test", EXTERNAL_FACE, 5269);
+    for (domain, _) in &plan.partners {
+        tell(domain, &format!("xmpp.{domain}"), address_of(domain), DIRECT_TLS);
+    }
+}
