@@ -42,6 +42,20 @@ pub enum XmlError {
         /// The limit.
         limit: usize,
     },
+    /// More prefixes in force than allowed.
+    #[error("more than {limit} namespace prefixes are declared at once, the most that is taken here")]
+    TooManyPrefixes {
+        /// The limit.
+        limit: usize,
+    },
+    /// A header that would make each of its stanzas larger than allowed.
+    #[error(
+        "the stream header declares more than {limit} bytes of prefixes and language, which each stanza would repeat"
+    )]
+    TooMuchDeclared {
+        /// The limit.
+        limit: usize,
+    },
     /// More attributes than allowed.
     #[error("an element has more than {limit} attributes, the most that is taken here")]
     TooManyAttributes {
@@ -59,9 +73,11 @@ impl XmlError {
             XmlError::BadFormat { .. } => "bad-format",
             XmlError::BadNamespacePrefix { .. } => "bad-namespace-prefix",
             XmlError::UnsupportedEncoding => "unsupported-encoding",
-            XmlError::TooBig { .. } | XmlError::TooDeep { .. } | XmlError::TooManyAttributes { .. } => {
-                "policy-violation"
-            }
+            XmlError::TooBig { .. }
+            | XmlError::TooDeep { .. }
+            | XmlError::TooManyAttributes { .. }
+            | XmlError::TooManyPrefixes { .. }
+            | XmlError::TooMuchDeclared { .. } => "policy-violation",
         }
     }
 }

@@ -4,16 +4,23 @@ use std::borrow::Cow;
 
 use super::XmlError;
 use super::tag::{Tag, attribute_value, split_name};
+use super::write::escape_attribute;
 
 /// The namespace of the prefix `xml`.
 pub(super) const XML: &str = "http://www.w3.org/XML/1998/namespace";
 /// The namespace of the prefix `xmlns`.
 const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
 
+/// Prefixes that may be in force at once: each one that is used is searched for among them.
+const IN_FORCE: usize = 128;
+
 #[derive(Debug)]
 struct Binding {
     prefix: String,
     namespace: String,
+    /// The place of the first binding in force with the same namespace, so that namespaces are
+    /// compared when they are declared and not with each attribute.
+    first: usize,
     /// The depth of the element that declares it; the stream header's is 0.
     depth: usize,
     /// Declared on the header and used in the element that is being read.
@@ -72,14 +79,19 @@ impl Prefixes {
     }
 
     /// The namespace that `prefix` stands for here.
-    pub(super) fn lookup(&mut self, prefix: &str) -> Result<Cow<'_, str>, XmlError> {
+    pub(super) fn lookup(&mut self, prefix: &str) -> Result<&str, XmlError> {
         if prefix == "xml" {
-            return Ok(Cow::Borrowed(XML));
+            return Ok(XML);
         }
-        let binding = self.bindings.iter_mut().rev().find(|binding| binding.prefix == prefix);
-        let binding = binding.ok_or(wrong("nothing declares it"))?;
-        binding.travels |= binding.depth == 0;
-        Ok(Cow::Borrowed(&binding.namespace))
+        let place = self.place(prefix)?;
+        Ok(&self.bindings[place].namespace)
+    }
+
+    fn place(&mut self, prefix: &str) -> Result<usize, XmlError> {
+        let place = self.bindings.iter().rposition(|binding| binding.prefix == prefix);
+        let place = place.ok_or(wrong("nothing declares it"))?;
+        self.bindings[place].travels |= self.bindings[place].depth == 0;
+        Ok(place)
     }
 
     /// What must be declared anew on an element that leaves its stream: the header's prefixes that
@@ -89,6 +101,12 @@ impl Prefixes {
             binding.travels = false;
             each(&binding.prefix, &binding.namespace);
         }
+    }
+
+    /// The bytes that would be declared anew if every prefix of the header travelled.
+    pub(super) fn declared(&self) -> usize {
+        let each = |binding: &Binding| binding.prefix.len() + escape_attribute(&binding.namespace).len();
+        self.bindings.iter().map(each).sum()
     }
 
     fn declare(&mut self, prefix: &str, namespace: &str, depth: usize) -> Result<(), XmlError> {
@@ -101,21 +119,29 @@ impl Prefixes {
             (_, "") => return Err(wrong("a prefix is declared to stand for nothing")),
             _ => {}
         }
-        let binding = Binding { prefix: prefix.to_owned(), namespace: namespace.to_owned(), depth, travels: false };
-        self.bindings.push(binding);
+        let place = self.bindings.len();
+        if place == IN_FORCE {
+            return Err(XmlError::TooManyPrefixes { limit: IN_FORCE });
+        }
+        let first = self.bindings.iter().position(|binding| binding.namespace == namespace).unwrap_or(place);
+        let (prefix, namespace) = (prefix.to_owned(), namespace.to_owned());
+        self.bindings.push(Binding { prefix, namespace, first, depth, travels: false });
         Ok(())
     }
 
     /// Two attributes may not have the same namespace and local name under different prefixes.
     fn check_attributes(&mut self, text: &str, tag: &Tag) -> Result<(), XmlError> {
-        let mut seen: Vec<(String, &str)> = Vec::new();
+        let mut seen: Vec<(Option<usize>, &str)> = Vec::new();
         for attribute in &tag.attributes {
             let (Some(prefix), local) = split_name(&text[attribute.name.clone()])? else { continue };
             if prefix == "xmlns" {
                 continue;
             }
-            let namespace = self.lookup(prefix)?.into_owned();
-            if seen.iter().any(|(other, name)| *other == namespace && *name == local) {
+            let namespace = match prefix {
+                "xml" => None,
+                _ => Some(self.place(prefix)?).map(|place| self.bindings[place].first),
+            };
+            if seen.contains(&(namespace, local)) {
                 return Err(XmlError::NotWellFormed { what: "an attribute stands twice, under two prefixes" });
             }
             seen.push((namespace, local));

@@ -14,6 +14,11 @@ use super::verbatim::{Head, Verbatim};
 use super::write::escape_attribute;
 use super::{Frame, Header, Limits, SERVER, XmlError};
 
+/// The longest stream header, in bytes; those of real servers take some 300.
+const HEADER: usize = 10_000;
+/// What a header may declare, in bytes: a stanza of ten bytes shall not grow by more than this.
+const DECLARED: usize = 1000;
+
 #[derive(Debug, PartialEq, Eq)]
 enum Stage {
     /// Nothing was read.
@@ -123,7 +128,10 @@ impl Scanner {
     }
 
     fn within(&self, length: usize) -> Result<(), XmlError> {
-        let limit = self.limits.stanza_bytes;
+        let limit = match self.stage {
+            Stage::Start | Stage::Prolog => self.limits.stanza_bytes.min(HEADER),
+            _ => self.limits.stanza_bytes,
+        };
         if length > limit { Err(XmlError::TooBig { limit }) } else { Ok(()) }
     }
 
@@ -186,7 +194,7 @@ impl Scanner {
         let (prefix, local_name) = split_name(name)?;
         header.local_name = local_name.to_owned();
         header.namespace = match prefix {
-            Some(prefix) => self.prefixes.lookup(prefix)?.into_owned(),
+            Some(prefix) => self.prefixes.lookup(prefix)?.to_owned(),
             None => header.content_namespace.clone(),
         };
         self.prefixes.travelling(|_, _| {});
@@ -200,6 +208,10 @@ impl Scanner {
                 _ => continue,
             };
             *place = Some(attribute_value(&text[attribute.value.clone()]).into_owned());
+        }
+        let lang = header.lang.as_deref().map_or(0, |lang| escape_attribute(lang).len());
+        if self.prefixes.declared() + lang > DECLARED {
+            return Err(XmlError::TooMuchDeclared { limit: DECLARED });
         }
         self.stage = Stage::Stream(name.to_owned());
         self.content.clone_from(&header.content_namespace);
@@ -239,7 +251,7 @@ impl Scanner {
         let name = &self.tag.name;
         let (prefix, local) = split_name(&text[name.clone()])?;
         let namespace = match (prefix, default) {
-            (Some(prefix), _) => self.prefixes.lookup(prefix)?.into_owned(),
+            (Some(prefix), _) => self.prefixes.lookup(prefix)?.to_owned(),
             (None, Some(namespace)) => namespace,
             (None, None) => self.content.clone(),
         };

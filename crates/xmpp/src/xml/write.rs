@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// Escapes `text` for element content.
 pub fn escape_text(text: &str) -> Cow<'_, str> {
-    escape(text, |c| matches!(c, '&' | '<' | '>'))
+    escape(text, |c| matches!(c, '&' | '<' | '>' | '\r'))
 }
 
 /// Escapes `text` for an attribute value in quotes of either kind.
