@@ -13,3 +13,8 @@ pub mod process;
 pub mod prosody;
 pub mod relay;
 pub mod server;
+
+/// Whether this process may do everything, which laboratories need.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}

@@ -8,6 +8,7 @@ use testkit::lab::{CONTOSO, FABRIKAM, Kind, Lab, LabPlan, Peer, TAILSPIN, addres
 use testkit::packages::Debian;
 use testkit::place::Place;
 use testkit::server::Authentication;
+use tokio::signal::unix::{SignalKind, signal};
 
 mod story;
 
@@ -32,6 +33,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let partners = [(FABRIKAM, certificates(Kind::Ejabberd)), (TAILSPIN, dialback(Kind::Prosody))];
     let plan = LabPlan::new(certificates(Kind::Prosody), &partners);
     introduce();
+    ensure!(testkit::is_root(), "it takes root: servers look for DNS at port 53, which nobody else may open");
     fetch(options, &plan)?;
     println!("building fedge");
     testkit::fedge::Programs::built()?;
@@ -82,18 +84,28 @@ async fn show(options: &Options, plan: LabPlan) -> anyhow::Result<()> {
     let folder = tempfile::Builder::new().prefix("fedge-demo-").tempdir()?;
     let path = folder.path().to_owned();
     let began = Instant::now();
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    // From here on, also while servers are being started: whatever happens, they are ended.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let interrupted = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    tokio::pin!(interrupted);
     let starting =
         tokio::task::spawn_blocking(move || Lab::start(Place::here(), &plan, &path, &mut |told| println!("{told}")));
     let lab = starting.await.context("starting")??;
     println!("everything runs after {:.1} s\n", began.elapsed().as_secs_f64());
     let told = tokio::select! {
+        biased;
+        () = &mut interrupted => Err(anyhow::anyhow!("interrupted")),
         told = story::tell(&lab) => told,
-        _ = &mut interrupted => Err(anyhow::anyhow!("interrupted")),
     };
     if told.is_ok() && options.keep {
         logins(&lab);
-        let _ = interrupted.await;
+        interrupted.await;
         println!();
     }
     println!("ending everything");
