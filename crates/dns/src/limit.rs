@@ -1,43 +1,55 @@
-//! A limit on how many of something there are at once, which says when it is reached.
+//! A limit on how many of something there are at once, and warnings that are rare: whoever floods
+//! us must not flood the log too.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Whoever floods us must not flood the log too.
-const BETWEEN_WARNINGS: Duration = Duration::from_secs(10);
-
 /// The limit.
 pub(crate) struct Limit {
     what: &'static str,
     most: usize,
     room: Arc<Semaphore>,
-    warned: Mutex<Option<Instant>>,
+    warning: Rarely,
 }
 
 impl Limit {
     /// At most so many of `what`.
     pub(crate) fn new(what: &'static str, most: usize) -> Limit {
-        Limit { what, most, room: Arc::new(Semaphore::new(most)), warned: Mutex::default() }
+        Limit { what, most, room: Arc::new(Semaphore::new(most)), warning: Rarely::new(Duration::from_secs(10)) }
     }
 
     /// A place, kept until it is dropped; nothing when all are taken.
     pub(crate) fn enter(&self) -> Option<OwnedSemaphorePermit> {
         let place = self.room.clone().try_acquire_owned().ok();
-        if place.is_none() && self.may_warn(Instant::now()) {
+        if place.is_none() && self.warning.is_due(Instant::now()) {
             tracing::warn!(most = self.most, "{}: the limit is reached, and more are turned away", self.what);
         }
         place
     }
+}
 
-    fn may_warn(&self, now: Instant) -> bool {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = warned.is_none_or(|last| now.saturating_duration_since(last) >= BETWEEN_WARNINGS);
-        if may {
-            *warned = Some(now);
+/// Something to do once in a while.
+pub(crate) struct Rarely {
+    between: Duration,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Rarely {
+    /// Once `between` has passed since it was done last.
+    pub(crate) fn new(between: Duration) -> Rarely {
+        Rarely { between, last: Mutex::default() }
+    }
+
+    /// Whether to do it now; then it counts as done.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| now.saturating_duration_since(last) >= self.between);
+        if due {
+            *last = Some(now);
         }
-        may
+        due
     }
 }
 
@@ -55,10 +67,9 @@ mod tests {
     }
 
     #[test]
-    fn warnings_are_rare() {
-        let (limit, now) = (Limit::new("tests", 0), Instant::now());
-        assert!(limit.may_warn(now));
-        assert!(!limit.may_warn(now + BETWEEN_WARNINGS / 2));
-        assert!(limit.may_warn(now + BETWEEN_WARNINGS));
+    fn rarely_is_not_often() {
+        let (warning, now) = (Rarely::new(Duration::from_secs(10)), Instant::now());
+        let due: Vec<u64> = (0..30).filter(|seconds| warning.is_due(now + Duration::from_secs(*seconds))).collect();
+        assert_eq!(due, [0, 10, 20]);
     }
 }

@@ -3,16 +3,18 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
 use ipnet::IpNet;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::answer::{Decision, Refusal, answer};
 use crate::cache::Ask;
 use crate::forward::Forwarder;
-use crate::limit::Limit;
+use crate::limit::{Limit, Rarely};
 use crate::message::{self, Request, Transport, Unfit};
 use crate::view::View;
 
@@ -84,6 +86,7 @@ pub enum Heard {
 pub struct Service {
     served: ArcSwap<Served>,
     forwarding: Limit,
+    validators: Rarely,
 }
 
 /// What a socket does about a query.
@@ -107,7 +110,8 @@ impl Service {
     /// A service that serves `served`.
     pub fn new(served: Served) -> Arc<Service> {
         let forwarding = Limit::new("questions that wait for the resolvers", FORWARDED_AT_ONCE);
-        Arc::new(Service { served: ArcSwap::from_pointee(served), forwarding })
+        let validators = Rarely::new(Duration::from_secs(3600));
+        Arc::new(Service { served: ArcSwap::from_pointee(served), forwarding, validators })
     }
 
     /// Serves `served` from now on. Who waits for an answer gets it as it would have been.
@@ -121,10 +125,15 @@ impl Service {
         match served.hear(bytes, client, transport) {
             Heard::Reply(reply) => Reaction::Reply(reply),
             Heard::Nothing => Reaction::Nothing,
-            Heard::Forward(request) => match self.forwarding.enter() {
-                Some(room) => Reaction::Wait(Pending { request, served, _room: room }),
-                None => Reaction::Reply(request.error(ResponseCode::ServFail)),
-            },
+            Heard::Forward(request) => {
+                if validates(&request) && self.validators.is_due(Instant::now()) {
+                    tracing::warn!(%client, "the client validates DNSSEC: it will take the view's own answers for bogus");
+                }
+                match self.forwarding.enter() {
+                    Some(room) => Reaction::Wait(Pending { request, served, _room: room }),
+                    None => Reaction::Reply(request.error(ResponseCode::ServFail)),
+                }
+            }
         }
     }
 }
@@ -134,6 +143,11 @@ impl Pending {
     pub async fn reply(self) -> Vec<u8> {
         self.served.forward(&self.request).await
     }
+}
+
+/// Whether this is a question that only validators ask.
+fn validates(request: &Request) -> bool {
+    matches!(request.question.query_type(), RecordType::DNSKEY | RecordType::DS)
 }
 
 fn log(client: IpAddr, request: &Request, decision: &Decision) {

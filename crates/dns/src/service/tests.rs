@@ -1,7 +1,7 @@
 //! Who gets which reply, and a hundred thousand bad packets.
 
 use hickory_proto::op::{Message, MessageType, OpCode};
-use hickory_proto::rr::{DNSClass, RecordType};
+use hickory_proto::rr::DNSClass;
 
 use super::*;
 use crate::testing::{Mutator, bytes, query, served, with_edns};

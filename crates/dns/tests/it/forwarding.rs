@@ -65,6 +65,17 @@ fn flags_of_dnssec_go_both_ways() {
     assert_eq!(seen, [(false, false), (true, false), (false, true)], "each has an answer of its own");
 }
 
+#[test]
+fn who_validates_is_pointed_out_once() {
+    let resolver = Resolver::that(|query, _| Say::This(denied(query, 60)));
+    let daemon = Daemon::forwarding(&[&resolver]);
+    for name in ["test.", "fabrikam.test."] {
+        ask(daemon.address, name, T::DNSKEY);
+    }
+    daemon.line("the client validates DNSSEC");
+    assert_eq!(daemon.log().iter().filter(|line| line["level"] == "WARN").count(), 1);
+}
+
 /// An answer of so many records of 100 bytes.
 fn text(query: &Message, records: usize) -> Message {
     let mut reply = reply(query);
