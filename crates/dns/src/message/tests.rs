@@ -39,7 +39,7 @@ fn malformed_queries_are_format_errors() {
     }
     for (what, at, byte) in [
         ("no question", 5, 0),
-        ("two questions", 5, 2),
+        ("a second question that isn't there", 5, 2),
         ("an answer", 7, 1),
         ("an authority", 9, 1),
         ("an additional record that isn't there", 11, 1),
@@ -51,6 +51,9 @@ fn malformed_queries_are_format_errors() {
         let error = read_udp(&bad).expect_err(what);
         assert_eq!(code(error), ResponseCode::FormErr, "{what}");
     }
+    let mut two = query("contoso.test.", RecordType::A);
+    two.queries.push(two.queries[0].clone());
+    assert_eq!(code(read_udp(&bytes(&two)).expect_err("two questions")), ResponseCode::FormErr);
     let mut twice = bytes(&with_edns(query("contoso.test.", RecordType::A), 1232));
     let opt = twice[twice.len() - 11..].to_vec();
     twice.extend(opt);
