@@ -1,6 +1,6 @@
 //! A laboratory: contoso.test with its XMPP server behind fedge, and partners outside, all of it real.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +16,13 @@ use crate::process::Daemon;
 use crate::server::{Authentication, Server, ServerPlan};
 use crate::{ejabberd, jabberd2, prosody};
 
+mod layout;
+pub mod paced;
 mod settings;
+pub mod target;
+
+pub use layout::{Layout, Spot};
+use target::Workshop;
 
 /// The organisation that runs fedge.
 pub const CONTOSO: &str = "contoso.test";
@@ -26,17 +32,6 @@ pub const FABRIKAM: &str = "fabrikam.test";
 pub const TAILSPIN: &str = "tailspin.test";
 /// A partner.
 pub const WOODGROVE: &str = "woodgrove.test";
-
-/// The internal server.
-pub const INSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1));
-/// fedge's internal face.
-pub const INTERNAL_FACE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 2, 1));
-/// fedge's external face.
-pub const EXTERNAL_FACE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 3, 1));
-/// The DNS that everybody outside asks.
-pub const PUBLIC_DNS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 9, 1)), 53);
-/// The DNS that the internal server asks.
-pub const INTERNAL_DNS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 9, 2)), 53);
 
 /// Where servers take direct TLS on a port of its own.
 const DIRECT_TLS: u16 = 5270;
@@ -110,10 +105,12 @@ impl LabPlan {
 /// A laboratory at work. Dropping it ends everything in it.
 #[derive(Debug)]
 pub struct Lab {
-    /// Where everything runs.
-    pub place: Place,
+    /// Where everything is.
+    pub layout: Layout,
     /// The DNS that everybody outside asks.
     pub dns: LabDns,
+    /// The CA that everybody outside trusts.
+    pub public_ca: LabCa,
     /// Contoso's server, then the partners'.
     pub servers: Vec<Server>,
     /// The daemon.
@@ -126,24 +123,32 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Builds everything up in `folder`, which must be empty, and waits until it is ready. What is
-    /// being done is told to `say`.
+    /// Builds everything up at loopback addresses of `place`, in `folder`, which must be empty, and waits
+    /// until it is ready. What is being done is told to `say`.
     ///
     /// # Errors
     /// When something doesn't start; with its log.
     pub fn start(place: Place, plan: &LabPlan, folder: &Path, say: &mut dyn FnMut(&str)) -> anyhow::Result<Lab> {
+        Lab::start_at(Layout::loopback(place), plan, folder, say)
+    }
+
+    /// The same wherever `layout` says.
+    ///
+    /// # Errors
+    /// When something doesn't start; with its log.
+    pub fn start_at(layout: Layout, plan: &LabPlan, folder: &Path, say: &mut dyn FnMut(&str)) -> anyhow::Result<Lab> {
         let debian = Debian::unpack(&Debian::usual_folder(), &plan.packages(), say)?;
         let programs = Programs::built()?;
         let folder = folder.canonicalize().with_context(|| format!("no folder {}", folder.display()))?;
         let public_ca = LabCa::new()?;
         let roots = public_ca.write(&folder)?;
         say("starting the public DNS, and fedge-dns for inside");
-        let dns = LabDns::start(&place, PUBLIC_DNS)?;
-        publish(&dns, plan);
-        let settings = settings::write(plan, &folder, &public_ca, &programs)?;
-        let fedge_dns = programs.start("fedge-dns", &place, &settings.dns, &folder.join("fedge-dns.log"))?;
+        let dns = LabDns::start(&layout.public_dns.place, layout.public_dns())?;
+        publish(&dns, plan, &layout);
+        let settings = settings::write(plan, &layout, &folder, &public_ca, &programs)?;
+        let fedge_dns = programs.start("fedge-dns", &layout.fedge, &settings.dns, &folder.join("fedge-dns.log"))?;
         say("starting fedge-edge with its gateway");
-        let fedge_edge = programs.start("fedge-edge", &place, &settings.edge, &folder.join("fedge-edge.log"))?;
+        let fedge_edge = programs.start("fedge-edge", &layout.fedge, &settings.edge, &folder.join("fedge-edge.log"))?;
         let mut servers = Vec::new();
         for (index, (domain, peer)) in everybody(plan).into_iter().enumerate() {
             say(&format!("starting {:?} for {domain}", peer.kind));
@@ -154,19 +159,20 @@ impl Lab {
             };
             let certificate = issued.write(&folder, domain)?;
             let (resolver, trusted) = match index {
-                0 => (INTERNAL_DNS, settings.internal_root.as_deref().unwrap_or(&roots)),
-                _ => (PUBLIC_DNS, roots.as_path()),
+                0 => (layout.internal_dns, settings.internal_root.as_deref().unwrap_or(&roots)),
+                _ => (layout.public_dns(), roots.as_path()),
             };
-            let mut server = ServerPlan::new(domain, address_of(domain), resolver, &certificate, trusted);
+            let spot = layout.server(domain);
+            let mut server = ServerPlan::new(domain, spot.address, resolver, &certificate, trusted);
             server.authentication = peer.authentication;
             server.direct_tls = Some(DIRECT_TLS);
             if peer.kind == Kind::Jabberd2 {
                 (server.rooms, server.direct_tls) = (None, None);
             }
             server.debug = plan.debug;
-            servers.push(peer.kind.start(&debian, &place, server, &folder.join(format!("{domain}.d")))?);
+            servers.push(peer.kind.start(&debian, &spot.place, server, &folder.join(format!("{domain}.d")))?);
         }
-        Ok(Lab { place, dns, servers, fedge_edge, fedge_dns, programs, folder })
+        Ok(Lab { layout, dns, public_ca, servers, fedge_edge, fedge_dns, programs, folder })
     }
 
     /// Checks that nobody listens where the laboratory will, which only matters on the machine's own
@@ -175,10 +181,12 @@ impl Lab {
     /// # Errors
     /// The first address that is taken.
     pub fn check_free(place: &Place, plan: &LabPlan) -> anyhow::Result<()> {
-        let at = |address, port| SocketAddr::new(address, port);
-        let mut addresses = vec![at(INTERNAL_FACE, 5269), at(EXTERNAL_FACE, 5269), PUBLIC_DNS, INTERNAL_DNS];
+        let layout = Layout::loopback(place.clone());
+        let at = SocketAddr::new;
+        let mut addresses = vec![at(layout.internal_face, 5269), at(layout.external_face, 5269)];
+        addresses.extend([layout.public_dns(), layout.internal_dns]);
         for (domain, _) in everybody(plan) {
-            addresses.extend([5222, 5269, DIRECT_TLS].map(|port| at(address_of(domain), port)));
+            addresses.extend([5222, 5269, DIRECT_TLS].map(|port| at(layout.server(domain).address, port)));
         }
         let place = place.clone();
         place.enter(move || {
@@ -197,8 +205,8 @@ impl Lab {
     /// When that fails.
     pub async fn login(&self, jid: &str) -> anyhow::Result<Client> {
         let domain = xmpp::jid::domain_of(jid);
-        let address = SocketAddr::new(address_of(domain), 5222);
-        Ok(Client::login(&self.place, address, jid, "secret").await?)
+        let spot = self.layout.server(domain);
+        Ok(Client::login(&spot.place, SocketAddr::new(spot.address, 5222), jid, "secret").await?)
     }
 
     /// Runs a local command of fedge-edge, such as `status`.
@@ -209,6 +217,22 @@ impl Lab {
         let socket = self.socket().display().to_string();
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--socket", &socket]).collect();
         self.programs.run("fedge-edge", &arguments)
+    }
+
+    /// What a bad target is made with here.
+    pub fn workshop(&self) -> Workshop<'_> {
+        Workshop { place: &self.layout.fedge, dns: &self.dns, ca: &self.public_ca, folder: &self.folder }
+    }
+
+    /// Starts fedge-edge again, after it has ended or was killed, in the same configuration.
+    ///
+    /// # Errors
+    /// With its log, when it doesn't start.
+    pub fn restart_edge(&mut self) -> anyhow::Result<()> {
+        let log = self.fedge_edge.log().with_added_extension("again");
+        self.fedge_edge =
+            self.programs.start("fedge-edge", &self.layout.fedge, &self.folder.join("edge.toml"), &log)?;
+        Ok(())
     }
 
     /// Where fedge-edge answers local commands.
@@ -239,15 +263,9 @@ fn everybody(plan: &LabPlan) -> Vec<(&'static str, Peer)> {
     [(CONTOSO, plan.inside)].into_iter().chain(plan.partners.iter().copied()).collect()
 }
 
-/// Where the server of a domain is.
+/// Where the server of a domain is in a laboratory on a loopback.
 pub fn address_of(domain: &str) -> IpAddr {
-    let host = |number| IpAddr::V4(Ipv4Addr::new(127, 0, number, 1));
-    match domain {
-        CONTOSO => INSIDE,
-        FABRIKAM => host(4),
-        TAILSPIN => host(5),
-        _ => host(6),
-    }
+    Layout::loopback(Place::here()).server(domain).address
 }
 
 fn rooms(domain: &str) -> String {
@@ -260,7 +278,7 @@ fn with_rooms(domain: &str) -> [&str; 2] {
     [domain, rooms(domain).leak()]
 }
 
-fn publish(dns: &LabDns, plan: &LabPlan) {
+fn publish(dns: &LabDns, plan: &LabPlan, layout: &Layout) {
     let tell = |domain: &str, host: &str, address: IpAddr, direct_port: u16| {
         dns.addresses(host, &[address]);
         for domain in [domain, &rooms(domain)] {
@@ -271,8 +289,8 @@ fn publish(dns: &LabDns, plan: &LabPlan) {
             }
         }
     };
-    tell(CONTOSO, "edge.contoso.test", EXTERNAL_FACE, 5269);
+    tell(CONTOSO, "edge.contoso.test", layout.external_face, 5269);
     for (domain, _) in &plan.partners {
-        tell(domain, &format!("xmpp.{domain}"), address_of(domain), DIRECT_TLS);
+        tell(domain, &format!("xmpp.{domain}"), layout.server(domain).address, DIRECT_TLS);
     }
 }

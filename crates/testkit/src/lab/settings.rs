@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::{
-    CONTOSO, EXTERNAL_FACE, INSIDE, INTERNAL_DNS, INTERNAL_FACE, LabPlan, PUBLIC_DNS, Peer, rooms, with_rooms,
-};
+use super::{CONTOSO, LabPlan, Layout, Peer, rooms, with_rooms};
 use crate::fedge::Programs;
 use crate::pki::{LabCa, Request};
 use crate::server::Authentication;
@@ -20,7 +18,13 @@ pub(super) struct Settings {
     pub(super) internal_root: Option<PathBuf>,
 }
 
-pub(super) fn write(plan: &LabPlan, folder: &Path, public_ca: &LabCa, programs: &Programs) -> anyhow::Result<Settings> {
+pub(super) fn write(
+    plan: &LabPlan,
+    layout: &Layout,
+    folder: &Path,
+    public_ca: &LabCa,
+    programs: &Programs,
+) -> anyhow::Result<Settings> {
     let certificates = folder.join("certificates");
     fs::create_dir_all(&certificates)?;
     public_ca.issue(&Request::new(&with_rooms(CONTOSO)))?.write(&certificates, "contoso")?;
@@ -33,8 +37,8 @@ pub(super) fn write(plan: &LabPlan, folder: &Path, public_ca: &LabCa, programs: 
         dns: folder.join("dns.toml"),
         internal_root: internal_ca.as_ref().map(|ca| ca.join("root.crt")),
     };
-    fs::write(&settings.edge, edge(plan, internal_ca.is_some())).context("can't write edge.toml")?;
-    fs::write(&settings.dns, dns()).context("can't write dns.toml")?;
+    fs::write(&settings.edge, edge(plan, layout, internal_ca.is_some())).context("can't write edge.toml")?;
+    fs::write(&settings.dns, dns(layout)).context("can't write dns.toml")?;
     Ok(settings)
 }
 
@@ -47,7 +51,8 @@ fn internal_ca(folder: &Path, programs: &Programs) -> anyhow::Result<PathBuf> {
     Ok(ca)
 }
 
-fn edge(plan: &LabPlan, internal_ca: bool) -> String {
+fn edge(plan: &LabPlan, layout: &Layout, internal_ca: bool) -> String {
+    let (internal_face, external_face, inside) = (layout.internal_face, layout.external_face, layout.inside.address);
     let ca = if internal_ca { "ca = \"ca\"\n" } else { "" };
     let mut text = format!(
         r#"socket = "socket"
@@ -56,23 +61,23 @@ fn edge(plan: &LabPlan, internal_ca: bool) -> String {
 level = "debug"
 
 [external]
-listen = ["{EXTERNAL_FACE}:5269"]
+listen = ["{external_face}:5269"]
 certificates = "certificates"
 trusted = "trusted.crt"
 resolvers = ["{}"]
-# Everybody in this laboratory is at a loopback address.
+# Nobody in this laboratory is at a public address.
 private_targets = true
 
 [gateway]
-listen = ["{INTERNAL_FACE}:5269"]
+listen = ["{internal_face}:5269"]
 trusted = "trusted.crt"
 {ca}
 [[local]]
 domains = ["{CONTOSO}", "{}"]
-next_hop = "{INSIDE}:5269"
+next_hop = "{inside}:5269"
 {}
 "#,
-        PUBLIC_DNS,
+        layout.public_dns(),
         rooms(CONTOSO),
         terms(plan.inside)
     );
@@ -90,7 +95,7 @@ fn terms(peer: Peer) -> &'static str {
     }
 }
 
-fn dns() -> String {
+fn dns(layout: &Layout) -> String {
     format!(
         r#"[view]
 listen = ["{}"]
@@ -99,14 +104,16 @@ ttl = 1
 
 [[gateway]]
 name = "gateway.contoso.test"
-addresses = ["{INTERNAL_FACE}"]
+addresses = ["{}"]
 
 [[local]]
 domains = ["{CONTOSO}", "{}"]
-next_hop = "{INSIDE}:5269"
+next_hop = "{}:5269"
 "#,
-        INTERNAL_DNS,
-        PUBLIC_DNS,
-        rooms(CONTOSO)
+        layout.internal_dns,
+        layout.public_dns(),
+        layout.internal_face,
+        rooms(CONTOSO),
+        layout.inside.address
     )
 }
