@@ -82,7 +82,9 @@ impl Domain {
         let typed_lower = text.to_lowercase();
         let as_typed = typed_lower == unicode || typed_lower == ascii;
         let prepared = stringprep::nameprep(&unicode).map_err(|_| invalid())?;
-        if !as_typed || prepared != unicode {
+        // Cherokee's lower case becomes upper case there: such a name would not be its own form.
+        let stable = unicode.to_lowercase() == unicode;
+        if !as_typed || !stable || prepared != unicode {
             return Err(DomainError::Ambiguous(text.to_owned()));
         }
         Ok(Domain { unicode: unicode.into(), ascii: ascii.into() })
@@ -91,6 +93,12 @@ impl Domain {
     /// The normalised form as it stands in stream headers and addresses.
     pub fn as_str(&self) -> &str {
         &self.unicode
+    }
+
+    /// Whether `text` is the normalised form, but for upper case. Servers don't take the others, A-labels
+    /// or a trailing dot, for the same domain.
+    pub(crate) fn is_written(&self, text: &str) -> bool {
+        text.eq_ignore_ascii_case(&self.unicode) || text.to_lowercase() == *self.unicode
     }
 
     /// The A-label form, for DNS, SNI and certificates.
@@ -197,6 +205,8 @@ mod tests {
             "contoso。example",
             "a\u{200d}b.example",
             "a\u{200c}b.example",
+            "Ꭰ.example",
+            "xn--58d.example",
         ] {
             assert!(Domain::parse(text).is_err(), "{text} must be refused");
         }

@@ -1,5 +1,6 @@
 //! Stanzas: what fedge carries, and the errors that return one to its sender.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 
 use bytes::Bytes;
@@ -9,6 +10,9 @@ use crate::xml::{SERVER, Verbatim, XmlError};
 
 /// The namespace of stanza error conditions (RFC 6120 §8.3.3).
 pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+
+/// The longest id that an error repeats, in bytes, so that it stays far below what anybody takes.
+const LONGEST_ID: usize = 4096;
 
 /// The three kinds of stanza (RFC 6120 §8.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,11 +87,17 @@ impl Stanza {
     /// The error that returns this stanza to its sender; nothing for errors and results, which are
     /// never returned (RFC 6120 §8.3.1).
     pub fn error_reply(&self, condition: StanzaCondition, text: &str) -> Option<Stanza> {
+        self.error_from(self.to().as_deref(), condition, text)
+    }
+
+    /// The same, said by `from`, where this stanza's own `to` is nothing that an error may come from.
+    pub(crate) fn error_from(&self, from: Option<&str>, condition: StanzaCondition, text: &str) -> Option<Stanza> {
         if matches!(self.type_().as_deref(), Some("error" | "result")) {
             return None;
         }
         let mut reply = format!("<{}", self.kind.name());
-        for (name, value) in [("from", self.to()), ("to", self.from()), ("id", self.id())] {
+        let id = self.id().filter(|id| id.len() <= LONGEST_ID);
+        for (name, value) in [("from", from.map(Cow::Borrowed)), ("to", self.from()), ("id", id)] {
             if let Some(value) = value {
                 reply.push_str(&format!(" {name}='{}'", escape_attribute(&value)));
             }

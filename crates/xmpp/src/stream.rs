@@ -42,8 +42,15 @@ pub struct Terms {
     pub tls: Need,
     /// SASL EXTERNAL by certificate. `Required` also demands a valid certificate of a dialed peer.
     pub external: Need,
-    /// Whether dialback will do, also after EXTERNAL failed.
+    /// Whether dialback will do, also after EXTERNAL failed; not where EXTERNAL is required.
     pub dialback: bool,
+}
+
+impl Terms {
+    /// Whether dialback is enough to prove a domain.
+    pub(crate) fn takes_dialback(self) -> bool {
+        self.dialback && self.external != Need::Required
+    }
 }
 
 /// The times and limits of streams.
@@ -161,6 +168,8 @@ pub enum Question {
         pair: DomainPair,
         /// How `pair.from` is, or will be, proven.
         method: Method,
+        /// Whether TLS is up: the pair's own terms may demand it.
+        secure: bool,
     },
     /// Does the certificate that the peer showed speak for `domain`?
     Judge {

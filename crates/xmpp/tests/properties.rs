@@ -207,7 +207,7 @@ proptest! {
     fn an_error_goes_back_the_way_its_stanza_came(from in text(), to in text(), id in text(), why in text()) {
         let sent = format!("<iq type='get' from='{}' to='{}' id='{}'/>", escape_attribute(&from), escape_attribute(&to), escape_attribute(&id));
         let error = Stanza::parse(sent.as_bytes()).expect(&sent).error_reply(StanzaCondition::NotAllowed, &why).expect("an error");
-        let head = [error.from(), error.to(), error.id()].map(|value| value.map(|value| value.into_owned()));
+        let head = [error.from(), error.to(), error.id()].map(|value| value.map(std::borrow::Cow::into_owned));
         prop_assert_eq!(head, [Some(to), Some(from), Some(id)]);
     }
 

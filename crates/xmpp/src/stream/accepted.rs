@@ -6,7 +6,6 @@ use bytes::BytesMut;
 
 use super::error::{Condition, StreamError};
 use super::words::{self, Dialback, DialbackContent};
-
 use super::{Answer, KeyVerdict, Method, Need, Question, Settings, Step, Terms, wire::Wire};
 use crate::dialback;
 use crate::domain::{Domain, DomainPair};
@@ -16,12 +15,11 @@ use crate::xml::tree::Element;
 use crate::xml::{Frame, Header, SERVER, Verbatim};
 
 mod keys;
+mod sasl;
 mod stanzas;
 
 /// Pairs that one stream may carry; trunking servers carry one for each of their subdomains.
 const PAIRS: usize = 1000;
-/// Failed attempts to authenticate before the stream ends.
-const SASL_ATTEMPTS: u8 = 3;
 
 /// A stream that was accepted.
 pub struct Accepted {
@@ -38,12 +36,14 @@ pub struct Accepted {
     /// EXTERNAL was offered: the certificate speaks for `from`.
     external_offered: bool,
     sasl_failures: u8,
-    /// Domains that proved themselves, and how.
+    /// Domains that proved themselves, and how; sorted, and found by halving.
     proven: Vec<(Domain, Method)>,
-    /// Pairs that may send.
+    /// Pairs that may send, likewise.
     pairs: Vec<DomainPair>,
     /// Pairs whose keys are being looked at.
     keys: Vec<PendingKey>,
+    /// Keys that were looked at in vain.
+    failed_keys: u8,
     /// The addresses' domains as last seen, so that a flood of one pair is parsed once.
     last: Option<(String, String, DomainPair)>,
 }
@@ -55,7 +55,7 @@ struct PendingKey {
 
 enum State {
     ExpectHeader,
-    AwaitArrival { from_as_sent: Option<String>, to_as_sent: String, version_1: bool },
+    AwaitArrival { version_1: bool },
     AwaitJudgement,
     ExpectTls,
     Open,
@@ -67,7 +67,7 @@ impl Accepted {
     /// keys rest on it; `secure` says that direct TLS is up, `certificate` that the peer showed one.
     pub fn new(now: Instant, id: String, secure: bool, certificate: bool, settings: Settings) -> Accepted {
         Accepted {
-            wire: Wire::new(now, settings),
+            wire: Wire::new(now, settings, words::header(None, None, Some(&format!("{id}-0")), true)),
             state: State::ExpectHeader,
             base_id: id,
             streams: 0,
@@ -81,6 +81,7 @@ impl Accepted {
             proven: Vec::new(),
             pairs: Vec::new(),
             keys: Vec::new(),
+            failed_keys: 0,
             last: None,
         }
     }
@@ -126,7 +127,7 @@ impl Accepted {
         self.to.as_ref()
     }
 
-    /// The pairs that may send on this stream.
+    /// The pairs that may send on this stream, in their order.
     pub fn pairs(&self) -> &[DomainPair] {
         &self.pairs
     }
@@ -164,17 +165,44 @@ impl Accepted {
         format!("{}-{}", self.base_id, self.streams)
     }
 
+    /// How `domain` proved itself, if it did.
+    fn method_of(&self, domain: &Domain) -> Option<Method> {
+        let place = self.proven.binary_search_by(|(proven, _)| proven.cmp(domain)).ok()?;
+        Some(self.proven[place].1)
+    }
+
+    fn may_send(&self, pair: &DomainPair) -> bool {
+        self.pairs.binary_search(pair).is_ok()
+    }
+
+    fn admit(&mut self, pair: DomainPair) {
+        if let Err(place) = self.pairs.binary_search(&pair) {
+            self.pairs.insert(place, pair);
+        }
+    }
+
+    /// `pair.from` proved itself, and the pair may send.
+    fn authenticated(&mut self, pair: DomainPair, method: Method) {
+        if let Err(place) = self.proven.binary_search_by(|(proven, _)| proven.cmp(&pair.from)) {
+            self.proven.insert(place, (pair.from.clone(), method));
+        }
+        self.admit(pair.clone());
+        self.wire.established = true;
+        self.wire.step(Step::Authenticated { pair, method });
+    }
+
     // Header: who comes, and whom for.
 
     fn header(&mut self, header: &Header) {
+        self.streams += 1;
+        let version_1 = words::is_version_1(header);
+        self.wire.opens_with(words::header(None, None, Some(&self.id()), version_1));
         match self.read_header(header) {
             Ok((from, to)) => {
-                self.streams += 1;
-                self.state = State::AwaitArrival {
-                    from_as_sent: header.from.clone(),
-                    to_as_sent: header.to.clone().unwrap_or_default(),
-                    version_1: header.version.as_deref().is_some_and(|version| version.starts_with("1.")),
-                };
+                // COMPAT(MongooseIM 6.8): demands its `to`, letter by letter, as our `from`.
+                let (our_name, peer) = (header.to.as_deref(), header.from.as_deref());
+                self.wire.opens_with(words::header(our_name, peer, Some(&self.id()), version_1));
+                self.state = State::AwaitArrival { version_1 };
                 self.from = from.clone().or(self.from.take());
                 self.to = Some(to.clone());
                 self.ask(Question::Arrive { from, to, secure: self.secure });
@@ -209,15 +237,8 @@ impl Accepted {
     }
 
     fn arrival(&mut self, admitted: Result<Terms, StreamError>) {
-        let State::AwaitArrival { from_as_sent, to_as_sent, version_1 } =
-            std::mem::replace(&mut self.state, State::Open)
-        else {
-            return;
-        };
-        // COMPAT(MongooseIM 6.8): demands its `to`, letter by letter, as our `from`.
-        let id = self.id();
-        self.wire.header_sent = true;
-        self.wire.send(words::header(Some(&to_as_sent), from_as_sent.as_deref(), Some(&id)));
+        let State::AwaitArrival { version_1 } = std::mem::replace(&mut self.state, State::Open) else { return };
+        self.wire.open();
         let terms = match admitted {
             Ok(terms) => terms,
             Err(error) => return self.wire.fail(error),
@@ -225,7 +246,7 @@ impl Accepted {
         self.terms = Some(terms);
         if !version_1 {
             // No features for a peer from before RFC 3920: dialback or nothing.
-            if (terms.tls == Need::Required && !self.secure) || !terms.dialback {
+            if (terms.tls == Need::Required && !self.secure) || !terms.takes_dialback() {
                 self.wire.fail(StreamError::new(
                     Condition::UnsupportedVersion,
                     "XMPP 1.0 with TLS is required here; the stream header has no version 1.0",
@@ -250,7 +271,7 @@ impl Accepted {
         if !self.secure && terms.tls != Need::NotSupported {
             return self.wire.send(words::features_plain(terms));
         }
-        let dialback = terms.dialback;
+        let dialback = terms.takes_dialback();
         if !self.proven.is_empty() {
             return self.wire.send(words::features(false, dialback, &self.wire.settings));
         }
@@ -273,6 +294,9 @@ impl Accepted {
             Ok(stanza) => return self.stanza(now, stanza),
             Err(element) => element,
         };
+        if self.wire.is_closing() {
+            return;
+        }
         if element.namespace() == words::STREAMS && element.name() == "error" {
             return self.wire.peer_error(&element);
         }
@@ -282,18 +306,22 @@ impl Accepted {
         match (element.namespace(), element.name()) {
             (words::TLS, "starttls") => self.starttls(),
             (words::SASL, "auth") => self.auth(&tree),
-            (words::SASL, "abort" | "response") => {
-                self.wire.send(words::sasl_failure("aborted", "EXTERNAL takes a single step"));
-            }
+            (words::SASL, "abort" | "response") => self.auth_failed("aborted", "EXTERNAL takes a single step"),
             (dialback::NAMESPACE, "result") if tree.attr("type").is_none() => self.dialback_key(&tree),
             (dialback::NAMESPACE, "verify") if tree.attr("type").is_none() => self.dialback_question(&tree),
             // Answers to questions that this stream never asked.
             (dialback::NAMESPACE, "result" | "verify") => {}
             (namespace, name) => {
                 let text = format!("`{name}` of `{namespace}` is nothing that a stream between servers carries here");
-                self.wire.fail(StreamError::new(Condition::UnsupportedStanzaType, cut(text)));
+                self.wire.fail(StreamError::new(Condition::UnsupportedStanzaType, text));
             }
         }
+    }
+
+    /// The peer begins anew on the same connection.
+    fn restart(&mut self) {
+        self.wire.restart(words::header(None, None, Some(&self.id()), true));
+        self.state = State::ExpectHeader;
     }
 
     fn starttls(&mut self) {
@@ -307,40 +335,8 @@ impl Accepted {
             return self.wire.fail(StreamError::new(Condition::PolicyViolation, "plaintext follows <starttls/>"));
         }
         self.wire.send(words::empty(words::TLS, "proceed"));
-        self.wire.step(Step::StartTls);
+        self.wire.start_tls();
         self.state = State::ExpectTls;
-    }
-
-    fn auth(&mut self, tree: &Element) {
-        let (Some(from), true, true) = (self.from.clone(), self.external_offered, self.proven.is_empty()) else {
-            return self.auth_failed("invalid-mechanism", "no mechanism is offered now");
-        };
-        if tree.attr("mechanism") != Some("EXTERNAL") {
-            return self.auth_failed("invalid-mechanism", "EXTERNAL is the only mechanism here");
-        }
-        match authorization_identity(&tree.text()) {
-            Ok(None) => {}
-            Ok(Some(identity)) if identity == from => {}
-            Ok(Some(_)) => return self.auth_failed("invalid-authzid", "not the domain that this stream comes from"),
-            Err(condition) => return self.auth_failed(condition, "the identity is no domain in base64"),
-        }
-        let Some(to) = self.to.clone() else { return };
-        self.proven.push((from.clone(), Method::External));
-        self.wire.established = true;
-        self.wire.send(words::empty(words::SASL, "success"));
-        self.wire.restart();
-        self.state = State::ExpectHeader;
-        let pair = DomainPair::new(from, to);
-        self.pairs.push(pair.clone());
-        self.wire.step(Step::Authenticated { pair, method: Method::External });
-    }
-
-    fn auth_failed(&mut self, condition: &str, text: &str) {
-        self.wire.send(words::sasl_failure(condition, text));
-        self.sasl_failures += 1;
-        if self.sasl_failures >= SASL_ATTEMPTS {
-            self.wire.fail(StreamError::new(Condition::PolicyViolation, "too many failed attempts to authenticate"));
-        }
     }
 
     // Answers.
@@ -355,8 +351,7 @@ impl Accepted {
             (Answer::TlsUp { certificate, .. }, State::ExpectTls) => {
                 self.secure = true;
                 self.certificate = certificate;
-                self.wire.restart();
-                self.state = State::ExpectHeader;
+                self.restart();
             }
             (Answer::Arrive(admitted), State::AwaitArrival { .. }) => self.arrival(admitted),
             (Answer::Judged(verdict), State::AwaitJudgement) => {
@@ -397,26 +392,9 @@ pub(super) fn check_namespaces(header: &Header) -> Result<(), StreamError> {
     if header.content_namespace != SERVER {
         let text =
             format!("the content namespace is `{}`; between servers it is `jabber:server`", header.content_namespace);
-        return Err(StreamError::new(Condition::InvalidNamespace, cut(text)));
+        return Err(StreamError::new(Condition::InvalidNamespace, text));
     }
     Ok(())
-}
-
-/// The identity in `<auth/>`: nothing, or `=`, means the stream's own (XEP-0178 §3).
-fn authorization_identity(text: &str) -> Result<Option<Domain>, &'static str> {
-    use base64::Engine as _;
-    let text = text.trim();
-    if text.is_empty() || text == "=" {
-        return Ok(None);
-    }
-    let decoded = base64::engine::general_purpose::STANDARD.decode(text).map_err(|_| "incorrect-encoding")?;
-    let identity = String::from_utf8(decoded).map_err(|_| "invalid-authzid")?;
-    Domain::parse(&identity).map(Some).map_err(|_| "invalid-authzid")
-}
-
-/// Text that quotes the peer is kept short.
-fn cut(text: String) -> String {
-    if text.len() <= 300 { text } else { text.chars().take(300).collect() }
 }
 
 impl std::fmt::Debug for Accepted {

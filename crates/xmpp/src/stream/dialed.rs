@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::accepted::check_namespaces;
 use super::error::{Condition, StreamError};
@@ -71,7 +71,7 @@ impl Dialed {
         settings: Settings,
     ) -> Dialed {
         let mut dialed = Dialed {
-            wire: Wire::new(now, settings),
+            wire: Wire::new(now, settings, opening(&pair)),
             state: State::ExpectHeader,
             pair,
             goal,
@@ -157,8 +157,7 @@ impl Dialed {
 
     fn open(&mut self) {
         self.state = State::ExpectHeader;
-        self.wire.header_sent = true;
-        self.wire.send(words::header(Some(self.pair.from.as_str()), Some(self.pair.to.as_str()), None));
+        self.wire.open();
     }
 
     fn judge(&mut self) {
@@ -166,7 +165,7 @@ impl Dialed {
         self.wire.step(Step::Ask(Question::Judge { domain: self.pair.to.clone() }));
     }
 
-    fn fail(&mut self, condition: Condition, text: impl Into<String>) {
+    fn fail(&mut self, condition: Condition, text: impl AsRef<str>) {
         self.wire.fail(StreamError::new(condition, text));
     }
 
@@ -186,8 +185,8 @@ impl Dialed {
         if let Err(error) = check_namespaces(&header) {
             return self.wire.fail(error);
         }
+        let version_1 = words::is_version_1(&header);
         self.id = header.id;
-        let version_1 = header.version.is_some_and(|version| version.starts_with("1."));
         if version_1 {
             self.state = State::ExpectFeatures;
         } else if self.terms.tls == Need::Required && !self.secure {
@@ -207,6 +206,9 @@ impl Dialed {
         if element.namespace() == words::STREAMS && element.name() == "error" {
             return self.wire.peer_error(&element);
         }
+        if self.wire.is_closing() {
+            return;
+        }
         let Ok(tree) = Element::of(&element) else {
             return self.fail(Condition::BadFormat, "this element can't be read");
         };
@@ -218,7 +220,7 @@ impl Dialed {
             }
             (State::ExpectSasl, words::SASL, "success") => {
                 self.authenticated = true;
-                self.wire.restart();
+                self.wire.restart(opening(&self.pair));
                 self.open();
             }
             (State::ExpectSasl, words::SASL, "failure") => self.external_failed(&tree),
@@ -228,7 +230,7 @@ impl Dialed {
             (_, dialback::NAMESPACE, _) | (State::Ready, ..) => {}
             (_, namespace, name) => {
                 let text = format!("`{name}` of `{namespace}` was not expected here");
-                self.fail(Condition::UnsupportedStanzaType, text.chars().take(300).collect::<String>());
+                self.fail(Condition::UnsupportedStanzaType, text);
             }
         }
     }
@@ -264,7 +266,7 @@ impl Dialed {
             self.state = State::ExpectSasl;
             return;
         }
-        if self.terms.dialback && self.terms.external != Need::Required {
+        if self.terms.takes_dialback() {
             return self.by_dialback();
         }
         let text = match (external, self.own_certificate) {
@@ -300,7 +302,7 @@ impl Dialed {
         if !self.wire.input.is_empty() {
             return self.fail(Condition::PolicyViolation, "plaintext follows <proceed/>");
         }
-        self.wire.step(Step::StartTls);
+        self.wire.start_tls();
         self.state = State::ExpectTls;
     }
 
@@ -308,7 +310,7 @@ impl Dialed {
         let condition = failure.children().find(|child| child.name != "text").map_or("failure", |child| &child.name);
         let text = failure.child(words::SASL, "text").map(Element::text).unwrap_or_default();
         let why: String = format!("the peer refused our certificate: {condition} {text}").chars().take(300).collect();
-        if self.terms.dialback && self.terms.external != Need::Required {
+        if self.terms.takes_dialback() {
             self.external_refused = Some(why);
             return self.by_dialback();
         }
@@ -325,7 +327,7 @@ impl Dialed {
                 "the peer's stream header has no `id`, so there is no dialback key for it",
             );
         };
-        if !self.terms.dialback {
+        if !self.terms.takes_dialback() {
             return self.fail(Condition::PolicyViolation, "the peer can do dialback only, which is not allowed");
         }
         self.state = State::AwaitKey;
@@ -389,11 +391,11 @@ impl Dialed {
             (Answer::TlsUp { own_certificate, .. }, State::ExpectTls) => {
                 self.secure = true;
                 self.own_certificate = own_certificate;
-                self.wire.restart();
+                self.wire.restart(opening(&self.pair));
                 self.judge();
             }
             (Answer::Judged(verdict), State::AwaitJudgement) => match verdict {
-                Err(why) if self.terms.external == Need::Required || !self.terms.dialback => {
+                Err(why) if !self.terms.takes_dialback() => {
                     self.fail(
                         Condition::NotAuthorized,
                         format!("the certificate of {} is not accepted: {why}", self.pair.to),
@@ -417,6 +419,10 @@ impl Dialed {
             _ => {}
         }
     }
+}
+
+fn opening(pair: &DomainPair) -> Bytes {
+    words::header(Some(pair.from.as_str()), Some(pair.to.as_str()), None, true)
 }
 
 fn dialback_error(element: &Element) -> String {

@@ -68,9 +68,11 @@ pub struct StreamError {
 }
 
 impl StreamError {
-    /// A fault of that kind, in words.
-    pub fn new(condition: Condition, text: impl Into<String>) -> StreamError {
-        StreamError { condition, text: text.into() }
+    /// A fault of that kind, in words. They may quote a peer and end up in a log: one line is kept,
+    /// of bounded length.
+    pub fn new(condition: Condition, text: impl AsRef<str>) -> StreamError {
+        let text = text.as_ref().chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
+        StreamError { condition, text }
     }
 }
 

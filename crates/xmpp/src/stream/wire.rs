@@ -21,8 +21,11 @@ pub(super) struct Wire {
     pub(super) established: bool,
     /// We ended our side; when.
     closing: Option<Instant>,
-    pub(super) heard: bool,
-    pub(super) header_sent: bool,
+    heard: bool,
+    /// What our side of the stream begins with, until it was sent.
+    opening: Option<Bytes>,
+    /// The next byte that we send belongs to the TLS handshake.
+    handshake: bool,
     eof: bool,
     over: bool,
     /// What was received, without text, while somebody follows the stream.
@@ -30,7 +33,8 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(now: Instant, settings: Settings) -> Wire {
+    /// A connection on which nothing was said yet; our side begins with `opening`.
+    pub(super) fn new(now: Instant, settings: Settings, opening: Bytes) -> Wire {
         Wire {
             input: BytesMut::new(),
             scanner: Scanner::new(settings.limits),
@@ -42,7 +46,8 @@ impl Wire {
             established: false,
             closing: None,
             heard: false,
-            header_sent: false,
+            opening: Some(opening),
+            handshake: false,
             eof: false,
             over: false,
             seen: None,
@@ -89,10 +94,29 @@ impl Wire {
         seen
     }
 
-    /// A new stream begins on the same connection: after TLS and after SASL.
-    pub(super) fn restart(&mut self) {
+    /// A new stream begins on the same connection: after TLS and after SASL. Ours begins with `opening`.
+    pub(super) fn restart(&mut self, opening: Bytes) {
         self.scanner = Scanner::new(self.settings.limits);
-        self.header_sent = false;
+        self.opening = Some(opening);
+        self.handshake = false;
+    }
+
+    /// Our side begins with this, and not with what was meant before.
+    pub(super) fn opens_with(&mut self, opening: Bytes) {
+        self.opening = Some(opening);
+    }
+
+    /// Sends what our side begins with.
+    pub(super) fn open(&mut self) {
+        if let Some(opening) = self.opening.take() {
+            self.send(opening);
+        }
+    }
+
+    /// Hands the connection over to the TLS handshake.
+    pub(super) fn start_tls(&mut self) {
+        self.step(Step::StartTls);
+        self.handshake = true;
     }
 
     pub(super) fn step(&mut self, step: Step) {
@@ -101,8 +125,11 @@ impl Wire {
         }
     }
 
+    /// Sends, unless our side has ended (RFC 6120 §4.4) or the peer would take it for TLS.
     pub(super) fn send(&mut self, bytes: Bytes) {
-        self.step(Step::Send(bytes));
+        if self.closing.is_none() && !self.handshake {
+            self.step(Step::Send(bytes));
+        }
     }
 
     pub(super) fn next_step(&mut self) -> Option<Step> {
@@ -115,6 +142,11 @@ impl Wire {
 
     pub(super) fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// Our side has ended: nothing is negotiated any more.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.is_some()
     }
 
     pub(super) fn stanza_passed(&mut self, now: Instant) {
@@ -130,14 +162,9 @@ impl Wire {
         if self.over {
             return;
         }
-        if !self.header_sent {
-            self.header_sent = true;
-            self.send(words::header(None, None, None));
-        }
+        self.open();
         self.send(words::stream_error(&error));
-        if self.closing.is_none() {
-            self.send(Bytes::from_static(words::FOOTER));
-        }
+        self.send(Bytes::from_static(words::FOOTER));
         self.end(End::OurError(error));
     }
 
@@ -151,7 +178,7 @@ impl Wire {
         if self.over || self.closing.is_some() {
             return;
         }
-        if !self.header_sent {
+        if self.opening.is_some() || self.handshake {
             return self.end(End::Closed);
         }
         if let Some(error) = error {
@@ -163,18 +190,14 @@ impl Wire {
 
     /// The peer ended its side.
     pub(super) fn peer_closed(&mut self) {
-        if self.closing.is_some() {
-            return self.end(End::Closed);
-        }
+        let end = if self.closing.is_some() { End::Closed } else { End::PeerClosed };
         self.send(Bytes::from_static(words::FOOTER));
-        self.end(End::PeerClosed);
+        self.end(end);
     }
 
     pub(super) fn peer_error(&mut self, element: &Verbatim) {
         let error = words_of_error(element);
-        if self.closing.is_none() {
-            self.send(Bytes::from_static(words::FOOTER));
-        }
+        self.send(Bytes::from_static(words::FOOTER));
         self.end(End::PeerError(error));
     }
 
@@ -240,7 +263,5 @@ fn words_of_error(element: &Verbatim) -> StreamError {
         .find_map(|child| Condition::from_name(&child.name))
         .unwrap_or(Condition::UndefinedCondition);
     let text = tree.child(words::STREAM_ERRORS, "text").map(Element::text).unwrap_or_default();
-    // A peer's text ends up in our log: one line, of bounded length.
-    let text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect::<String>();
     StreamError::new(condition, text)
 }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::error::StreamError;
 use super::{Need, Settings, Terms};
 use crate::dialback;
-use crate::xml::SERVER;
 use crate::xml::write::{escape_attribute, escape_text};
+use crate::xml::{Header, SERVER};
 
 /// The namespace of the stream element (RFC 6120 §4.8.1).
 pub(super) const STREAMS: &str = "http://etherx.jabber.org/streams";
@@ -21,7 +21,9 @@ pub(super) const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 /// The stream's end.
 pub(super) const FOOTER: &[u8] = b"</stream:stream>";
 
-pub(super) fn header(from: Option<&str>, to: Option<&str>, id: Option<&str>) -> Bytes {
+/// A stream header; one with an `id` answers the peer's. `version_1` is false for a peer that doesn't
+/// speak of versions (RFC 6120 §4.7.5).
+pub(super) fn header(from: Option<&str>, to: Option<&str>, id: Option<&str>, version_1: bool) -> Bytes {
     let mut text = format!(
         "<?xml version='1.0'?><stream:stream xmlns='{SERVER}' xmlns:stream='{STREAMS}' xmlns:db='{}'",
         dialback::NAMESPACE
@@ -31,7 +33,9 @@ pub(super) fn header(from: Option<&str>, to: Option<&str>, id: Option<&str>) -> 
             let _ = write!(text, " {name}='{}'", escape_attribute(value));
         }
     }
-    text.push_str(" version='1.0'");
+    if version_1 {
+        text.push_str(" version='1.0'");
+    }
     // The opener's language would become that of each stanza that doesn't say its own, which we
     // can't know; the answerer's is that of its error texts.
     if id.is_some() {
@@ -39,6 +43,12 @@ pub(super) fn header(from: Option<&str>, to: Option<&str>, id: Option<&str>) -> 
     }
     text.push('>');
     text.into()
+}
+
+/// Whether the peer speaks XMPP 1.0 or what comes after it, and so expects features (RFC 6120 §4.7.5).
+pub(super) fn is_version_1(header: &Header) -> bool {
+    let major = header.version.as_deref().and_then(|version| version.split('.').next());
+    major.and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 1)
 }
 
 pub(super) fn stream_error(error: &StreamError) -> Bytes {

@@ -28,7 +28,7 @@ pub fn redacted(bytes: &[u8]) -> String {
             rest = &rest[length..];
         }
     }
-    shown
+    shown.replace(char::is_control, " ")
 }
 
 /// The length of the tag that `text` begins with; a `>` in quotes doesn't end it.
@@ -57,6 +57,7 @@ mod tests {
             ("<db:result to='x'>key</db:result>", "<db:result to='x'>…</db:result>"),
             ("<a><![CDATA[secret", "<a>…"),
             ("secret", "…"),
+            ("<a b='\u{9b}2J\r\n'/>", "<a b=' 2J  '/>"),
         ] {
             assert_eq!(redacted(bytes.as_bytes()), shown);
         }

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::tag::attribute_value;
 use super::{Frame, Limits, Scanner, XmlError};
+use crate::jid::domain_of;
 
 /// A place in an element's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(super) struct Head {
     to: Option<Span>,
     id: Option<Span>,
     kind: Option<Span>,
+    /// An attribute in a namespace has the local name of one of these.
+    shadowed: bool,
 }
 
 fn span(range: &Range<usize>) -> Span {
@@ -34,7 +37,8 @@ fn span(range: &Range<usize>) -> Span {
 
 impl Head {
     pub(super) fn new(namespace: Cow<'static, str>, local_name: &Range<usize>) -> Head {
-        Head { namespace, name: span(local_name), from: None, to: None, id: None, kind: None }
+        let (from, to, id, kind) = (None, None, None, None);
+        Head { namespace, name: span(local_name), from, to, id, kind, shadowed: false }
     }
 
     pub(super) fn attribute(&mut self, name: &str, value: &Range<usize>) {
@@ -43,7 +47,11 @@ impl Head {
             "to" => &mut self.to,
             "id" => &mut self.id,
             "type" => &mut self.kind,
-            _ => return,
+            _ => {
+                let (prefix, local) = name.split_once(':').unwrap_or_default();
+                self.shadowed |= prefix != "xmlns" && matches!(local, "from" | "to" | "id" | "type");
+                return;
+            }
         };
         *place = Some(span(value));
     }
@@ -121,6 +129,19 @@ impl Verbatim {
     /// The attribute `type`, references resolved.
     pub fn type_(&self) -> Option<Cow<'_, str>> {
         self.value(self.head.kind)
+    }
+
+    /// Whether the servers that read heads loosely see the same `from`, `to`, `id` and `type` as we.
+    pub(crate) fn reads_alike(&self) -> bool {
+        // COMPAT(Openfire 5.1, jabberd2 2.7): take an attribute by its local name, whatever its namespace.
+        // COMPAT(Tigase 8): resolves no references in addresses, so they may not decide on the domain.
+        let same_domain = |span: Option<Span>| {
+            span.is_none_or(|span| {
+                let raw = self.text(span);
+                domain_of(raw) == domain_of(&attribute_value(raw))
+            })
+        };
+        !self.head.shadowed && same_domain(self.head.from) && same_domain(self.head.to)
     }
 
     fn value(&self, span: Option<Span>) -> Option<Cow<'_, str>> {

@@ -4,6 +4,10 @@ use super::*;
 
 /// Keys of one stream that may be under verification at once; more is a peer gone wrong.
 const KEYS_AT_ONCE: usize = 16;
+/// Keys of one stream that may be looked at in vain: each made us dial whom the peer named.
+const KEYS_IN_VAIN: u8 = 100;
+/// The longest key or stream id, in bytes. Real ones have some 40 to 64.
+const LONGEST: usize = 1024;
 
 impl Accepted {
     pub(super) fn dialback_key(&mut self, tree: &Element) {
@@ -11,20 +15,19 @@ impl Accepted {
             Ok(pair) => pair,
             Err(error) => return self.wire.fail(error),
         };
-        if !self.terms.is_some_and(|terms| terms.dialback) {
-            return self.key_refused(&pair, "not-allowed", "dialback is not accepted here");
+        let (text, key) = (tree.text(), |text: &str| text.trim().to_owned());
+        if !self.terms.is_some_and(Terms::takes_dialback) {
+            self.key_refused(&pair, "not-allowed", "dialback is not accepted here");
+        } else if self.may_send(&pair) {
+            self.say(&pair, "valid", DialbackContent::Nothing);
+        } else if text.len() > LONGEST {
+            self.key_refused(&pair, "not-acceptable", "no server makes dialback keys that long");
+        } else if self.keys.len() >= KEYS_AT_ONCE || self.pairs.len() >= PAIRS || self.failed_keys >= KEYS_IN_VAIN {
+            self.key_refused(&pair, "resource-constraint", "too many domain pairs or failed keys on one stream");
+        } else if !self.keys.iter().any(|pending| pending.pair == pair) {
+            self.keys.push(PendingKey { pair: pair.clone(), key: key(&text) });
+            self.ask(Question::Admit { pair, method: Method::Dialback, secure: self.secure });
         }
-        if self.pairs.contains(&pair) {
-            return self.key_valid(pair);
-        }
-        if self.keys.len() >= KEYS_AT_ONCE || self.pairs.len() >= PAIRS {
-            return self.key_refused(&pair, "resource-constraint", "too many domain pairs on one stream");
-        }
-        if self.keys.iter().any(|pending| pending.pair == pair) {
-            return;
-        }
-        self.keys.push(PendingKey { pair: pair.clone(), key: tree.text().trim().to_owned() });
-        self.ask(Question::Admit { pair, method: Method::Dialback });
     }
 
     pub(super) fn dialback_question(&mut self, tree: &Element) {
@@ -36,6 +39,12 @@ impl Accepted {
             return self.wire.fail(StreamError::new(Condition::BadFormat, "<db:verify/> has no `id`"));
         };
         let (id, key) = (id.to_owned(), tree.text().trim().to_owned());
+        if id.len() > LONGEST || key.len() > LONGEST {
+            return self.wire.fail(StreamError::new(
+                Condition::PolicyViolation,
+                format!("<db:verify/> has an id or a key of more than {LONGEST} bytes, which no server makes"),
+            ));
+        }
         self.ask(Question::CheckKey { pair: asker.reversed(), id, key });
     }
 
@@ -53,35 +62,16 @@ impl Accepted {
         Ok(DomainPair::new(domain("from")?, domain("to")?))
     }
 
-    fn key_valid(&mut self, pair: DomainPair) {
-        let valid = Dialback {
-            element: "result",
-            from: pair.to.as_str(),
-            to: pair.from.as_str(),
-            id: None,
-            kind: Some("valid"),
-            content: DialbackContent::Nothing,
-        };
-        self.wire.send(valid.write());
-        if !self.pairs.contains(&pair) {
-            self.wire.established = true;
-            self.proven.push((pair.from.clone(), Method::Dialback));
-            self.pairs.push(pair.clone());
-            self.wire.step(Step::Authenticated { pair, method: Method::Dialback });
-        }
+    /// The word on a key that was shown for `pair`.
+    fn say(&mut self, pair: &DomainPair, kind: &'static str, content: DialbackContent<'_>) {
+        let (from, to) = (pair.to.as_str(), pair.from.as_str());
+        let result = Dialback { element: "result", from, to, id: None, kind: Some(kind), content };
+        self.wire.send(result.write());
     }
 
     /// A dialback error is no stream error: other pairs on this stream go on (XEP-0220 §2.5).
     fn key_refused(&mut self, pair: &DomainPair, condition: &'static str, text: &str) {
-        let refused = Dialback {
-            element: "result",
-            from: pair.to.as_str(),
-            to: pair.from.as_str(),
-            id: None,
-            kind: Some("error"),
-            content: DialbackContent::Error { condition, text },
-        };
-        self.wire.send(refused.write());
+        self.say(pair, "error", DialbackContent::Error { condition, text });
     }
 
     fn take_key(&mut self, pair: &DomainPair) -> Option<PendingKey> {
@@ -100,7 +90,8 @@ impl Accepted {
             }
             Err(error) => {
                 if self.take_key(pair).is_some() {
-                    self.key_refused(pair, "not-allowed", &error.text);
+                    let hosted = error.condition != Condition::HostUnknown;
+                    self.key_refused(pair, if hosted { "not-allowed" } else { "item-not-found" }, &error.text);
                 }
             }
         }
@@ -110,23 +101,21 @@ impl Accepted {
         if self.take_key(&pair).is_none() {
             return;
         }
+        let forged = || format!("the server of `{}` did not make this dialback key", pair.from);
+        if verdict != KeyVerdict::Valid {
+            self.failed_keys = self.failed_keys.saturating_add(1);
+        }
         match verdict {
-            KeyVerdict::Valid => self.key_valid(pair),
-            KeyVerdict::Invalid => {
-                let invalid = Dialback {
-                    element: "result",
-                    from: pair.to.as_str(),
-                    to: pair.from.as_str(),
-                    id: None,
-                    kind: Some("invalid"),
-                    content: DialbackContent::Nothing,
-                };
-                self.wire.send(invalid.write());
-                if self.proven.is_empty() {
-                    let text = format!("the server of `{}` did not make this dialback key", pair.from);
-                    self.wire.fail(StreamError::new(Condition::NotAuthorized, text));
-                }
+            KeyVerdict::Valid => {
+                self.say(&pair, "valid", DialbackContent::Nothing);
+                self.authenticated(pair, Method::Dialback);
             }
+            KeyVerdict::Invalid if self.proven.is_empty() => {
+                self.say(&pair, "invalid", DialbackContent::Nothing);
+                self.wire.fail(StreamError::new(Condition::NotAuthorized, forged()));
+            }
+            // `invalid` would make the peer give up the pairs that are proven, too (XEP-0220 §2.2.1).
+            KeyVerdict::Invalid => self.key_refused(&pair, "forbidden", &forged()),
             KeyVerdict::Unreachable(why) => self.key_refused(&pair, "remote-server-not-found", &why),
         }
     }
