@@ -6,60 +6,65 @@ use super::*;
 const KEYS_AT_ONCE: usize = 16;
 /// Keys of one stream that may be looked at in vain: each made us dial whom the peer named.
 const KEYS_IN_VAIN: u8 = 100;
-/// The longest key or stream id, in bytes. Real ones have some 40 to 64.
+/// The longest key, stream id or address in dialback, in bytes. Real keys have some 40 to 64.
 const LONGEST: usize = 1024;
 
 impl Accepted {
     pub(super) fn dialback_key(&mut self, tree: &Element) {
-        let pair = match self.dialback_pair(tree) {
-            Ok(pair) => pair,
+        let pair = match self.dialback_pair(tree, "result") {
+            Ok(Some(pair)) => pair,
+            Ok(None) => return,
             Err(error) => return self.wire.fail(error),
         };
-        let (text, key) = (tree.text(), |text: &str| text.trim().to_owned());
         if !self.terms.is_some_and(Terms::takes_dialback) {
             self.key_refused(&pair, "not-allowed", "dialback is not accepted here");
         } else if self.may_send(&pair) {
             self.say(&pair, "valid", DialbackContent::Nothing);
-        } else if text.len() > LONGEST {
-            self.key_refused(&pair, "not-acceptable", "no server makes dialback keys that long");
         } else if self.keys.len() >= KEYS_AT_ONCE || self.pairs.len() >= PAIRS || self.failed_keys >= KEYS_IN_VAIN {
             self.key_refused(&pair, "resource-constraint", "too many domain pairs or failed keys on one stream");
         } else if !self.keys.iter().any(|pending| pending.pair == pair) {
-            self.keys.push(PendingKey { pair: pair.clone(), key: key(&text) });
+            self.keys.push(PendingKey { pair: pair.clone(), key: tree.text().trim().to_owned() });
             self.ask(Question::Admit { pair, method: Method::Dialback, secure: self.secure });
         }
     }
 
     pub(super) fn dialback_question(&mut self, tree: &Element) {
-        let asker = match self.dialback_pair(tree) {
-            Ok(pair) => pair,
+        let asker = match self.dialback_pair(tree, "verify") {
+            Ok(Some(pair)) => pair,
+            Ok(None) => return,
             Err(error) => return self.wire.fail(error),
         };
         let Some(id) = tree.attr("id") else {
             return self.wire.fail(StreamError::new(Condition::BadFormat, "<db:verify/> has no `id`"));
         };
         let (id, key) = (id.to_owned(), tree.text().trim().to_owned());
-        if id.len() > LONGEST || key.len() > LONGEST {
-            return self.wire.fail(StreamError::new(
-                Condition::PolicyViolation,
-                format!("<db:verify/> has an id or a key of more than {LONGEST} bytes, which no server makes"),
-            ));
-        }
         self.ask(Question::CheckKey { pair: asker.reversed(), id, key });
     }
 
-    fn dialback_pair(&self, tree: &Element) -> Result<DomainPair, StreamError> {
+    /// The pair that `tree` speaks of. Nothing where `to` is none that anybody serves, which is answered
+    /// here: it is an error of its own and ends no stream (XEP-0220 §2.2).
+    fn dialback_pair(&mut self, tree: &Element, element: &'static str) -> Result<Option<DomainPair>, StreamError> {
         if !self.secure && self.terms.is_none_or(|terms| terms.tls == Need::Required) {
             return Err(StreamError::new(Condition::PolicyViolation, "TLS comes before dialback here"));
         }
-        let domain = |name| {
-            let text = tree.attr(name).ok_or_else(|| {
-                StreamError::new(Condition::ImproperAddressing, format!("a dialback element has no `{name}`"))
-            })?;
-            Domain::parse(text)
-                .map_err(|fault| StreamError::new(Condition::ImproperAddressing, format!("`{name}`: {fault}")))
-        };
-        Ok(DomainPair::new(domain("from")?, domain("to")?))
+        let wrong = |text| StreamError::new(Condition::ImproperAddressing, text);
+        let address = |name| tree.attr(name).ok_or_else(|| wrong(format!("a dialback element has no `{name}`")));
+        let (from, to) = (address("from")?, address("to")?);
+        let id = tree.attr("id");
+        if to.len() > LONGEST || id.is_some_and(|id| id.len() > LONGEST) || tree.text().len() > LONGEST {
+            let text = format!("a dialback element has a value of more than {LONGEST} bytes, which no server makes");
+            return Err(StreamError::new(Condition::PolicyViolation, text));
+        }
+        let sender = Domain::parse(from).map_err(|fault| wrong(format!("`from`: {fault}")))?;
+        match Domain::parse(to) {
+            Ok(receiver) => Ok(Some(DomainPair::new(sender, receiver))),
+            Err(fault) => {
+                let text = &StreamError::new(Condition::HostUnknown, format!("`to`: {fault}")).text;
+                let content = DialbackContent::Error { condition: "item-not-found", text };
+                self.wire.send(Dialback { element, from: to, to: from, id, kind: Some("error"), content }.write());
+                Ok(None)
+            }
+        }
     }
 
     /// The word on a key that was shown for `pair`.
