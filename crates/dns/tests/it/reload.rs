@@ -54,6 +54,23 @@ fn a_broken_configuration_changes_nothing() {
     assert_eq!(ask(daemon.address, "_xmpp-server._tcp.fabrikam.test.", T::SRV).answers[0].ttl, 5);
 }
 
+const LEAST: &str = r#"
+log = { format = "json" }
+view = { listen = ["127.0.0.1:0"], forward = ["127.0.0.1:9"] }
+gateway = [{ name = "gateway1.contoso.test", addresses = ["127.0.2.1"] }]
+"#;
+
+#[test]
+fn the_level_of_the_log_changes_too() {
+    let daemon = Daemon::start(LEAST, None);
+    ask(daemon.address, "gateway1.contoso.test.", T::A);
+    daemon.reload(|config| config.replace("{ format", "{ level = \"debug\", format"));
+    daemon.line("serves the internal view as configured now");
+    assert!(!daemon.log().iter().any(|line| line["level"] == "DEBUG"), "single queries are no news");
+    ask(daemon.address, "gateway1.contoso.test.", T::A);
+    daemon.line("answered");
+}
+
 #[test]
 fn systemd_is_told_what_happens() {
     let folder = tempfile::TempDir::new().expect("a folder");
@@ -65,13 +82,8 @@ fn systemd_is_told_what_happens() {
         let length = systemd.recv(&mut buffer).expect("told in time");
         String::from_utf8(buffer[..length].to_vec()).expect("text")
     };
-    let config = r#"
-log = { format = "json" }
-view = { listen = ["127.0.0.1:0"], forward = ["127.0.0.1:9"] }
-gateway = [{ name = "gateway1.contoso.test", addresses = ["127.0.2.1"] }]
-"#;
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let mut daemon = Daemon::start(config, Some(&path));
+        let mut daemon = Daemon::start(LEAST, Some(&path));
         assert!(told().contains("READY=1"));
         daemon.signal(Signal::SIGHUP);
         let reloading = told();
