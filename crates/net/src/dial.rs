@@ -1,11 +1,12 @@
 //! Dialing: from a domain pair to a stream that is ready, over whichever target answers.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use topology::address::may_dial;
 use topology::policy::Refusal;
 use xmpp::domain::DomainPair;
@@ -54,6 +55,9 @@ pub enum AttemptError {
     /// The stream ended before it was ready.
     #[error("{0}")]
     Ended(End),
+    /// It was waited for all this time, and the stream was not ready.
+    #[error("no stream was ready within {} s", .0.as_secs())]
+    Late(Duration),
     /// The connection led back to this machine.
     #[error("this is an address of this machine")]
     Own,
@@ -62,7 +66,13 @@ pub enum AttemptError {
 impl AttemptError {
     /// Whether nobody spoke there. One who speaks and says no may serve other domains all the same.
     fn is_silence(&self) -> bool {
-        matches!(self, AttemptError::Io(_) | AttemptError::Ended(End::Vanished | End::Probe))
+        matches!(
+            self,
+            AttemptError::Io(_)
+                | AttemptError::Late(_)
+                | AttemptError::Tls(TlsError::Io(_))
+                | AttemptError::Ended(End::Vanished | End::Probe)
+        )
     }
 }
 
@@ -130,12 +140,34 @@ impl DialError {
     }
 }
 
+/// After so long without a stream or an error, everything is tried again beside what is still being
+/// waited for: with what DNS says by then, and on new connections. Who went silent and came back doesn't
+/// know the old ones.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// Dials a stream to carry the pair's stanzas.
 ///
 /// # Errors
 /// When policy forbids it, DNS knows of no place, or no target could be brought so far.
 pub async fn carry(face: &Arc<FaceState>, pair: DomainPair) -> Result<Reached, DialError> {
-    dial(face, pair, Goal::Carry).await
+    let mut rounds = JoinSet::new();
+    loop {
+        let (of_face, of_pair) = (face.clone(), pair.clone());
+        rounds.spawn(async move { dial(&of_face, of_pair, Goal::Carry).await });
+        let again = tokio::time::sleep(AGAIN);
+        tokio::pin!(again);
+        loop {
+            tokio::select! {
+                Some(ended) = rounds.join_next() => match ended {
+                    Ok(Err(_)) | Err(_) if !rounds.is_empty() => {}
+                    Ok(result) => return result,
+                    Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+                },
+                () = &mut again => break,
+            }
+        }
+        tracing::info!(face = %face.face, %pair, rounds = rounds.len(), "no target was ready yet; all are dialed again");
+    }
 }
 
 /// Asks the server of `pair.to` whether it made a key that was shown to `pair.from`.
@@ -180,8 +212,7 @@ async fn dial(face: &Arc<FaceState>, pair: DomainPair, goal: Goal) -> Result<Rea
             // The machine's own clock ends a silent stream; this one also a silent TLS handshake.
             let most = face.settings.stream.establish;
             let attempt = attempt(&face, pair, goal, terms, &target, milestone);
-            let late = |_| Err(AttemptError::Io(std::io::ErrorKind::TimedOut.into()));
-            let result = tokio::time::timeout(most, attempt).await.unwrap_or_else(late);
+            let result = tokio::time::timeout(most, attempt).await.unwrap_or(Err(AttemptError::Late(most)));
             face.dead(|dead, now| match &result {
                 Ok(_) => dead.succeeded(&target.address),
                 Err(error) if error.is_silence() => dead.failed(target.address, now),
