@@ -20,6 +20,7 @@ pub async fn serve(mut crossings: UnboundedReceiver<Crossing>, face: Arc<FaceSta
                     links.send_back(pair.reversed(), error);
                 }
             }
+            Crossing::Recall { .. } | Crossing::Unsent { .. } => {}
         }
     }
 }

@@ -20,6 +20,8 @@ pub mod trunk;
 
 pub mod fate;
 
+pub mod hold;
+
 pub mod holder;
 
 pub mod resolve;

@@ -37,6 +37,18 @@ pub enum Crossing {
         /// Why.
         why: Undeliverable,
     },
+    /// The pair's stanzas shall go another way: give back what wasn't written, and write no more.
+    Recall {
+        /// Who speaks to whom.
+        pair: DomainPair,
+    },
+    /// The pair's stanzas from this one on were not written, and won't be.
+    Unsent {
+        /// Who speaks to whom.
+        pair: DomainPair,
+        /// The first that wasn't written.
+        from: u64,
+    },
 }
 
 /// Why a stanza can't be delivered, as its sender will read it.

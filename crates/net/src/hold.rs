@@ -1,0 +1,381 @@
+//! What was accepted and has no outcome yet, as a machine: which stanza goes to which peer on the
+//! trunk, what becomes of it when that peer goes away, and an account that always adds up.
+//!
+//! A stanza waits in its link's queue, is in flight from the moment it is sent to a peer, and ends
+//! with exactly one outcome. What is only queued can go to any peer; what is in flight may have been
+//! written by its peer, and is never sent to another one unless that peer gave it back unwritten.
+//! So the order of a domain pair holds also where its peer changes: the new one gets nothing before
+//! the old one has settled everything. No I/O, no clock.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
+
+use api::local::Counts;
+use xmpp::domain::DomainPair;
+use xmpp::stanza::{Kind, Stanza, StanzaCondition};
+
+use crate::fate::Fate;
+use crate::trunk::{Crossing, Undeliverable};
+
+mod link;
+#[cfg(test)]
+mod tests;
+
+use link::{Item, Link, Phase};
+
+/// A peer on the trunk: an edge server as a gateway sees it, or a gateway as an edge does.
+pub type PeerId = u32;
+
+/// What may be held.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes that a link may have in flight; one stanza always may be, however large it is.
+    pub window_bytes: usize,
+    /// Stanzas that a link may have in flight.
+    pub window_stanzas: usize,
+    /// Bytes that a link may hold, queued and in flight.
+    pub link_bytes: usize,
+    /// Bytes that all links together may hold.
+    pub total_bytes: usize,
+    /// How long a stanza may be queued.
+    pub age: Duration,
+}
+
+/// Whether a peer can be given stanzas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerState {
+    /// It can.
+    Up,
+    /// Not now: its connection is lost, and it may come back with everything it was sent.
+    Away,
+    /// It finishes what it has and takes nothing new.
+    Draining,
+    /// It can't reach anybody on its other face.
+    Cut,
+}
+
+/// What has to be done, in this order.
+#[derive(Debug)]
+pub enum Action {
+    /// Tell a peer.
+    Send(PeerId, Crossing),
+    /// Bring an error to the sender of a stanza, on the face that it came in by.
+    Return(DomainPair, Stanza),
+    /// Remember what became of a stanza.
+    Record(DomainPair, Stanza, Fate),
+    /// The pair's link can hold more again.
+    Room(DomainPair),
+}
+
+/// There is no room now; the sender has to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+/// Everything that one face accepted and that has no outcome yet.
+#[derive(Debug)]
+pub struct Hold {
+    limits: Limits,
+    links: HashMap<DomainPair, Link>,
+    peers: BTreeMap<PeerId, PeerState>,
+    /// Those that carry the route; empty for all.
+    routed: Vec<PeerId>,
+    held_bytes: usize,
+    /// One count for all links, so that a link that was forgotten and comes anew doesn't begin again.
+    last_number: u64,
+    /// Of links that are gone.
+    past: Counts,
+    actions: VecDeque<Action>,
+}
+
+impl Hold {
+    /// Nothing held, and nobody to send to.
+    pub fn new(limits: Limits) -> Hold {
+        Hold {
+            limits,
+            links: HashMap::new(),
+            peers: BTreeMap::new(),
+            routed: Vec::new(),
+            held_bytes: 0,
+            last_number: 0,
+            past: Counts::default(),
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Takes a stanza, which from here on gets exactly one outcome.
+    ///
+    /// # Errors
+    /// When there is no room for it; [`Action::Room`] tells when there may be.
+    pub fn accept(&mut self, now: Instant, pair: &DomainPair, stanza: &Stanza) -> Result<(), Full> {
+        let bytes = stanza.bytes().len();
+        let link = self.links.entry(pair.clone()).or_default();
+        let link_is_full = link.bytes() > 0 && link.bytes() + bytes > self.limits.link_bytes;
+        if link_is_full || (self.held_bytes > 0 && self.held_bytes + bytes > self.limits.total_bytes) {
+            link.wanted = true;
+            return Err(Full);
+        }
+        self.held_bytes += bytes;
+        link.counts.accepted += 1;
+        link.queue(Item { stanza: stanza.clone(), since: now });
+        self.actions.push_back(Action::Record(pair.clone(), stanza.clone(), Fate::Accepted));
+        self.pump(pair);
+        Ok(())
+    }
+
+    /// Counts a stanza that was turned back before it could be taken, or could neither pass nor go back.
+    pub fn turned_back(&mut self, pair: &DomainPair, returned: bool) {
+        let counts = &mut self.links.entry(pair.clone()).or_default().counts;
+        counts.accepted += 1;
+        *(if returned { &mut counts.returned } else { &mut counts.failed }) += 1;
+        self.forget_if_idle(pair);
+    }
+
+    /// A peer says what became of stanzas that it was sent.
+    pub fn heard(&mut self, peer: PeerId, crossing: Crossing) {
+        match crossing {
+            Crossing::Taken { pair, up_to } => self.settle(peer, &pair, |link| link.taken(up_to), &Outcome::Taken),
+            Crossing::Refused { pair, number, why } => {
+                self.settle(peer, &pair, |link| link.refused(number).into_iter().collect(), &Outcome::Refused(why));
+            }
+            Crossing::Unsent { pair, from } => {
+                let asked = |link: &&mut Link| link.peer == Some(peer) && link.phase == Phase::Recalled;
+                if let Some(link) = self.links.get_mut(&pair).filter(asked) {
+                    link.unsent(from);
+                    link.phase = Phase::Settling;
+                    self.pump(&pair);
+                }
+            }
+            Crossing::Stanza { .. } | Crossing::Recall { .. } => {}
+        }
+    }
+
+    /// A peer appeared, or its state changed.
+    pub fn peer(&mut self, peer: PeerId, state: PeerState) {
+        let before = self.peers.insert(peer, state);
+        if before == Some(PeerState::Away) && state != PeerState::Away {
+            self.send_again(peer);
+        }
+        self.pump_all();
+    }
+
+    /// A peer is gone for good, with whatever it had in flight.
+    pub fn lost(&mut self, peer: PeerId, name: &str) {
+        self.peers.remove(&peer);
+        let theirs: Vec<_> =
+            self.links.iter().filter(|(_, link)| link.peer == Some(peer)).map(|(pair, _)| pair.clone()).collect();
+        for pair in theirs {
+            let why = Undeliverable {
+                condition: StanzaCondition::RemoteServerTimeout,
+                text: format!("the connection by {name} broke while this was on its way; it may have been delivered"),
+            };
+            self.settle(peer, &pair, Link::give_up, &Outcome::Refused(why));
+        }
+        self.pump_all();
+    }
+
+    /// Which peers carry the route from now on; none of them named means all.
+    pub fn route(&mut self, peers: Vec<PeerId>) {
+        self.routed = peers;
+        self.pump_all();
+    }
+
+    /// Returns what has been queued for too long.
+    pub fn tick(&mut self, now: Instant) {
+        let late: Vec<_> = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.is_late(now, self.limits.age))
+            .map(|(pair, _)| pair.clone())
+            .collect();
+        for pair in late {
+            let why = Undeliverable {
+                condition: StanzaCondition::RemoteServerTimeout,
+                text: format!("no way to {} was found in time", pair.to),
+            };
+            let age = self.limits.age;
+            self.end(&pair, |link| link.late(now, age), &Outcome::Refused(why));
+        }
+    }
+
+    /// When to [`tick`](Self::tick) at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.links.values().filter_map(|link| link.oldest()).min().map(|since| since + self.limits.age)
+    }
+
+    /// What became of everything so far. At any time `accepted = taken + returned + failed + in flight`.
+    pub fn counts(&self) -> Counts {
+        self.links.values().fold(self.past, |total, link| add(total, link.counts()))
+    }
+
+    /// Whether everything has its outcome.
+    pub fn is_settled(&self) -> bool {
+        self.links.values().all(Link::is_empty)
+    }
+
+    /// What a link holds, of those that hold something or did lately.
+    pub fn links(&self) -> impl Iterator<Item = (&DomainPair, Counts)> {
+        self.links.iter().map(|(pair, link)| (pair, link.counts()))
+    }
+
+    fn settle(
+        &mut self,
+        peer: PeerId,
+        pair: &DomainPair,
+        which: impl FnOnce(&mut Link) -> Vec<Stanza>,
+        outcome: &Outcome,
+    ) {
+        // A word about an older assignment concerns nothing that is still in flight.
+        if self.links.get(pair).is_some_and(|link| link.peer == Some(peer)) {
+            self.end(pair, which, outcome);
+        }
+    }
+
+    fn end(&mut self, pair: &DomainPair, which: impl FnOnce(&mut Link) -> Vec<Stanza>, outcome: &Outcome) {
+        let Some(link) = self.links.get_mut(pair) else { return };
+        for stanza in which(link) {
+            self.held_bytes -= stanza.bytes().len();
+            let (count, fate) = match outcome {
+                Outcome::Taken => (&mut link.counts.taken, Fate::Taken),
+                Outcome::Refused(why) => match stanza.error_reply(gentle(&stanza, why.condition), &why.text) {
+                    Some(error) => {
+                        self.actions.push_back(Action::Return(pair.reversed(), error));
+                        (&mut link.counts.returned, Fate::Returned(why.to_string()))
+                    }
+                    None => (&mut link.counts.failed, Fate::Failed(why.to_string())),
+                },
+            };
+            *count += 1;
+            self.actions.push_back(Action::Record(pair.clone(), stanza, fate));
+        }
+        if std::mem::take(&mut link.wanted) {
+            self.actions.push_back(Action::Room(pair.clone()));
+        }
+        self.wake_others();
+        self.pump(pair);
+        self.forget_if_idle(pair);
+    }
+
+    /// Links that waited for the total to shrink.
+    fn wake_others(&mut self) {
+        if self.held_bytes > self.limits.total_bytes / 2 {
+            return;
+        }
+        for (pair, link) in &mut self.links {
+            if std::mem::take(&mut link.wanted) {
+                self.actions.push_back(Action::Room(pair.clone()));
+            }
+        }
+    }
+
+    fn forget_if_idle(&mut self, pair: &DomainPair) {
+        if self.links.get(pair).is_some_and(|link| link.is_empty() && !link.wanted) {
+            let counts = self.links.get(pair).map(Link::counts).unwrap_or_default();
+            self.past = add(self.past, counts);
+            self.links.remove(pair);
+        }
+    }
+
+    fn pump_all(&mut self) {
+        let pairs: Vec<_> = self.links.keys().cloned().collect();
+        pairs.iter().for_each(|pair| self.pump(pair));
+    }
+
+    /// Sends what may be sent now.
+    fn pump(&mut self, pair: &DomainPair) {
+        let chosen = self.choose(pair);
+        let Some(link) = self.links.get_mut(pair) else { return };
+        if link.phase == Phase::Settling && link.nothing_in_flight() {
+            link.phase = Phase::Sending;
+            link.peer = None;
+        }
+        let (Some(chosen), Phase::Sending) = (chosen, link.phase) else { return };
+        if let Some(peer) = link.peer
+            && peer != chosen
+            && !link.nothing_in_flight()
+        {
+            link.phase = Phase::Recalled;
+            return self.actions.push_back(Action::Send(peer, Crossing::Recall { pair: pair.clone() }));
+        }
+        link.peer = Some(chosen);
+        while let Some(stanza) = link.send_next(&self.limits, self.last_number + 1) {
+            self.last_number += 1;
+            let number = self.last_number;
+            self.actions.push_back(Action::Send(chosen, Crossing::Stanza { pair: pair.clone(), number, stanza }));
+        }
+    }
+
+    /// The link's peer as long as it will do; else one of those that carry the route, always the
+    /// same for a pair, and spread over the pairs.
+    fn choose(&self, pair: &DomainPair) -> Option<PeerId> {
+        let will_do = |peer: &PeerId| {
+            self.peers.get(peer) == Some(&PeerState::Up) && (self.routed.is_empty() || self.routed.contains(peer))
+        };
+        let current = self.links.get(pair).and_then(|link| link.peer);
+        if let Some(current) = current {
+            // For one that is away there is patience, as it may have what is in flight.
+            let patient = self.peers.get(&current) == Some(&PeerState::Away)
+                && self.links.get(pair).is_some_and(|link| !link.nothing_in_flight());
+            if patient {
+                return None;
+            }
+            if will_do(&current) {
+                return Some(current);
+            }
+        }
+        self.peers.keys().copied().filter(will_do).max_by_key(|peer| rank(pair, *peer))
+    }
+
+    /// What was in flight at a peer that came back: it knows by the numbers what it has already.
+    fn send_again(&mut self, peer: PeerId) {
+        for (pair, link) in self.links.iter_mut().filter(|(_, link)| link.peer == Some(peer)) {
+            for (number, stanza) in link.in_flight() {
+                self.actions.push_back(Action::Send(peer, Crossing::Stanza { pair: pair.clone(), number, stanza }));
+            }
+            if link.phase == Phase::Recalled {
+                self.actions.push_back(Action::Send(peer, Crossing::Recall { pair: pair.clone() }));
+            }
+        }
+    }
+}
+
+enum Outcome {
+    Taken,
+    Refused(Undeliverable),
+}
+
+/// Rendezvous hashing: when a peer comes or goes, only its own links move.
+fn rank(pair: &DomainPair, peer: PeerId) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (pair, peer).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn add(one: Counts, other: Counts) -> Counts {
+    Counts {
+        accepted: one.accepted + other.accepted,
+        taken: one.taken + other.taken,
+        returned: one.returned + other.returned,
+        failed: one.failed + other.failed,
+        in_flight: one.in_flight + other.in_flight,
+    }
+}
+
+/// The condition that tells of a passing failure without harm: rooms throw out occupants whose
+/// presence or groupchat comes back with a remote server not found or timed out.
+fn gentle(stanza: &Stanza, condition: StanzaCondition) -> StanzaCondition {
+    let concerns_rooms = match stanza.kind() {
+        Kind::Presence => true,
+        Kind::Message => stanza.type_().as_deref() == Some("groupchat"),
+        Kind::Iq => false,
+    };
+    match condition {
+        StanzaCondition::RemoteServerTimeout if concerns_rooms => StanzaCondition::ResourceConstraint,
+        condition => condition,
+    }
+}

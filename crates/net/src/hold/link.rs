@@ -1,0 +1,142 @@
+//! One domain pair's part of the hold: its queue, what is in flight, its account.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use api::local::Counts;
+use xmpp::stanza::Stanza;
+
+use super::{Limits, PeerId};
+
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) stanza: Stanza,
+    /// When it was accepted.
+    pub(super) since: Instant,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    /// Whom what is in flight was sent to.
+    pub(super) peer: Option<PeerId>,
+    /// How it stands with that peer.
+    pub(super) phase: Phase,
+    /// A sender waits for room.
+    pub(super) wanted: bool,
+    /// Without those in flight.
+    pub(super) counts: Counts,
+    queue: VecDeque<Item>,
+    queue_bytes: usize,
+    flight: VecDeque<(u64, Item)>,
+    flight_bytes: usize,
+}
+
+/// How a link stands with its peer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The peer is sent what comes.
+    #[default]
+    Sending,
+    /// It was told to give back what it hasn't written, and hasn't answered yet.
+    Recalled,
+    /// It has given that back; what it has written is waited for.
+    Settling,
+}
+
+fn size(item: &Item) -> usize {
+    item.stanza.bytes().len()
+}
+
+impl Link {
+    pub(super) fn queue(&mut self, item: Item) {
+        self.queue_bytes += size(&item);
+        self.queue.push_back(item);
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.queue_bytes + self.flight_bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.flight.is_empty()
+    }
+
+    pub(super) fn nothing_in_flight(&self) -> bool {
+        self.flight.is_empty()
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        Counts { in_flight: (self.queue.len() + self.flight.len()) as u64, ..self.counts }
+    }
+
+    /// When the first in the queue was accepted.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.queue.front().map(|item| item.since)
+    }
+
+    pub(super) fn is_late(&self, now: Instant, age: Duration) -> bool {
+        self.oldest().is_some_and(|since| now >= since + age)
+    }
+
+    /// Moves the next stanza into flight under this number, if the window has room for it.
+    pub(super) fn send_next(&mut self, limits: &Limits, number: u64) -> Option<Stanza> {
+        let bytes = size(self.queue.front()?);
+        let fits = self.flight_bytes + bytes <= limits.window_bytes && self.flight.len() < limits.window_stanzas;
+        if !fits && !self.flight.is_empty() {
+            return None;
+        }
+        let item = self.queue.pop_front()?;
+        self.queue_bytes -= bytes;
+        self.flight_bytes += bytes;
+        let stanza = item.stanza.clone();
+        self.flight.push_back((number, item));
+        Some(stanza)
+    }
+
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = (u64, Stanza)> {
+        self.flight.iter().map(|(number, item)| (*number, item.stanza.clone()))
+    }
+
+    /// Those in flight up to this number.
+    pub(super) fn taken(&mut self, up_to: u64) -> Vec<Stanza> {
+        let count = self.flight.partition_point(|(number, _)| *number <= up_to);
+        let taken: Vec<Stanza> = self.flight.drain(..count).map(|(_, item)| item.stanza).collect();
+        self.flight_bytes -= taken.iter().map(|stanza| stanza.bytes().len()).sum::<usize>();
+        taken
+    }
+
+    /// The one of this number, if it is in flight.
+    pub(super) fn refused(&mut self, number: u64) -> Option<Stanza> {
+        let place = self.flight.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        let (_, item) = self.flight.remove(place)?;
+        self.flight_bytes -= size(&item);
+        Some(item.stanza)
+    }
+
+    /// Those from this number on were not written: they are the first in the queue again.
+    pub(super) fn unsent(&mut self, from: u64) {
+        while let Some((_, item)) = self.flight.pop_back_if(|(number, _)| *number >= from) {
+            self.flight_bytes -= size(&item);
+            self.queue_bytes += size(&item);
+            self.queue.push_front(item);
+        }
+    }
+
+    /// All that is in flight; nobody will tell what became of it.
+    pub(super) fn give_up(&mut self) -> Vec<Stanza> {
+        self.peer = None;
+        self.phase = Phase::Sending;
+        self.flight_bytes = 0;
+        self.flight.drain(..).map(|(_, item)| item.stanza).collect()
+    }
+
+    /// What has been queued for too long.
+    pub(super) fn late(&mut self, now: Instant, age: Duration) -> Vec<Stanza> {
+        let mut late = Vec::new();
+        while let Some(item) = self.queue.pop_front_if(|item| now >= item.since + age) {
+            self.queue_bytes -= size(&item);
+            late.push(item.stanza);
+        }
+        late
+    }
+}

@@ -1,0 +1,377 @@
+//! The hold against peers that write, refuse, stall, vanish and come back, in thousands of random lives.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::*;
+use xmpp::domain::Domain;
+
+const AGE: Duration = Duration::from_secs(20);
+
+fn limits() -> Limits {
+    Limits { window_bytes: 600, window_stanzas: 5, link_bytes: 2000, total_bytes: 5000, age: AGE }
+}
+
+fn pair(partner: u64) -> DomainPair {
+    let domain = |text: &str| Domain::parse(text).expect("a domain");
+    DomainPair::new(domain("contoso.test"), domain(&format!("partner{partner}.test")))
+}
+
+fn stanza(id: u64, kind: &str) -> Stanza {
+    let text = format!("<message type='{kind}' id='{id}' from='a@contoso.test' to='b@fabrikam.test'/>");
+    Stanza::parse(text.as_bytes()).expect("a stanza")
+}
+
+fn id(stanza: &Stanza) -> u64 {
+    stanza.id().expect("an id").parse().expect("a number")
+}
+
+fn sent(hold: &mut Hold) -> Vec<(PeerId, u64)> {
+    let mut sent = Vec::new();
+    while let Some(action) = hold.poll() {
+        if let Action::Send(peer, Crossing::Stanza { stanza, .. }) = action {
+            sent.push((peer, id(&stanza)));
+        }
+    }
+    sent
+}
+
+#[test]
+fn a_window_bounds_what_is_in_flight_and_each_has_one_outcome() {
+    let (mut hold, now) = (Hold::new(limits()), Instant::now());
+    hold.peer(1, PeerState::Up);
+    for number in 1..=7 {
+        let kind = if number == 3 { "error" } else { "chat" };
+        hold.accept(now, &pair(1), &stanza(number, kind)).expect("room");
+    }
+    assert_eq!(sent(&mut hold).len(), 5);
+    let why = Undeliverable { condition: StanzaCondition::RemoteServerTimeout, text: "nobody answered".into() };
+    for number in [2, 3, 2] {
+        hold.heard(1, Crossing::Refused { pair: pair(1), number, why: why.clone() });
+    }
+    hold.heard(1, Crossing::Taken { pair: pair(1), up_to: 4 });
+    assert_eq!(hold.counts(), Counts { accepted: 7, taken: 3 - 1, returned: 1, failed: 1, in_flight: 3 });
+    assert_eq!(sent(&mut hold), [(1, 6), (1, 7)]);
+}
+
+#[test]
+fn a_full_link_makes_its_sender_wait_and_calls_him_back() {
+    let (mut hold, now) = (Hold::new(limits()), Instant::now());
+    hold.peer(1, PeerState::Up);
+    let mut number = 0;
+    while hold.accept(now, &pair(1), &stanza(number, "chat")).is_ok() {
+        number += 1;
+    }
+    assert!(number > 5, "{number}");
+    while hold.poll().is_some() {}
+    hold.heard(1, Crossing::Taken { pair: pair(1), up_to: 1 });
+    let mut actions = std::iter::from_fn(|| hold.poll());
+    assert!(actions.any(|action| matches!(action, Action::Room(other) if other == pair(1))));
+    assert_eq!(hold.accept(now, &pair(1), &stanza(number, "chat")), Ok(()));
+}
+
+#[test]
+fn what_nobody_takes_goes_back_in_time() {
+    let (mut hold, now) = (Hold::new(limits()), Instant::now());
+    hold.accept(now, &pair(1), &stanza(1, "chat")).expect("room");
+    assert_eq!(hold.deadline(), Some(now + AGE));
+    hold.tick(now + AGE);
+    assert_eq!(hold.counts(), Counts { accepted: 1, returned: 1, ..Counts::default() });
+    assert_eq!(hold.deadline(), None);
+}
+
+#[test]
+fn a_new_route_waits_for_what_the_old_peer_has_written() {
+    let (mut hold, now) = (Hold::new(limits()), Instant::now());
+    hold.peer(1, PeerState::Up);
+    for number in 1..=3 {
+        hold.accept(now, &pair(1), &stanza(number, "chat")).expect("room");
+    }
+    assert_eq!(sent(&mut hold), [(1, 1), (1, 2), (1, 3)]);
+    hold.route(vec![2]);
+    hold.peer(2, PeerState::Up);
+    assert!(matches!(hold.poll(), Some(Action::Send(1, Crossing::Recall { .. }))));
+    hold.heard(1, Crossing::Unsent { pair: pair(1), from: 2 });
+    assert!(sent(&mut hold).is_empty(), "the first may be written but isn't taken yet");
+    hold.heard(1, Crossing::Taken { pair: pair(1), up_to: 1 });
+    assert_eq!(sent(&mut hold), [(2, 2), (2, 3)]);
+}
+
+#[test]
+fn pairs_are_spread_and_stay_where_they_are() {
+    let (mut hold, now) = (Hold::new(limits()), Instant::now());
+    for peer in 1..=3 {
+        hold.peer(peer, PeerState::Up);
+    }
+    let mut places = HashMap::new();
+    for partner in 0..60 {
+        hold.accept(now, &pair(partner), &stanza(partner, "chat")).expect("room");
+        let peer = sent(&mut hold)[0].0;
+        hold.heard(peer, Crossing::Taken { pair: pair(partner), up_to: u64::MAX });
+    }
+    for (round, gone) in [(0, None), (1, Some(2))] {
+        if let Some(gone) = gone {
+            hold.lost(gone, "edge 2");
+        }
+        for partner in 0..60 {
+            hold.accept(now, &pair(partner), &stanza(partner, "chat")).expect("room");
+            let peer = sent(&mut hold)[0].0;
+            hold.heard(peer, Crossing::Taken { pair: pair(partner), up_to: u64::MAX });
+            let before = *places.entry(partner).or_insert(peer);
+            assert!(before == peer || Some(before) == gone, "round {round}: {partner} moved without need");
+        }
+    }
+    let used: HashSet<PeerId> = places.values().copied().collect();
+    assert_eq!(used.len(), 3);
+}
+
+/// Numbers that look random, from a seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// What a peer does with what it is sent: queues, writes to the partner, reports.
+#[derive(Default)]
+struct FakePeer {
+    /// On the wire to it.
+    wire: VecDeque<Crossing>,
+    /// On the wire from it.
+    back: VecDeque<Crossing>,
+    pairs: BTreeMap<DomainPair, FakeLink>,
+}
+
+#[derive(Default)]
+struct FakeLink {
+    queue: VecDeque<(u64, Stanza)>,
+    received: u64,
+    written: u64,
+    taken: u64,
+    refused: BTreeMap<u64, Undeliverable>,
+}
+
+impl FakePeer {
+    fn receive(&mut self) {
+        match self.wire.pop_front() {
+            Some(Crossing::Stanza { pair, number, stanza }) => {
+                let link = self.pairs.entry(pair.clone()).or_default();
+                if number > link.received {
+                    link.received = number;
+                    link.queue.push_back((number, stanza));
+                }
+            }
+            Some(Crossing::Recall { pair }) => {
+                let link = self.pairs.entry(pair.clone()).or_default();
+                let from = link.queue.front().map_or(link.received + 1, |(number, _)| *number);
+                link.queue.clear();
+                // As if they had never come: if this answer gets lost, they come again.
+                link.received = from - 1;
+                self.back.push_back(Crossing::Unsent { pair, from });
+            }
+            _ => {}
+        }
+    }
+
+    /// The connection is back: what was said on the old one may be lost, so it is said again,
+    /// refusals first, since a later word that all was taken up to somewhere excepts them.
+    fn say_again(&mut self) {
+        self.back.clear();
+        for (pair, link) in &self.pairs {
+            for (number, why) in &link.refused {
+                self.back.push_back(Crossing::Refused { pair: pair.clone(), number: *number, why: why.clone() });
+            }
+            self.back.push_back(Crossing::Taken { pair: pair.clone(), up_to: link.taken });
+        }
+    }
+
+    fn write(&mut self, which: u64, partners: &mut HashMap<DomainPair, Vec<u64>>) {
+        let count = self.pairs.len().max(1) as u64;
+        if let Some((pair, link)) = self.pairs.iter_mut().nth((which % count) as usize)
+            && let Some((number, stanza)) = link.queue.pop_front()
+        {
+            link.written = number;
+            partners.entry(pair.clone()).or_default().push(id(&stanza));
+        }
+    }
+
+    fn report(&mut self, which: u64) {
+        let count = self.pairs.len().max(1) as u64;
+        if let Some((pair, link)) = self.pairs.iter_mut().nth((which % count) as usize)
+            && link.written > link.taken
+        {
+            link.taken = link.written;
+            self.back.push_back(Crossing::Taken { pair: pair.clone(), up_to: link.taken });
+        }
+    }
+
+    fn refuse(&mut self, which: u64) {
+        let count = self.pairs.len().max(1) as u64;
+        if let Some((pair, link)) = self.pairs.iter_mut().nth((which % count) as usize)
+            && let Some((number, _)) = link.queue.pop_front()
+        {
+            let why = Undeliverable { condition: StanzaCondition::RemoteServerNotFound, text: "nobody there".into() };
+            link.refused.insert(number, why.clone());
+            self.back.push_back(Crossing::Refused { pair: pair.clone(), number, why });
+        }
+    }
+}
+
+struct World {
+    hold: Hold,
+    peers: BTreeMap<PeerId, FakePeer>,
+    away: HashSet<PeerId>,
+    partners: HashMap<DomainPair, Vec<u64>>,
+    outcomes: HashMap<u64, Vec<Fate>>,
+}
+
+impl World {
+    fn act(&mut self) {
+        while let Some(action) = self.hold.poll() {
+            match action {
+                Action::Send(peer, crossing) => {
+                    assert!(!self.away.contains(&peer), "nothing is sent to one who is away: {crossing:?}");
+                    self.peers.get_mut(&peer).expect("a peer that is there").wire.push_back(crossing);
+                }
+                Action::Record(_, stanza, fate) if fate != Fate::Accepted => {
+                    self.outcomes.entry(id(&stanza)).or_default().push(fate);
+                }
+                _ => {}
+            }
+        }
+        let counts = self.hold.counts();
+        assert_eq!(counts.accepted, counts.taken + counts.returned + counts.failed + counts.in_flight);
+    }
+
+    fn hear(&mut self, peer: PeerId) {
+        if !self.away.contains(&peer)
+            && let Some(crossing) = self.peers.get_mut(&peer).and_then(|peer| peer.back.pop_front())
+        {
+            self.hold.heard(peer, crossing);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_disordered_whatever_peers_do() {
+    for seed in 0..3000 {
+        let accepted = live(seed);
+        assert!(accepted > 0, "seed {seed} accepted nothing");
+    }
+}
+
+fn live(seed: u64) -> u64 {
+    let mut random = Random(seed);
+    let mut world = World {
+        hold: Hold::new(limits()),
+        peers: BTreeMap::new(),
+        away: HashSet::new(),
+        partners: HashMap::new(),
+        outcomes: HashMap::new(),
+    };
+    let (mut now, mut accepted, mut next_peer) = (Instant::now(), 0, 4);
+    for peer in 1..=3 {
+        world.peers.insert(peer, FakePeer::default());
+        world.hold.peer(peer, PeerState::Up);
+    }
+    for _ in 0..400 {
+        let peer = world.peers.keys().copied().nth(random.below(3) as usize).expect("three peers");
+        let away = world.away.contains(&peer);
+        let which = random.below(8);
+        match random.below(24) {
+            0..=7 => {
+                let kind = if random.below(10) == 0 { "error" } else { "chat" };
+                if world.hold.accept(now, &pair(random.below(4)), &stanza(accepted, kind)).is_ok() {
+                    accepted += 1;
+                }
+            }
+            8..=11 if !away => world.peers.get_mut(&peer).expect("there").receive(),
+            12..=14 => world.peers.get_mut(&peer).expect("there").write(which, &mut world.partners),
+            15..=16 => world.peers.get_mut(&peer).expect("there").report(which),
+            17 => world.peers.get_mut(&peer).expect("there").refuse(which),
+            18..=20 => world.hear(peer),
+            21 => {
+                // The connection breaks; what is on it is lost both ways. Later the peer is back, or gone.
+                let fake = world.peers.get_mut(&peer).expect("there");
+                fake.wire.clear();
+                fake.back.clear();
+                if !away {
+                    world.away.insert(peer);
+                    world.hold.peer(peer, PeerState::Away);
+                } else if random.below(2) == 0 {
+                    world.away.remove(&peer);
+                    fake.say_again();
+                    world.hold.peer(peer, PeerState::Up);
+                } else {
+                    world.away.remove(&peer);
+                    world.peers.remove(&peer);
+                    world.hold.lost(peer, "an edge");
+                    world.act();
+                    world.peers.insert(next_peer, FakePeer::default());
+                    world.hold.peer(next_peer, PeerState::Up);
+                    next_peer += 1;
+                }
+            }
+            22 => {
+                let routed = if random.below(2) == 0 { vec![] } else { vec![peer] };
+                world.hold.route(routed);
+            }
+            _ if !away => {
+                let states = [PeerState::Up, PeerState::Draining, PeerState::Cut];
+                world.hold.peer(peer, states[random.below(3) as usize]);
+            }
+            _ => now += Duration::from_millis(random.below(3000)),
+        }
+        world.hold.tick(now);
+        world.act();
+    }
+    settle(&mut world, seed);
+    check(&world, accepted, seed);
+    accepted
+}
+
+/// Everybody is well again and does what there is to do.
+fn settle(world: &mut World, seed: u64) {
+    world.hold.route(vec![]);
+    for peer in world.peers.keys().copied().collect::<Vec<_>>() {
+        if world.away.remove(&peer) {
+            world.peers.get_mut(&peer).expect("there").say_again();
+        }
+        world.hold.peer(peer, PeerState::Up);
+        world.act();
+    }
+    for _ in 0..10_000 {
+        if world.hold.is_settled() {
+            return;
+        }
+        for peer in world.peers.keys().copied().collect::<Vec<_>>() {
+            let fake = world.peers.get_mut(&peer).expect("there");
+            fake.receive();
+            for which in 0..8 {
+                fake.write(which, &mut world.partners);
+                fake.report(which);
+            }
+            world.hear(peer);
+            world.act();
+        }
+    }
+    panic!("seed {seed} never settles: {:?}", world.hold);
+}
+
+fn check(world: &World, accepted: u64, seed: u64) {
+    assert_eq!(world.hold.counts().accepted, accepted);
+    assert_eq!(world.hold.held_bytes, 0, "seed {seed}");
+    let mut delivered: HashSet<u64> = HashSet::new();
+    for (pair, ids) in &world.partners {
+        assert!(ids.is_sorted_by(|one, other| one < other), "seed {seed}: {pair}: {ids:?}");
+        delivered.extend(ids);
+    }
+    for id in 0..accepted {
+        let fates = world.outcomes.get(&id).map(Vec::as_slice).unwrap_or_default();
+        assert_eq!(fates.len(), 1, "seed {seed}: {id}: {fates:?}");
+        assert!(fates[0] != Fate::Taken || delivered.contains(&id), "seed {seed}: {id} was taken by nobody");
+    }
+}
