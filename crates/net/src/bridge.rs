@@ -13,7 +13,7 @@ use crate::trunk::Crossing;
 pub async fn serve(mut crossings: UnboundedReceiver<Crossing>, face: Arc<FaceState>, links: Arc<Links>) {
     while let Some(crossing) = crossings.recv().await {
         match crossing {
-            Crossing::Stanza { pair, number, stanza } => links.put(pair, number, stanza),
+            Crossing::Stanza { pair, number, stanza, .. } => links.put(pair, number, stanza),
             Crossing::Taken { pair, up_to } => face.holder.taken(&pair, up_to),
             Crossing::Refused { pair, number, why } => {
                 if let Some(error) = face.holder.refused(&pair, number, &why) {

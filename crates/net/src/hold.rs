@@ -305,8 +305,8 @@ impl Hold {
         link.peer = Some(chosen);
         while let Some(stanza) = link.send_next(&self.limits, self.last_number + 1) {
             self.last_number += 1;
-            let number = self.last_number;
-            self.actions.push_back(Action::Send(chosen, Crossing::Stanza { pair: pair.clone(), number, stanza }));
+            let (pair, number, settled) = (pair.clone(), self.last_number, link.settled());
+            self.actions.push_back(Action::Send(chosen, Crossing::Stanza { pair, number, settled, stanza }));
         }
     }
 
@@ -334,8 +334,10 @@ impl Hold {
     /// What was in flight at a peer that came back: it knows by the numbers what it has already.
     fn send_again(&mut self, peer: PeerId) {
         for (pair, link) in self.links.iter_mut().filter(|(_, link)| link.peer == Some(peer)) {
+            let settled = link.settled();
             for (number, stanza) in link.in_flight() {
-                self.actions.push_back(Action::Send(peer, Crossing::Stanza { pair: pair.clone(), number, stanza }));
+                let pair = pair.clone();
+                self.actions.push_back(Action::Send(peer, Crossing::Stanza { pair, number, settled, stanza }));
             }
             if link.phase == Phase::Recalled {
                 self.actions.push_back(Action::Send(peer, Crossing::Recall { pair: pair.clone() }));

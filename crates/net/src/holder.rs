@@ -66,7 +66,7 @@ impl Holder {
         self.fates.record(pair, &stanza, Fate::Accepted);
         state.stanzas.push_back((state.last, stanza.clone()));
         // Sent while locked, so that numbers leave in order.
-        self.trunk.send(Crossing::Stanza { pair: pair.clone(), number: state.last, stanza });
+        self.trunk.send(Crossing::Stanza { pair: pair.clone(), number: state.last, settled: 0, stanza });
     }
 
     /// The pair's stanzas up to this number were taken.

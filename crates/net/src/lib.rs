@@ -22,6 +22,8 @@ pub mod fate;
 
 pub mod hold;
 
+pub mod arrivals;
+
 pub mod holder;
 
 pub mod resolve;

@@ -5,6 +5,8 @@
 //! what is in flight. A pair may have no more than a window of bytes without an outcome, which is
 //! what bounds the memory on both ends.
 
+pub mod wire;
+
 use tokio::sync::mpsc;
 use xmpp::domain::DomainPair;
 use xmpp::stanza::{Stanza, StanzaCondition};
@@ -16,8 +18,10 @@ pub enum Crossing {
     Stanza {
         /// Who speaks to whom.
         pair: DomainPair,
-        /// Its place among the pair's stanzas.
+        /// Its number, higher than that of any before.
         number: u64,
+        /// The pair's stanzas up to this number have their outcome, as far as the sender knows.
+        settled: u64,
         /// What is said.
         stanza: Stanza,
     },

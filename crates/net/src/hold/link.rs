@@ -93,6 +93,11 @@ impl Link {
         Some(stanza)
     }
 
+    /// All before the first in flight are settled.
+    pub(super) fn settled(&self) -> u64 {
+        self.flight.front().map_or(0, |(number, _)| number - 1)
+    }
+
     pub(super) fn in_flight(&self) -> impl Iterator<Item = (u64, Stanza)> {
         self.flight.iter().map(|(number, item)| (*number, item.stanza.clone()))
     }

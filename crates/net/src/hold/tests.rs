@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::arrivals::Arrivals;
 use xmpp::domain::Domain;
 
 const AGE: Duration = Duration::from_secs(20);
@@ -143,54 +144,45 @@ struct FakePeer {
     /// On the wire from it.
     back: VecDeque<Crossing>,
     pairs: BTreeMap<DomainPair, FakeLink>,
+    arrivals: Arrivals,
 }
 
 #[derive(Default)]
 struct FakeLink {
     queue: VecDeque<(u64, Stanza)>,
-    received: u64,
     written: u64,
     taken: u64,
-    refused: BTreeMap<u64, Undeliverable>,
 }
 
 impl FakePeer {
     fn receive(&mut self) {
         match self.wire.pop_front() {
-            Some(Crossing::Stanza { pair, number, stanza }) => {
-                let link = self.pairs.entry(pair.clone()).or_default();
-                if number > link.received {
-                    link.received = number;
-                    link.queue.push_back((number, stanza));
+            Some(Crossing::Stanza { pair, number, settled, stanza }) => {
+                if self.arrivals.stanza(&pair, number, settled) {
+                    self.pairs.entry(pair).or_default().queue.push_back((number, stanza));
                 }
             }
             Some(Crossing::Recall { pair }) => {
                 let link = self.pairs.entry(pair.clone()).or_default();
-                let from = link.queue.front().map_or(link.received + 1, |(number, _)| *number);
+                let first = link.queue.front().map(|(number, _)| *number);
                 link.queue.clear();
-                // As if they had never come: if this answer gets lost, they come again.
-                link.received = from - 1;
-                self.back.push_back(Crossing::Unsent { pair, from });
+                self.back.push_back(self.arrivals.recall(&pair, first));
             }
             _ => {}
         }
     }
 
-    /// The connection is back: what was said on the old one may be lost, so it is said again,
-    /// refusals first, since a later word that all was taken up to somewhere excepts them.
     fn say_again(&mut self) {
-        self.back.clear();
-        for (pair, link) in &self.pairs {
-            for (number, why) in &link.refused {
-                self.back.push_back(Crossing::Refused { pair: pair.clone(), number: *number, why: why.clone() });
-            }
-            self.back.push_back(Crossing::Taken { pair: pair.clone(), up_to: link.taken });
-        }
+        self.back = self.arrivals.say_again().into();
+    }
+
+    fn nth(&mut self, which: u64) -> Option<(&DomainPair, &mut FakeLink)> {
+        let count = self.pairs.len().max(1) as u64;
+        self.pairs.iter_mut().nth((which % count) as usize)
     }
 
     fn write(&mut self, which: u64, partners: &mut HashMap<DomainPair, Vec<u64>>) {
-        let count = self.pairs.len().max(1) as u64;
-        if let Some((pair, link)) = self.pairs.iter_mut().nth((which % count) as usize)
+        if let Some((pair, link)) = self.nth(which)
             && let Some((number, stanza)) = link.queue.pop_front()
         {
             link.written = number;
@@ -199,23 +191,22 @@ impl FakePeer {
     }
 
     fn report(&mut self, which: u64) {
-        let count = self.pairs.len().max(1) as u64;
-        if let Some((pair, link)) = self.pairs.iter_mut().nth((which % count) as usize)
+        if let Some((pair, link)) = self.nth(which)
             && link.written > link.taken
         {
             link.taken = link.written;
-            self.back.push_back(Crossing::Taken { pair: pair.clone(), up_to: link.taken });
+            let (pair, up_to) = (pair.clone(), link.taken);
+            self.back.push_back(self.arrivals.taken(&pair, up_to));
         }
     }
 
     fn refuse(&mut self, which: u64) {
-        let count = self.pairs.len().max(1) as u64;
-        if let Some((pair, link)) = self.pairs.iter_mut().nth((which % count) as usize)
+        if let Some((pair, link)) = self.nth(which)
             && let Some((number, _)) = link.queue.pop_front()
         {
             let why = Undeliverable { condition: StanzaCondition::RemoteServerNotFound, text: "nobody there".into() };
-            link.refused.insert(number, why.clone());
-            self.back.push_back(Crossing::Refused { pair: pair.clone(), number, why });
+            let pair = pair.clone();
+            self.back.push_back(self.arrivals.refused(&pair, number, why));
         }
     }
 }
