@@ -12,12 +12,11 @@ use net::crypto::{Sha2, random_id};
 use net::dead::Dead;
 use net::face::FaceState;
 use net::fate::Fates;
-use net::holder::Holder;
+use net::holder::{Holder, Returns};
 use net::judge::{Judge, TrustFault};
 use net::resolve::{ResolveError, Resolver};
 use net::streams::Streams;
 use net::tls::Tls;
-use net::trunk::{self, TrunkEnd};
 use topology::face::Face;
 use topology::policy::Policy;
 use xmpp::dialback::Secrets;
@@ -59,10 +58,10 @@ pub enum PartsError {
 
 /// Both faces, and what they share with those who look after them.
 pub struct Faces {
-    /// Towards partners, with its end of the trunk.
-    pub external: (Arc<FaceState>, TrunkEnd),
-    /// Towards our own servers, with its end of the trunk.
-    pub internal: (Arc<FaceState>, TrunkEnd),
+    /// Towards partners, and what goes back to them.
+    pub external: (Arc<FaceState>, Returns),
+    /// Towards our own servers, and what goes back to them.
+    pub internal: (Arc<FaceState>, Returns),
     /// What can be replaced while they run.
     pub parts: Parts,
     /// The open streams of both.
@@ -93,16 +92,16 @@ impl Faces {
     /// When one of them can't be used.
     pub fn new(config: &Config) -> Result<Faces, PartsError> {
         let parts = Parts::read(config)?;
-        let (outside, inside) = trunk::in_memory();
         let streams = Arc::new(Streams::default());
         let fates = Arc::new(Fates::new(FATES));
         let listen = config.external.listen.iter().chain(&config.gateway.listen).map(SocketAddr::ip);
         let own_addresses: Vec<IpAddr> = listen.filter(|address| !address.is_unspecified()).collect();
         let policy = parts.policy.clone();
         let speaking = gateway::speaking(parts.ca.clone(), move |domain| policy.load().partner(domain).is_ok());
-        let face = |face: Face, settings: &FaceConfig, trunk: &TrunkEnd, tls: Tls| -> Result<_, PartsError> {
+        let face = |face: Face, settings: &FaceConfig, tls: Tls| -> Result<_, PartsError> {
             let index = usize::from(face == Face::Internal);
-            Ok(Arc::new(FaceState {
+            let (holder, returns) = Holder::new(config.settings.hold.clone(), fates.clone());
+            let state = FaceState {
                 face,
                 settings: config.settings.clone(),
                 policy: parts.policy.clone(),
@@ -113,13 +112,14 @@ impl Faces {
                 own_addresses: own_addresses.clone(),
                 private_targets: config.private_targets,
                 streams: streams.clone(),
-                holder: Holder::new(trunk.sender.clone(), config.settings.window, fates.clone()),
+                holder,
                 dead: Mutex::new(Dead::default()),
-            }))
+            };
+            Ok((Arc::new(state), returns))
         };
-        let external = face(Face::External, &config.external, &outside, Tls::new(parts.folder.clone()))?;
-        let internal = face(Face::Internal, &config.gateway, &inside, Tls::new(speaking))?;
-        Ok(Faces { external: (external, outside), internal: (internal, inside), parts, streams, fates })
+        let external = face(Face::External, &config.external, Tls::new(parts.folder.clone()))?;
+        let internal = face(Face::Internal, &config.gateway, Tls::new(speaking))?;
+        Ok(Faces { external, internal, parts, streams, fates })
     }
 }
 

@@ -6,13 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use net::bridge;
 use net::face::FaceState;
+use net::holder::Returns;
 use net::serve::{Served, serve};
 use net::streams::{Command, Direction, Streams};
-use net::trunk::TrunkEnd;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 use crate::ask::AskFailure;
 use crate::config::{Config, ConfigError};
@@ -97,11 +99,13 @@ async fn work(file: &Path, config: &Config, level: log::LogLevel) -> Result<(), 
     let began = Instant::now();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let Faces { external: (external, outside), internal: (internal, inside), parts, streams, fates } =
+    let Faces { external: (external, outward), internal: (internal, inward), parts, streams, fates } =
         Faces::new(config)?;
     // All are open before any is served: half a border is none.
     let listeners = (listen(&config.external.listen)?, listen(&config.gateway.listen)?);
-    let mut at_work = vec![begin(&external, listeners.0, outside), begin(&internal, listeners.1, inside)];
+    let mut at_work = [begin(&external, listeners.0, outward), begin(&internal, listeners.1, inward)];
+    let mut trunk = JoinSet::new();
+    bridge::join(&at_work[0].end, &at_work[1].end, &mut trunk);
     let desk = Desk {
         began,
         level,
@@ -144,13 +148,13 @@ fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-fn begin(face: &Arc<FaceState>, listeners: Vec<TcpListener>, trunk: TrunkEnd) -> Served {
+fn begin(face: &Arc<FaceState>, listeners: Vec<TcpListener>, returns: Returns) -> Served {
     for listener in &listeners {
         if let Ok(address) = listener.local_addr() {
             tracing::info!(face = %face.face, %address, "accepting streams");
         }
     }
-    serve(face, listeners, trunk)
+    serve(face, listeners, returns)
 }
 
 /// Takes nothing new, finishes what was accepted, and closes: first what comes in, then what goes out.

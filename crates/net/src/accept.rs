@@ -13,7 +13,8 @@ use xmpp::stream::{Accepted, Answer, End, Step};
 
 use crate::crypto::random_id;
 use crate::face::FaceState;
-use crate::link::{Links, log_end, told, until};
+use crate::link::{log_end, told, until};
+use crate::links::Links;
 use crate::streams::{Command, Direction, Registered};
 use crate::tls::HANDSHAKE_BYTE;
 use crate::transport::Transport;
@@ -22,7 +23,7 @@ use crate::transport::Transport;
 pub async fn serve(
     listener: TcpListener,
     face: Arc<FaceState>,
-    links: Arc<Links>,
+    links: Links,
     mut stop: tokio::sync::watch::Receiver<bool>,
 ) {
     let places = Arc::new(Semaphore::new(face.settings.streams));
@@ -59,7 +60,7 @@ fn refuse(socket: &TcpStream) {
     let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }
 
-async fn run(socket: TcpStream, peer: SocketAddr, face: Arc<FaceState>, links: Arc<Links>) {
+async fn run(socket: TcpStream, peer: SocketAddr, face: Arc<FaceState>, links: Links) {
     let (entry, commands) = face.streams.enter(face.face, Direction::Accepted, peer);
     tracing::debug!(face = %face.face, stream = entry.number(), %peer, "connection accepted");
     let end = match Driver::open(socket, &face, &entry).await {

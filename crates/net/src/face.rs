@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use rustls::pki_types::CertificateDer;
@@ -15,6 +15,7 @@ use xmpp::stream::{self, Answer, KeyVerdict, Question};
 use crate::crypto::Sha2;
 use crate::dead::Dead;
 use crate::dial;
+use crate::hold::Limits;
 use crate::holder::Holder;
 use crate::judge::Judge;
 use crate::race::Pace;
@@ -29,10 +30,8 @@ pub struct Settings {
     pub stream: stream::Settings,
     /// How targets are tried.
     pub pace: Pace,
-    /// How long a stanza may wait for a stream before it goes back to its sender.
-    pub hold: Duration,
-    /// Bytes that a domain pair may have in flight.
-    pub window: usize,
+    /// What may be held, and for how long.
+    pub hold: Limits,
     /// Streams that may be open at once in each direction; what comes beyond is refused.
     pub streams: usize,
 }
@@ -42,8 +41,7 @@ impl Default for Settings {
         Settings {
             stream: stream::Settings::default(),
             pace: Pace::default(),
-            hold: Duration::from_secs(20),
-            window: 1 << 20,
+            hold: Limits::default(),
             streams: 15_000,
         }
     }

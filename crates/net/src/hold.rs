@@ -42,6 +42,18 @@ pub struct Limits {
     pub age: Duration,
 }
 
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            window_bytes: 1 << 20,
+            window_stanzas: 5000,
+            link_bytes: 2 << 20,
+            total_bytes: 256 << 20,
+            age: Duration::from_secs(20),
+        }
+    }
+}
+
 /// Whether a peer can be given stanzas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerState {
@@ -64,8 +76,8 @@ pub enum Action {
     Return(DomainPair, Stanza),
     /// Remember what became of a stanza.
     Record(DomainPair, Stanza, Fate),
-    /// The pair's link can hold more again.
-    Room(DomainPair),
+    /// There may be room again for those who wait.
+    Room,
 }
 
 /// There is no room now; the sender has to wait.
@@ -81,6 +93,8 @@ pub struct Hold {
     /// Those that carry the route; empty for all.
     routed: Vec<PeerId>,
     held_bytes: usize,
+    /// Somebody waits for the total to shrink.
+    wanted: bool,
     /// One count for all links, so that a link that was forgotten and comes anew doesn't begin again.
     last_number: u64,
     /// Of links that are gone.
@@ -97,6 +111,7 @@ impl Hold {
             peers: BTreeMap::new(),
             routed: Vec::new(),
             held_bytes: 0,
+            wanted: false,
             last_number: 0,
             past: Counts::default(),
             actions: VecDeque::new(),
@@ -115,9 +130,13 @@ impl Hold {
     pub fn accept(&mut self, now: Instant, pair: &DomainPair, stanza: &Stanza) -> Result<(), Full> {
         let bytes = stanza.bytes().len();
         let link = self.links.entry(pair.clone()).or_default();
-        let link_is_full = link.bytes() > 0 && link.bytes() + bytes > self.limits.link_bytes;
-        if link_is_full || (self.held_bytes > 0 && self.held_bytes + bytes > self.limits.total_bytes) {
+        if link.bytes() > 0 && link.bytes() + bytes > self.limits.link_bytes {
             link.wanted = true;
+            return Err(Full);
+        }
+        if self.held_bytes > 0 && self.held_bytes + bytes > self.limits.total_bytes {
+            self.wanted = true;
+            self.forget_if_idle(pair);
             return Err(Full);
         }
         self.held_bytes += bytes;
@@ -203,11 +222,6 @@ impl Hold {
         }
     }
 
-    /// When to [`tick`](Self::tick) at the latest.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.links.values().filter_map(|link| link.oldest()).min().map(|since| since + self.limits.age)
-    }
-
     /// What became of everything so far. At any time `accepted = taken + returned + failed + in flight`.
     pub fn counts(&self) -> Counts {
         self.links.values().fold(self.past, |total, link| add(total, link.counts()))
@@ -215,7 +229,7 @@ impl Hold {
 
     /// Whether everything has its outcome.
     pub fn is_settled(&self) -> bool {
-        self.links.values().all(Link::is_empty)
+        self.held_bytes == 0
     }
 
     /// What a link holds, of those that hold something or did lately.
@@ -254,22 +268,20 @@ impl Hold {
             self.actions.push_back(Action::Record(pair.clone(), stanza, fate));
         }
         if std::mem::take(&mut link.wanted) {
-            self.actions.push_back(Action::Room(pair.clone()));
+            self.actions.push_back(Action::Room);
         }
         self.wake_others();
         self.pump(pair);
         self.forget_if_idle(pair);
     }
 
-    /// Links that waited for the total to shrink.
+    /// Those who waited for the total to shrink.
     fn wake_others(&mut self) {
         if self.held_bytes > self.limits.total_bytes / 2 {
             return;
         }
-        for (pair, link) in &mut self.links {
-            if std::mem::take(&mut link.wanted) {
-                self.actions.push_back(Action::Room(pair.clone()));
-            }
+        if std::mem::take(&mut self.wanted) {
+            self.actions.push_back(Action::Room);
         }
     }
 

@@ -1,232 +1,182 @@
-//! The holder: keeps each accepted stanza until its outcome is known, and counts.
+//! The holder: the hold of one face at work, with its peers on the trunk, its clock and its waiting senders.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use api::local::Counts;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use xmpp::domain::DomainPair;
-use xmpp::stanza::{Kind, Stanza, StanzaCondition};
+use xmpp::stanza::{Stanza, StanzaCondition};
 
 use crate::fate::{Fate, Fates};
-use crate::trunk::{Crossing, TrunkSender, Undeliverable};
+use crate::hold::{Action, Hold, Limits, PeerId, PeerState};
+use crate::trunk::{Crossing, FrameSender};
+
+/// How often it is looked for what has waited too long.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Everything that one face accepted and that has no outcome yet.
 pub struct Holder {
-    pairs: Mutex<HashMap<DomainPair, Arc<Held>>>,
-    trunk: TrunkSender,
-    /// Bytes of one pair that may be without an outcome.
-    window: usize,
+    inner: Mutex<Inner>,
+    limits: Limits,
+    /// Somebody may find room, or everything has its outcome.
+    change: Notify,
+    returns: mpsc::UnboundedSender<(DomainPair, Stanza)>,
     fates: Arc<Fates>,
 }
 
-struct Held {
-    state: Mutex<State>,
-    room: Notify,
+struct Inner {
+    hold: Hold,
+    peers: HashMap<PeerId, FrameSender>,
 }
 
-#[derive(Default)]
-struct State {
-    last: u64,
-    bytes: usize,
-    stanzas: VecDeque<(u64, Stanza)>,
-    counts: Counts,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// Errors on their way back to the senders of stanzas, to be brought out on the face they came in by.
+pub type Returns = mpsc::UnboundedReceiver<(DomainPair, Stanza)>;
 
 impl Holder {
-    /// Nothing held yet. What is accepted goes out on `trunk`.
-    pub fn new(trunk: TrunkSender, window: usize, fates: Arc<Fates>) -> Holder {
-        Holder { pairs: Mutex::default(), trunk, window, fates }
+    /// Nothing held yet, and no peer to send to. What goes back comes out of the receiver.
+    pub fn new(limits: Limits, fates: Arc<Fates>) -> (Holder, Returns) {
+        let (returns, receiver) = mpsc::unbounded_channel();
+        let inner = Mutex::new(Inner { hold: Hold::new(limits.clone()), peers: HashMap::new() });
+        (Holder { inner, limits, change: Notify::new(), returns, fates }, receiver)
     }
 
-    /// Takes a stanza and sends it on its way; waits while the pair's window is full.
+    /// Takes a stanza and sees to it that it gets an outcome. Waits while there is no room for it,
+    /// which holds its sender; if that lasts too long, it goes back at once.
     pub async fn accept(&self, pair: &DomainPair, stanza: Stanza) {
-        let held = self.held(pair);
+        let began = Instant::now();
         loop {
-            let room = held.room.notified();
-            {
-                let mut state = locked(&held.state);
-                // One stanza always fits, however large it is.
-                if state.bytes == 0 || state.bytes + stanza.bytes().len() <= self.window {
-                    return self.take(&mut state, pair, stanza);
-                }
+            let change = self.change.notified();
+            if self.with(|inner| inner.hold.accept(Instant::now(), pair, &stanza)).is_ok() {
+                return;
             }
-            room.await;
-        }
-    }
-
-    fn take(&self, state: &mut State, pair: &DomainPair, stanza: Stanza) {
-        state.last += 1;
-        state.bytes += stanza.bytes().len();
-        state.counts.accepted += 1;
-        self.fates.record(pair, &stanza, Fate::Accepted);
-        state.stanzas.push_back((state.last, stanza.clone()));
-        // Sent while locked, so that numbers leave in order.
-        self.trunk.send(Crossing::Stanza { pair: pair.clone(), number: state.last, settled: 0, stanza });
-    }
-
-    /// The pair's stanzas up to this number were taken.
-    pub fn taken(&self, pair: &DomainPair, up_to: u64) {
-        let held = self.held(pair);
-        let mut state = locked(&held.state);
-        while let Some((number, stanza)) = state.stanzas.pop_front() {
-            if number > up_to {
-                state.stanzas.push_front((number, stanza));
-                break;
+            let left = self.limits.age.saturating_sub(began.elapsed());
+            if tokio::time::timeout(left, change).await.is_err() && began.elapsed() >= self.limits.age {
+                return self.turn_back(pair, &stanza);
             }
-            state.bytes -= stanza.bytes().len();
-            state.counts.taken += 1;
-            self.fates.record(pair, &stanza, Fate::Taken);
         }
-        held.room.notify_waiters();
     }
 
-    /// This stanza can't be delivered. Returns the error that goes back to its sender, if it is one
-    /// that may go back.
-    pub fn refused(&self, pair: &DomainPair, number: u64, why: &Undeliverable) -> Option<Stanza> {
-        let held = self.held(pair);
-        let mut state = locked(&held.state);
-        let place = state.stanzas.binary_search_by_key(&number, |(number, _)| *number).ok()?;
-        let (_, stanza) = state.stanzas.remove(place)?;
-        state.bytes -= stanza.bytes().len();
-        held.room.notify_waiters();
-        let reply = stanza.error_reply(gentle(&stanza, why.condition), &why.text);
-        if reply.is_some() {
-            state.counts.returned += 1;
-            self.fates.record(pair, &stanza, Fate::Returned(why.to_string()));
-        } else {
-            state.counts.failed += 1;
-            self.fates.record(pair, &stanza, Fate::Failed(why.to_string()));
+    fn turn_back(&self, pair: &DomainPair, stanza: &Stanza) {
+        const WHY: &str = "too much is waiting here; try again later";
+        let error = stanza.error_reply(StanzaCondition::ResourceConstraint, WHY);
+        self.turned_back(pair, error.is_some());
+        match error {
+            Some(error) => {
+                self.fates.record(pair, stanza, Fate::Returned(WHY.to_owned()));
+                // Nobody takes it only when the process ends.
+                let _ = self.returns.send((pair.reversed(), error));
+            }
+            None => self.fates.record(pair, stanza, Fate::Failed(WHY.to_owned())),
         }
-        reply
     }
 
-    /// Turned back before it could be accepted: counted as accepted and returned, or failed.
+    /// Counts a stanza that was turned back before it could be accepted: returned, or failed.
     pub fn turned_back(&self, pair: &DomainPair, returned: bool) {
-        let held = self.held(pair);
-        let counts = &mut locked(&held.state).counts;
-        counts.accepted += 1;
-        *(if returned { &mut counts.returned } else { &mut counts.failed }) += 1;
+        self.with(|inner| inner.hold.turned_back(pair, returned));
+    }
+
+    /// What a peer says of stanzas that it was sent.
+    pub fn heard(&self, peer: PeerId, crossing: Crossing) {
+        self.with(|inner| inner.hold.heard(peer, crossing));
+    }
+
+    /// A peer can be reached over this sender.
+    pub fn connected(&self, peer: PeerId, sender: FrameSender, state: PeerState) {
+        self.with(|inner| {
+            inner.peers.insert(peer, sender);
+            inner.hold.peer(peer, state);
+        });
+    }
+
+    /// A peer says what it can be given.
+    pub fn state(&self, peer: PeerId, state: PeerState) {
+        self.with(|inner| {
+            if inner.peers.contains_key(&peer) {
+                inner.hold.peer(peer, state);
+            }
+        });
+    }
+
+    /// The connection to a peer is lost; it may come back.
+    pub fn away(&self, peer: PeerId) {
+        self.with(|inner| {
+            inner.peers.remove(&peer);
+            inner.hold.peer(peer, PeerState::Away);
+        });
+    }
+
+    /// A peer is gone for good.
+    pub fn lost(&self, peer: PeerId, name: &str) {
+        self.with(|inner| {
+            inner.peers.remove(&peer);
+            inner.hold.lost(peer, name);
+        });
+    }
+
+    /// Which peers carry the route from now on; none of them named means all.
+    pub fn route(&self, peers: Vec<PeerId>) {
+        self.with(|inner| inner.hold.route(peers));
+    }
+
+    /// Returns what has waited for too long, for as long as it is awaited.
+    pub async fn keep_time(&self) {
+        let mut look = tokio::time::interval(LOOK);
+        loop {
+            look.tick().await;
+            self.with(|inner| inner.hold.tick(Instant::now()));
+        }
     }
 
     /// Waits until everything that was accepted has its outcome.
     pub async fn settled(&self) {
         loop {
-            let busy = locked(&self.pairs).values().find(|held| !locked(&held.state).stanzas.is_empty()).cloned();
-            let Some(held) = busy else { return };
-            let change = held.room.notified();
-            if !locked(&held.state).stanzas.is_empty() {
-                change.await;
+            let change = self.change.notified();
+            if self.with(|inner| inner.hold.is_settled()) {
+                return;
             }
+            change.await;
         }
     }
 
-    /// Each pair's counts.
+    /// Each link's counts, of those that hold something or did lately.
     pub fn counts(&self) -> Vec<(DomainPair, Counts)> {
-        let pairs: Vec<_> = locked(&self.pairs).iter().map(|(pair, held)| (pair.clone(), held.clone())).collect();
-        let counted = |held: &Held| {
-            let state = locked(&held.state);
-            Counts { in_flight: state.stanzas.len() as u64, ..state.counts }
-        };
-        pairs.into_iter().map(|(pair, held)| (pair, counted(&held))).collect()
+        self.with(|inner| inner.hold.links().map(|(pair, counts)| (pair.clone(), counts)).collect())
     }
 
-    /// All pairs' counts in one.
+    /// What became of everything so far.
     pub fn total(&self) -> Counts {
-        self.counts().iter().fold(Counts::default(), |total, (_, counts)| Counts {
-            accepted: total.accepted + counts.accepted,
-            taken: total.taken + counts.taken,
-            returned: total.returned + counts.returned,
-            failed: total.failed + counts.failed,
-            in_flight: total.in_flight + counts.in_flight,
-        })
+        self.with(|inner| inner.hold.counts())
     }
 
-    fn held(&self, pair: &DomainPair) -> Arc<Held> {
-        let mut pairs = locked(&self.pairs);
-        match pairs.get(pair) {
-            Some(held) => held.clone(),
-            None => {
-                let held = Arc::new(Held { state: Mutex::default(), room: Notify::new() });
-                pairs.insert(pair.clone(), held.clone());
-                held
+    /// Does something to the hold, and what follows from it. All of it under one lock, so that what
+    /// is sent to a peer leaves in the order in which it was decided.
+    fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.locked();
+        let done = work(&mut inner);
+        let mut news = false;
+        while let Some(action) = inner.hold.poll() {
+            match action {
+                Action::Send(peer, crossing) => {
+                    if let Some(sender) = inner.peers.get(&peer) {
+                        sender.send(crossing);
+                    }
+                }
+                Action::Return(pair, error) => {
+                    let _ = self.returns.send((pair, error));
+                }
+                Action::Record(pair, stanza, fate) => self.fates.record(&pair, &stanza, fate),
+                Action::Room => news = true,
             }
         }
-    }
-}
-
-/// The condition that tells of a passing failure without harm: rooms throw out occupants whose
-/// presence or groupchat comes back with a remote server not found or timed out.
-fn gentle(stanza: &Stanza, condition: StanzaCondition) -> StanzaCondition {
-    let concerns_rooms = match stanza.kind() {
-        Kind::Presence => true,
-        Kind::Message => stanza.type_().as_deref() == Some("groupchat"),
-        Kind::Iq => false,
-    };
-    match condition {
-        StanzaCondition::RemoteServerTimeout if concerns_rooms => StanzaCondition::ResourceConstraint,
-        condition => condition,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::trunk;
-    use xmpp::domain::Domain;
-
-    fn pair() -> DomainPair {
-        let domain = |text| Domain::parse(text).expect("a domain");
-        DomainPair::new(domain("contoso.test"), domain("fabrikam.test"))
-    }
-
-    fn stanza(kind: &str) -> Stanza {
-        let text = format!("<message type='{kind}' id='1' from='a@contoso.test' to='b@fabrikam.test'/>");
-        Stanza::parse(text.as_bytes()).expect("a stanza")
-    }
-
-    fn timeout() -> Undeliverable {
-        Undeliverable { condition: StanzaCondition::RemoteServerTimeout, text: "nobody answered".into() }
-    }
-
-    #[tokio::test]
-    async fn each_stanza_has_exactly_one_outcome() {
-        let (near, mut far) = trunk::in_memory();
-        let holder = Holder::new(near.sender, 1 << 20, Arc::new(Fates::new(100)));
-        for kind in ["chat", "chat", "error", "chat"] {
-            holder.accept(&pair(), stanza(kind)).await;
+        if news || inner.hold.is_settled() {
+            self.change.notify_waiters();
         }
-        for expected in 1..=4 {
-            let Some(Crossing::Stanza { number, .. }) = far.receiver.recv().await else { panic!("a stanza") };
-            assert_eq!(number, expected);
-        }
-        let reply = holder.refused(&pair(), 2, &timeout()).expect("an error");
-        assert_eq!(reply.type_().as_deref(), Some("error"));
-        assert!(holder.refused(&pair(), 2, &timeout()).is_none(), "a second outcome changes nothing");
-        assert!(holder.refused(&pair(), 3, &timeout()).is_none(), "errors don't go back");
-        holder.taken(&pair(), 3);
-        assert_eq!(holder.total(), Counts { accepted: 4, taken: 1, returned: 1, failed: 1, in_flight: 1 });
+        done
     }
 
-    #[tokio::test]
-    async fn a_full_window_holds_the_sender_until_there_is_room() {
-        let (near, _far) = trunk::in_memory();
-        let length = stanza("chat").bytes().len();
-        let holder = Arc::new(Holder::new(near.sender, 2 * length, Arc::new(Fates::new(100))));
-        holder.accept(&pair(), stanza("chat")).await;
-        holder.accept(&pair(), stanza("chat")).await;
-        let waiting = tokio::spawn({
-            let holder = holder.clone();
-            async move { holder.accept(&pair(), stanza("chat")).await }
-        });
-        tokio::task::yield_now().await;
-        assert_eq!(holder.total().accepted, 2);
-        holder.taken(&pair(), 1);
-        waiting.await.expect("accepted");
-        assert_eq!(holder.total().in_flight, 2);
+    fn locked(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

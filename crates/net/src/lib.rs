@@ -36,7 +36,9 @@ pub mod face;
 
 pub mod dial;
 
-pub mod link;
+pub mod links;
+
+mod link;
 
 pub mod accept;
 

@@ -4,102 +4,53 @@
 //! waited longer than the hold is refused, and goes back to its sender. What is ready is written
 //! in one batch; no timer delays it.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 use xmpp::domain::DomainPair;
-use xmpp::stanza::{Stanza, StanzaCondition};
+use xmpp::stanza::StanzaCondition;
 use xmpp::stream::{Condition, End, Step, StreamError};
 
 use crate::dial::{self, DialError, Reach, Reached};
 use crate::face::FaceState;
+use crate::links::{Item, Job, Shared};
 use crate::streams::{Command, Direction, Registered};
 use crate::transport::Transport;
-use crate::trunk::{Crossing, TrunkSender, Undeliverable};
+use crate::trunk::Undeliverable;
 
 /// Bytes that are written at once.
 const BATCH: usize = 128 * 1024;
 /// Between two rounds of dialing: the first pause, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
-/// The links of one face.
-pub struct Links {
+/// One link at work.
+pub(crate) struct Link {
     face: Arc<FaceState>,
-    trunk: TrunkSender,
-    open: OpenLinks,
-}
-
-type OpenLinks = Arc<Mutex<HashMap<DomainPair, mpsc::UnboundedSender<Item>>>>;
-
-/// The number of what didn't come over the trunk, so that nobody there waits for its outcome.
-const NO_NUMBER: u64 = 0;
-
-struct Item {
-    number: u64,
-    stanza: Stanza,
-    arrived: Instant,
-}
-
-impl Links {
-    /// No links yet. What became of their stanzas goes to `trunk`.
-    pub fn new(face: Arc<FaceState>, trunk: TrunkSender) -> Links {
-        Links { face, trunk, open: Arc::default() }
-    }
-
-    /// Queues a stanza on its pair's link, which is made if there is none. The other end of the
-    /// trunk bounds how much can wait here.
-    pub fn put(&self, pair: DomainPair, number: u64, stanza: Stanza) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let item = Item { number, stanza, arrived: Instant::now() };
-        let item = match open.get(&pair) {
-            Some(link) => match link.send(item) {
-                Ok(()) => return,
-                Err(unsent) => unsent.0,
-            },
-            None => item,
-        };
-        let (sender, queue) = mpsc::unbounded_channel();
-        // The receiver is right here, so there is somebody to receive it.
-        let _ = sender.send(item);
-        open.insert(pair.clone(), sender);
-        let link = Link { face: self.face.clone(), trunk: self.trunk.clone(), pair, queue, waiting: VecDeque::new() };
-        tokio::spawn(link.run(self.open.clone()));
-    }
-
-    /// Sends an error back to the sender of a stanza that came in on this face. Errors aren't held
-    /// and aren't returned again: where they can't go they are dropped, and counted where they began.
-    pub fn send_back(&self, pair: DomainPair, error: Stanza) {
-        self.put(pair, NO_NUMBER, error);
-    }
-
-    /// How many links there are.
-    pub fn len(&self) -> usize {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-struct Link {
-    face: Arc<FaceState>,
-    trunk: TrunkSender,
+    shared: Arc<Shared>,
     pair: DomainPair,
-    queue: mpsc::UnboundedReceiver<Item>,
+    queue: mpsc::UnboundedReceiver<Job>,
     /// Taken from the queue, not written yet.
     waiting: VecDeque<Item>,
 }
 
 impl Link {
-    async fn run(mut self, open: OpenLinks) {
+    pub(crate) fn new(
+        face: Arc<FaceState>,
+        shared: Arc<Shared>,
+        pair: DomainPair,
+        queue: mpsc::UnboundedReceiver<Job>,
+    ) -> Link {
+        Link { face, shared, pair, queue, waiting: VecDeque::new() }
+    }
+
+    /// Brings out what it is given, until there is nothing.
+    pub(crate) async fn run(mut self) {
         let mut pause = PAUSE.0;
-        while self.has_work(&open) {
+        while self.has_work() {
             let began = Instant::now();
             match self.meanwhile(dial::carry(&self.face.clone(), self.pair.clone())).await {
                 Ok(reached) => self.carry(reached).await,
@@ -115,15 +66,27 @@ impl Link {
         }
     }
 
-    /// Whether anything waits; if not, the link is struck out, so that the next stanza makes a new one.
-    fn has_work(&mut self, open: &OpenLinks) -> bool {
-        // Decided under the lock, so that no stanza is queued on a link that is leaving.
-        let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
-        self.waiting.extend(self.queue.try_recv().ok());
-        if self.waiting.is_empty() {
-            open.remove(&self.pair);
+    /// Whether anything waits; if not, the link is struck out.
+    fn has_work(&mut self) -> bool {
+        while self.waiting.is_empty() {
+            match self.shared.leave(&self.pair, &mut self.queue) {
+                Some(job) => self.take(job),
+                None => return false,
+            }
         }
-        !self.waiting.is_empty()
+        true
+    }
+
+    fn take(&mut self, job: Job) {
+        match job {
+            Job::Carry(item) => self.waiting.push_back(item),
+            Job::Recall(peer) => {
+                let theirs = |item: &Item| item.origin.filter(|(origin, _)| *origin == peer).map(|(_, number)| number);
+                let first = self.waiting.iter().find_map(theirs);
+                self.waiting.retain(|item| theirs(item).is_none());
+                self.shared.unsent(peer, &self.pair, first);
+            }
+        }
     }
 
     /// Waits for something, and meanwhile refuses what has waited for longer than the hold.
@@ -134,10 +97,10 @@ impl Link {
             text: format!("the server of {} did not answer in time", self.pair.to),
         };
         loop {
-            let oldest = self.waiting.front().map(|item| item.arrived + self.face.settings.hold);
+            let oldest = self.waiting.front().map(|item| item.arrived + self.face.settings.hold.age);
             tokio::select! {
                 result = &mut what => return result,
-                Some(item) = self.queue.recv() => self.waiting.push_back(item),
+                Some(job) = self.queue.recv() => self.take(job),
                 () = until(oldest) => self.refuse_late(&why),
             }
         }
@@ -159,11 +122,15 @@ impl Link {
     }
 
     fn next_waiting(&mut self) -> Option<Item> {
-        self.waiting.pop_front().or_else(|| self.queue.try_recv().ok())
+        while self.waiting.is_empty() {
+            let job = self.queue.try_recv().ok()?;
+            self.take(job);
+        }
+        self.waiting.pop_front()
     }
 
     fn refuse_late(&mut self, why: &Undeliverable) {
-        let hold = self.face.settings.hold;
+        let hold = self.face.settings.hold.age;
         while self.waiting.front().is_some_and(|item| item.arrived.elapsed() >= hold) {
             if let Some(item) = self.waiting.pop_front() {
                 self.refuse(&item, why);
@@ -172,11 +139,12 @@ impl Link {
     }
 
     fn refuse(&self, item: &Item, why: &Undeliverable) {
-        if item.number == NO_NUMBER {
-            tracing::debug!(face = %self.face.face, pair = %self.pair, "an error could not be brought to its addressee");
-            return;
+        match item.origin {
+            Some((peer, number)) => self.shared.refused(peer, &self.pair, number, why),
+            None => {
+                tracing::debug!(face = %self.face.face, pair = %self.pair, "an error could not be brought to its addressee");
+            }
         }
-        self.trunk.send(Crossing::Refused { pair: self.pair.clone(), number: item.number, why: why.clone() });
     }
 
     /// Writes stanzas for as long as the stream lives.
@@ -232,7 +200,7 @@ impl Link {
                         Err(error) => break Err(error),
                     }
                 }
-                Some(item) = self.queue.recv(), if may_write => self.waiting.push_back(item),
+                Some(job) = self.queue.recv(), if may_write => self.take(job),
                 () = until(deadline) => machine.tick(Instant::now()),
             }
         };
@@ -257,14 +225,12 @@ impl Link {
             written.push(item);
         }
         let result = transport.send(batch).await;
-        match (&result, written.iter().map(|item| item.number).max()) {
-            (Ok(()), Some(last)) => {
+        match &result {
+            Ok(()) => {
                 entry.passed(written.len() as u64);
-                if last != NO_NUMBER {
-                    self.trunk.send(Crossing::Taken { pair: self.pair.clone(), up_to: last });
-                }
+                self.taken(&written);
             }
-            (Err(error), _) => {
+            Err(error) => {
                 let why = Undeliverable {
                     condition: StanzaCondition::RemoteServerTimeout,
                     text: format!(
@@ -274,9 +240,23 @@ impl Link {
                 };
                 written.iter().for_each(|item| self.refuse(item, &why));
             }
-            (Ok(()), None) => {}
         }
         result
+    }
+
+    /// Tells each peer up to where its stanzas were taken.
+    fn taken(&self, written: &[Item]) {
+        let mut origins = written.iter().rev().filter_map(|item| item.origin);
+        let Some((last_peer, last)) = origins.next() else { return };
+        self.shared.taken(last_peer, &self.pair, last);
+        // Rarely more than one gateway has stanzas of one pair.
+        let mut told = vec![last_peer];
+        for (peer, number) in origins {
+            if !told.contains(&peer) {
+                told.push(peer);
+                self.shared.taken(peer, &self.pair, number);
+            }
+        }
     }
 }
 

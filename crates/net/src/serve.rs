@@ -1,4 +1,4 @@
-//! A face put to work: its listeners, its links and its end of the trunk, as tasks that end together.
+//! A face put to work: its listeners, its links and its hold's clock, as tasks that end together.
 
 use std::sync::Arc;
 
@@ -6,31 +6,43 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::accept;
+use crate::bridge::End;
 use crate::face::FaceState;
-use crate::link::Links;
-use crate::trunk::TrunkEnd;
-use crate::{accept, bridge};
+use crate::holder::Returns;
+use crate::links::Links;
 
 /// A face at work. Leaving scope ends its tasks.
 pub struct Served {
-    /// The links that leave on this face.
-    pub links: Arc<Links>,
+    /// Its end of the trunk.
+    pub end: End,
     stop: watch::Sender<bool>,
     accepting: JoinSet<()>,
-    _bridge: JoinSet<()>,
+    _tasks: JoinSet<()>,
 }
 
-/// Puts a face to work on these listeners. `trunk` is the end whose sender its holder has.
-pub fn serve(face: &Arc<FaceState>, listeners: Vec<TcpListener>, trunk: TrunkEnd) -> Served {
-    let links = Arc::new(Links::new(face.clone(), trunk.sender));
+/// Puts a face to work on these listeners. `returns` are the errors that its holder gives back.
+pub fn serve(face: &Arc<FaceState>, listeners: Vec<TcpListener>, mut returns: Returns) -> Served {
+    let links = Links::new(face.clone());
     let (stop, stopped) = watch::channel(false);
     let mut accepting = JoinSet::new();
     for listener in listeners {
         accepting.spawn(accept::serve(listener, face.clone(), links.clone(), stopped.clone()));
     }
-    let mut bridge = JoinSet::new();
-    bridge.spawn(bridge::serve(trunk.receiver, face.clone(), links.clone()));
-    Served { links, stop, accepting, _bridge: bridge }
+    let mut tasks = JoinSet::new();
+    tasks.spawn({
+        let links = links.clone();
+        async move {
+            while let Some((pair, error)) = returns.recv().await {
+                links.send_back(pair, error);
+            }
+        }
+    });
+    tasks.spawn({
+        let face = face.clone();
+        async move { face.holder.keep_time().await }
+    });
+    Served { end: End { face: face.clone(), links }, stop, accepting, _tasks: tasks }
 }
 
 impl Served {

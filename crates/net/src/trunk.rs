@@ -1,18 +1,21 @@
-//! The trunk: what crosses between the two faces, numbered and acknowledged for each domain pair.
+//! The trunk: what crosses between a gateway and an edge server, numbered, acknowledged, said again
+//! on a new connection where the old one broke.
 //!
-//! A face sends stanzas of the pairs that come in on it, and hears what became of them. Numbers of
-//! a pair begin at 1 and have no gaps; each gets exactly one outcome, so that a face always knows
-//! what is in flight. A pair may have no more than a window of bytes without an outcome, which is
-//! what bounds the memory on both ends.
-
-pub mod wire;
+//! Each end sends stanzas of the pairs that come in on its face, and hears what became of them. A
+//! stanza's number is higher than that of any before it on the same end; each stanza gets one
+//! outcome. What a link may have in flight is bounded by its sender, so whoever receives never has
+//! to stop reading: that is the flow control of each link, and no link waits for another.
 
 use tokio::sync::mpsc;
 use xmpp::domain::DomainPair;
 use xmpp::stanza::{Stanza, StanzaCondition};
 
+pub mod wire;
+
+use wire::Frame;
+
 /// What travels on the trunk.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Crossing {
     /// A stanza on its way.
     Stanza {
@@ -65,33 +68,28 @@ pub struct Undeliverable {
     pub text: String,
 }
 
-/// One end of a trunk. The order of what it sends is kept.
-#[derive(Debug)]
-pub struct TrunkEnd {
-    /// To the other end.
-    pub sender: TrunkSender,
-    /// From the other end.
-    pub receiver: mpsc::UnboundedReceiver<Crossing>,
-}
-
-/// The sending half of a trunk's end.
+/// By which frames go to the other end, in order. Unbounded, because the windows of links bound
+/// what is in flight.
 #[derive(Debug, Clone)]
-pub struct TrunkSender(mpsc::UnboundedSender<Crossing>);
+pub struct FrameSender(mpsc::UnboundedSender<Frame>);
 
-impl TrunkSender {
-    /// Sends; after the other end is gone, into the void: the process ends then.
+/// By which frames come from the other end.
+pub type FrameReceiver = mpsc::UnboundedReceiver<Frame>;
+
+impl FrameSender {
+    /// Sends; into the void when the connection is gone, which is said again on the next.
     pub fn send(&self, crossing: Crossing) {
-        let _ = self.0.send(crossing);
+        self.frame(Frame::Crossing(crossing));
+    }
+
+    /// Sends a frame of whatever kind.
+    pub fn frame(&self, frame: Frame) {
+        let _ = self.0.send(frame);
     }
 }
 
-/// A trunk inside one process.
-pub fn in_memory() -> (TrunkEnd, TrunkEnd) {
-    // Unbounded, because the windows bound it: what is sent was accounted for before.
-    let (left_sender, right_receiver) = mpsc::unbounded_channel();
-    let (right_sender, left_receiver) = mpsc::unbounded_channel();
-    (
-        TrunkEnd { sender: TrunkSender(left_sender), receiver: left_receiver },
-        TrunkEnd { sender: TrunkSender(right_sender), receiver: right_receiver },
-    )
+/// One direction of a connection.
+pub fn channel() -> (FrameSender, FrameReceiver) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (FrameSender(sender), receiver)
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use net::face;
+use net::hold;
 use net::judge::Roots;
 use net::race::Pace;
 use toml::Spanned;
@@ -71,7 +72,13 @@ fn settings(file: &File, faults: &mut Faults) -> face::Settings {
         keep_alive: seconds("keep_alive", &times.keep_alive),
         drain: seconds("drain", &times.drain),
     };
-    let hold = seconds("hold", &times.hold);
+    let window_bytes = *file.limits.window_bytes.get_ref();
+    let hold = hold::Limits {
+        window_bytes,
+        link_bytes: 2 * window_bytes,
+        age: seconds("hold", &times.hold),
+        ..hold::Limits::default()
+    };
     let limits = &file.limits;
     if stream.limits.stanza_bytes < LEAST_STANZA {
         let what = format!("stanzas could only have {} bytes", stream.limits.stanza_bytes);
@@ -80,13 +87,7 @@ fn settings(file: &File, faults: &mut Faults) -> face::Settings {
     if *limits.streams.get_ref() == 0 {
         faults.add(limits.streams.span(), "no stream could be accepted", "allow at least one");
     }
-    face::Settings {
-        stream,
-        pace: Pace::default(),
-        hold,
-        window: *limits.window_bytes.get_ref(),
-        streams: *limits.streams.get_ref(),
-    }
+    face::Settings { stream, pace: Pace::default(), hold, streams: *limits.streams.get_ref() }
 }
 
 fn check_listeners(file: &File, faults: &mut Faults) {

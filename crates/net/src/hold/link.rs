@@ -69,13 +69,9 @@ impl Link {
         Counts { in_flight: (self.queue.len() + self.flight.len()) as u64, ..self.counts }
     }
 
-    /// When the first in the queue was accepted.
-    pub(super) fn oldest(&self) -> Option<Instant> {
-        self.queue.front().map(|item| item.since)
-    }
-
+    /// Whether the first in the queue has been there for that long.
     pub(super) fn is_late(&self, now: Instant, age: Duration) -> bool {
-        self.oldest().is_some_and(|since| now >= since + age)
+        self.queue.front().is_some_and(|item| now >= item.since + age)
     }
 
     /// Moves the next stanza into flight under this number, if the window has room for it.

@@ -1,0 +1,171 @@
+//! The links of one face: which are open, and what becomes of stanzas that peers on the trunk have given them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+use xmpp::domain::DomainPair;
+use xmpp::stanza::Stanza;
+
+use crate::arrivals::Arrivals;
+use crate::face::FaceState;
+use crate::hold::PeerId;
+use crate::link::Link;
+use crate::trunk::{Crossing, FrameSender, Undeliverable};
+
+/// The links of one face. Cheap to clone.
+#[derive(Clone)]
+pub struct Links {
+    face: Arc<FaceState>,
+    shared: Arc<Shared>,
+}
+
+/// What a link is told.
+pub(crate) enum Job {
+    /// To bring this out.
+    Carry(Item),
+    /// To give back what this peer gave it and wasn't written.
+    Recall(PeerId),
+}
+
+/// A stanza on a link.
+pub(crate) struct Item {
+    /// Who waits for its outcome, under which number; nobody for errors that go back.
+    pub(crate) origin: Option<(PeerId, u64)>,
+    pub(crate) stanza: Stanza,
+    pub(crate) arrived: Instant,
+}
+
+/// What links and their face share.
+#[derive(Default)]
+pub(crate) struct Shared {
+    open: Mutex<HashMap<DomainPair, mpsc::UnboundedSender<Job>>>,
+    peers: Mutex<HashMap<PeerId, Peer>>,
+}
+
+#[derive(Default)]
+struct Peer {
+    arrivals: Arrivals,
+    /// Nothing while its connection is lost.
+    sender: Option<FrameSender>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Links {
+    /// No links yet.
+    pub fn new(face: Arc<FaceState>) -> Links {
+        Links { face, shared: Arc::default() }
+    }
+
+    /// A peer can be told over this sender what became of its stanzas; what was said before is said again.
+    pub fn connected(&self, peer: PeerId, sender: FrameSender) {
+        let mut peers = locked(&self.shared.peers);
+        let peer = peers.entry(peer).or_default();
+        peer.arrivals.say_again().into_iter().for_each(|said| sender.send(said));
+        peer.sender = Some(sender);
+    }
+
+    /// The connection to a peer is lost; it may come back.
+    pub fn away(&self, peer: PeerId) {
+        if let Some(peer) = locked(&self.shared.peers).get_mut(&peer) {
+            peer.sender = None;
+        }
+    }
+
+    /// A peer is gone for good. What it gave and waits here still goes out; nobody asks what became of it.
+    pub fn lost(&self, peer: PeerId) {
+        locked(&self.shared.peers).remove(&peer);
+    }
+
+    /// A peer gives a stanza of this pair; one that it gave before is passed over.
+    pub fn stanza(&self, peer: PeerId, pair: DomainPair, number: u64, settled: u64, stanza: Stanza) {
+        let new = locked(&self.shared.peers).entry(peer).or_default().arrivals.stanza(&pair, number, settled);
+        if new {
+            self.put(pair, Some((peer, number)), stanza);
+        }
+    }
+
+    /// A peer wants back what it gave for this pair and wasn't written.
+    pub fn recall(&self, peer: PeerId, pair: &DomainPair) {
+        let open = locked(&self.shared.open);
+        if !open.get(pair).is_some_and(|link| link.send(Job::Recall(peer)).is_ok()) {
+            self.shared.unsent(peer, pair, None);
+        }
+    }
+
+    /// Sends an error back to the sender of a stanza that came in on this face. Errors aren't held
+    /// and aren't returned again: where they can't go they are dropped, and counted where they began.
+    pub fn send_back(&self, pair: DomainPair, error: Stanza) {
+        self.put(pair, None, error);
+    }
+
+    /// Queues a stanza on its pair's link, which is made if there is none.
+    fn put(&self, pair: DomainPair, origin: Option<(PeerId, u64)>, stanza: Stanza) {
+        let mut open = locked(&self.shared.open);
+        let job = Job::Carry(Item { origin, stanza, arrived: Instant::now() });
+        let job = match open.get(&pair) {
+            Some(link) => match link.send(job) {
+                Ok(()) => return,
+                Err(unsent) => unsent.0,
+            },
+            None => job,
+        };
+        let (sender, queue) = mpsc::unbounded_channel();
+        // The receiver is right here, so there is somebody to receive it.
+        let _ = sender.send(job);
+        open.insert(pair.clone(), sender);
+        tokio::spawn(Link::new(self.face.clone(), self.shared.clone(), pair, queue).run());
+    }
+
+    /// How many links there are.
+    pub fn len(&self) -> usize {
+        locked(&self.shared.open).len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Shared {
+    /// Strikes a link out unless something came for it meanwhile, so that the next stanza makes a
+    /// new one. Decided under the lock, so that nothing is queued on a link that is leaving.
+    pub(crate) fn leave(&self, pair: &DomainPair, queue: &mut mpsc::UnboundedReceiver<Job>) -> Option<Job> {
+        let mut open = locked(&self.open);
+        let job = queue.try_recv().ok();
+        if job.is_none() {
+            open.remove(pair);
+        }
+        job
+    }
+
+    /// All that the peer gave for this pair up to this number was taken, apart from what was refused.
+    pub(crate) fn taken(&self, peer: PeerId, pair: &DomainPair, up_to: u64) {
+        self.say(peer, |arrivals| arrivals.taken(pair, up_to));
+    }
+
+    /// This one can't be delivered.
+    pub(crate) fn refused(&self, peer: PeerId, pair: &DomainPair, number: u64, why: &Undeliverable) {
+        self.say(peer, |arrivals| arrivals.refused(pair, number, why.clone()));
+    }
+
+    /// What the peer gave for this pair from here on, or nothing of it, was not written.
+    pub(crate) fn unsent(&self, peer: PeerId, pair: &DomainPair, first: Option<u64>) {
+        self.say(peer, |arrivals| arrivals.recall(pair, first));
+    }
+
+    /// Under one lock, so that nothing overtakes what is said again on a new connection.
+    fn say(&self, peer: PeerId, what: impl FnOnce(&mut Arrivals) -> Crossing) {
+        if let Some(peer) = locked(&self.peers).get_mut(&peer) {
+            let said = what(&mut peer.arrivals);
+            if let Some(sender) = &peer.sender {
+                sender.send(said);
+            }
+        }
+    }
+}
