@@ -12,6 +12,7 @@ pub mod place;
 pub mod process;
 pub mod prosody;
 pub mod relay;
+pub mod scripted;
 pub mod server;
 
 /// Whether this process may do everything, which laboratories need.

@@ -95,8 +95,7 @@ impl Domain {
         &self.unicode
     }
 
-    /// Whether `text` is the normalised form, but for upper case. Servers don't take the others, A-labels
-    /// or a trailing dot, for the same domain.
+    /// Whether `text` is the normalised form, but for upper case.
     pub(crate) fn is_written(&self, text: &str) -> bool {
         text.eq_ignore_ascii_case(&self.unicode) || text.to_lowercase() == *self.unicode
     }

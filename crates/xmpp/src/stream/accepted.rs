@@ -245,7 +245,7 @@ impl Accepted {
         };
         self.terms = Some(terms);
         if !version_1 {
-            // No features for a peer from before RFC 3920: dialback or nothing.
+            // COMPAT(Openfire 5.1): its fallback says no version, and shows a key instead of awaiting features.
             if (terms.tls == Need::Required && !self.secure) || !terms.takes_dialback() {
                 self.wire.fail(StreamError::new(
                     Condition::UnsupportedVersion,

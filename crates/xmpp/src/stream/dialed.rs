@@ -310,6 +310,7 @@ impl Dialed {
         let condition = failure.children().find(|child| child.name != "text").map_or("failure", |child| &child.name);
         let text = failure.child(words::SASL, "text").map(Element::text).unwrap_or_default();
         let why: String = format!("the peer refused our certificate: {condition} {text}").chars().take(300).collect();
+        // COMPAT(Tigase 8): offers EXTERNAL before it looks whom the certificate speaks for.
         if self.terms.takes_dialback() {
             self.external_refused = Some(why);
             return self.by_dialback();

@@ -24,6 +24,7 @@ pub(super) const FOOTER: &[u8] = b"</stream:stream>";
 /// A stream header; one with an `id` answers the peer's. `version_1` is false for a peer that doesn't
 /// speak of versions (RFC 6120 §4.7.5).
 pub(super) fn header(from: Option<&str>, to: Option<&str>, id: Option<&str>, version_1: bool) -> Bytes {
+    // COMPAT(Openfire 5.1, MongooseIM 6.8): know dialback by this very attribute, and its elements by `db:`.
     let mut text = format!(
         "<?xml version='1.0'?><stream:stream xmlns='{SERVER}' xmlns:stream='{STREAMS}' xmlns:db='{}'",
         dialback::NAMESPACE

@@ -66,6 +66,8 @@ impl Accepted {
         }
         let receiver = Domain::parse(to_domain)
             .map_err(|fault| of_stanza(StanzaCondition::JidMalformed, format!("`to`: {fault}")))?;
+        // COMPAT(Prosody 0.12, ejabberd 23.01): an A-label or a trailing dot makes another domain for them, not
+        // the one that the stream to them was proven for, and they end that stream.
         if let Some(domain) = [(&sender, from_domain), (&receiver, to_domain)]
             .iter()
             .find_map(|(domain, text)| (!domain.is_written(text)).then_some(domain))
