@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use topology::address::may_dial;
 use topology::policy::Refusal;
-use xmpp::domain::DomainPair;
+use xmpp::domain::{Domain, DomainPair};
 use xmpp::stanza::StanzaCondition;
 use xmpp::stream::{Answer, Condition, Dialed, End, Goal, Method, Need, Step, Terms};
 
@@ -85,6 +85,11 @@ pub enum DialError {
     /// There is nowhere to dial.
     #[error("{0}")]
     Resolve(#[from] ResolveError),
+    /// All targets want TLS from the first byte on, and the terms say no TLS.
+    #[error(
+        "DNS knows only servers of {0} with direct TLS, and its entry says `tls = \"not-supported\"`; change that, or give it a `next_hop`"
+    )]
+    OnlyDirectTls(Domain),
     /// Each target failed, in its own way.
     #[error("{}", describe(.0))]
     Nobody(Vec<(Target, AttemptError)>),
@@ -117,7 +122,7 @@ impl DialError {
             _ => false,
         };
         match self {
-            DialError::Refused(_) => true,
+            DialError::Refused(_) | DialError::OnlyDirectTls(_) => true,
             DialError::Resolve(error) => error.is_lasting(),
             DialError::Nobody(failures) => !failures.is_empty() && failures.iter().all(|(_, error)| says_no(error)),
         }
@@ -202,7 +207,7 @@ async fn dial(face: &Arc<FaceState>, pair: DomainPair, goal: Goal) -> Result<Rea
     if terms.tls == Need::NotSupported {
         targets.retain(|target| !target.direct_tls);
         if targets.is_empty() {
-            return Err(ResolveError::NoAddress(format!("a server of {} without TLS", pair.to)).into());
+            return Err(DialError::OnlyDirectTls(pair.to));
         }
     }
     face.dead(|dead, now| dead.sort(&mut targets, now));

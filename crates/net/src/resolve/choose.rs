@@ -11,6 +11,8 @@ pub(super) enum Service {
     Absent,
     /// The domain says that it doesn't have it: the one target `.` (RFC 2782).
     Refused,
+    /// There are some, which name port 0 only.
+    NoPort,
     /// It couldn't be asked; why.
     Failed(String),
 }
@@ -34,13 +36,15 @@ pub(super) enum Choice {
     OwnAddress,
     /// The domain says that it doesn't federate.
     NotOffered,
+    /// There are records, but not one that can be used.
+    NoPort,
     /// DNS couldn't say; why.
     Failed(String),
 }
 
 /// Decides from both answers. `random` gives a number below its argument, which is never 0.
 pub(super) fn choose(starttls: Service, direct: Service, random: impl FnMut(u32) -> u32) -> Choice {
-    use Service::{Absent, Failed, Records, Refused};
+    use Service::{Absent, Failed, NoPort, Records, Refused};
     match (starttls, direct) {
         (Records(mut records), Records(more)) => {
             records.extend(more);
@@ -50,6 +54,7 @@ pub(super) fn choose(starttls: Service, direct: Service, random: impl FnMut(u32)
         (Records(records), _) | (_, Records(records)) => Choice::Hosts(in_order(records, random)),
         // The address would be a guess while a service may well have records.
         (Failed(why), _) | (_, Failed(why)) => Choice::Failed(why),
+        (NoPort, _) | (_, NoPort) => Choice::NoPort,
         // No STARTTLS here, and for direct TLS there is no such fallback.
         (Refused, _) => Choice::NotOffered,
         (Absent, Absent | Refused) => Choice::OwnAddress,
@@ -110,6 +115,9 @@ mod tests {
         assert_eq!(choose(Absent, Refused, |_| 0), Choice::OwnAddress);
         assert_eq!(choose(Refused, Absent, |_| 0), Choice::NotOffered);
         assert_eq!(choose(Refused, Refused, |_| 0), Choice::NotOffered);
+        for (starttls, direct) in [(Service::NoPort, Absent), (Absent, Service::NoPort), (Refused, Service::NoPort)] {
+            assert_eq!(choose(starttls, direct, |_| 0), Choice::NoPort);
+        }
         for (starttls, direct) in [(failed(), Absent), (Absent, failed()), (failed(), failed())] {
             assert_eq!(choose(starttls, direct, |_| 0), Choice::Failed("late".into()));
         }
