@@ -1,0 +1,9 @@
+//! Targets that misbehave: fedge finds its way to one that works, holds what it can't deliver yet, and the
+//! internal server notices nothing.
+
+mod targets {
+    mod comeback;
+    mod first;
+    mod inside;
+    mod rig;
+}
