@@ -1,0 +1,51 @@
+//! Every configuration in the documents is good: the examples as they are, parts put into them.
+
+use std::fs;
+
+use toml::{Table, Value};
+
+use super::reading::{documents, read};
+use super::site::{ETC, Site};
+
+#[test]
+fn the_examples_are_good() {
+    let site = Site::new();
+    for (program, name) in [("fedge-edge", "edge.toml"), ("fedge-dns", "dns.toml")] {
+        let told = site.run(&format!("{program} check {ETC}/{name}"));
+        assert!(told.status.success(), "docs/examples/{name}:\n{}", site.told(&told));
+        assert!(!site.told(&told).contains("warning"), "docs/examples/{name}:\n{}", site.told(&told));
+    }
+}
+
+#[test]
+fn the_parts_are_good() {
+    let site = Site::new();
+    let mut parts = [0, 0];
+    for block in documents().iter().flat_map(|document| document.blocks()) {
+        let (index, program, name) = match block.kind.as_str() {
+            "toml edge" => (0, "fedge-edge", "edge.toml"),
+            "toml dns" => (1, "fedge-dns", "dns.toml"),
+            _ => continue,
+        };
+        parts[index] += 1;
+        let part: Table = block.text.parse().unwrap_or_else(|error| panic!("{}: {error}", block.place));
+        let mut whole: Table = read(format!("docs/examples/{name}")).parse().expect("the example is TOML");
+        put(&mut whole, part);
+        fs::write(site.path("part.toml"), toml::to_string(&whole).expect("it was TOML")).expect("written");
+        let told = site.run(&format!("{program} check {ETC}/part.toml"));
+        assert!(told.status.success(), "{}:\n{}", block.place, site.told(&told));
+    }
+    assert!(parts.iter().all(|count| *count > 2), "parts that were found: {parts:?}");
+}
+
+/// Tables are put into tables; everything else takes the place of what was there.
+fn put(into: &mut Table, part: Table) {
+    for (key, value) in part {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(into)), Value::Table(part)) => put(into, part),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}

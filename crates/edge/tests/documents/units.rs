@@ -1,0 +1,96 @@
+//! The systemd units fit the daemons and the examples, and fedge-edge tells the service manager what units wait for.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::Duration;
+
+use edge::config::Config;
+use testkit::fedge::Programs;
+use testkit::place::Place;
+use testkit::process::Daemon;
+
+use super::commands::parses;
+use super::reading::{read, workspace};
+use super::site::Site;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The values of a setting, in order.
+fn values(unit: &str, setting: &str) -> Vec<String> {
+    let start = format!("{setting}=");
+    unit.lines().filter_map(|line| line.strip_prefix(&start)).map(str::to_owned).collect()
+}
+
+fn value(unit: &str, setting: &str) -> String {
+    let mut values = values(unit, setting);
+    assert_eq!(values.len(), 1, "{setting}");
+    values.remove(0)
+}
+
+fn number(unit: &str, setting: &str) -> u64 {
+    value(unit, setting).parse().unwrap_or_else(|_| panic!("{setting} is no number"))
+}
+
+#[test]
+fn what_units_run_exists() {
+    let site = Site::empty();
+    for (program, config) in [("fedge-edge", "edge.toml"), ("fedge-dns", "dns.toml")] {
+        let unit = read(format!("packaging/systemd/{program}.service"));
+        assert_eq!(value(&unit, "Type"), "notify");
+        assert_eq!(value(&unit, "ExecStart"), format!("/usr/local/bin/{program} run /etc/fedge/{config}"));
+        let reload = values(&unit, "ExecReload");
+        assert_eq!(
+            reload,
+            [format!("/usr/local/bin/{program} check /etc/fedge/{config}"), "/bin/kill -HUP $MAINPID".into()]
+        );
+        for line in [value(&unit, "ExecStart"), reload[0].clone()] {
+            parses(&site, &line).unwrap_or_else(|fault| panic!("{line}: {fault}"));
+        }
+    }
+}
+
+#[test]
+fn the_unit_leaves_room_for_what_the_example_allows() {
+    let unit = read("packaging/systemd/fedge-edge.service");
+    let config = Config::read(&workspace().join("docs/examples/edge.toml")).expect("the example is good");
+    let drain = config.settings.stream.drain + Duration::from_secs(10);
+    assert!(Duration::from_secs(number(&unit, "TimeoutStopSec")) > drain, "it would be killed while it drains");
+    let addresses = config.external.listen.len() + config.gateway.listen.len();
+    let streams = u64::try_from(2 * addresses * config.settings.streams).expect("not that many");
+    assert!(number(&unit, "LimitNOFILE") > streams, "{streams} streams need as many descriptors");
+    let folder = Path::new("/run").join(value(&unit, "RuntimeDirectory"));
+    assert_eq!(config.socket.as_deref().and_then(Path::parent), Some(folder.as_path()));
+}
+
+/// The next thing that the daemon tells the service manager.
+fn told(manager: &UnixDatagram) -> String {
+    let mut bytes = [0; 4096];
+    let length = manager.recv(&mut bytes).expect("it tells in time");
+    String::from_utf8_lossy(&bytes[..length]).into_owned()
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let site = Site::new();
+    let example = read("docs/examples/edge.toml");
+    let loopback = example
+        .replace("\"192.0.2.10:5269\", \"[2001:db8::10]:5269\"", "\"127.0.3.1:5269\", \"[::1]:5269\"")
+        .replace("10.0.0.10:5269", "127.0.2.1:5269")
+        .replace("/run/fedge-edge/socket", "socket");
+    fs::write(site.path("edge.toml"), loopback).expect("written");
+    let manager = UnixDatagram::bind(site.path("notify")).expect("a socket");
+    manager.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    let place = Place::isolated().expect("this runs as root");
+    let programs = Programs::built().expect("fedge's programs can be built");
+    let mut command = place.command(programs.path("fedge-edge"));
+    command.arg("run").arg(site.path("edge.toml")).env("NOTIFY_SOCKET", site.path("notify"));
+    command.env("SSL_CERT_FILE", site.path("system.crt"));
+    let daemon = Daemon::start("fedge-edge", command, &site.path("log")).expect("it starts");
+    assert_eq!(told(&manager).trim(), "READY=1");
+    assert!(site.path("socket").exists(), "it is ready when it can be asked");
+    let ended = daemon.terminate(PATIENCE).expect("it ends");
+    assert!(ended.success(), "{ended}");
+    assert_eq!(told(&manager).trim(), "STOPPING=1");
+    assert!(!site.path("socket").exists(), "it takes its socket away");
+}
