@@ -12,6 +12,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use api::local::Counts;
+use topology::partner::Pattern;
 use xmpp::domain::DomainPair;
 use xmpp::stanza::{Kind, Stanza, StanzaCondition};
 
@@ -90,6 +91,8 @@ pub struct Hold {
     limits: Limits,
     links: HashMap<DomainPair, Link>,
     peers: BTreeMap<PeerId, PeerState>,
+    /// To which domains a peer takes stanzas, where not to all.
+    serves: HashMap<PeerId, Vec<Pattern>>,
     /// Those that carry the route; empty for all.
     routed: Vec<PeerId>,
     held_bytes: usize,
@@ -109,6 +112,7 @@ impl Hold {
             limits,
             links: HashMap::new(),
             peers: BTreeMap::new(),
+            serves: HashMap::new(),
             routed: Vec::new(),
             held_bytes: 0,
             wanted: false,
@@ -183,9 +187,15 @@ impl Hold {
         self.pump_all();
     }
 
+    /// A peer takes stanzas to these domains only; to any, if there are none.
+    pub fn serves(&mut self, peer: PeerId, domains: Vec<Pattern>) {
+        self.serves.insert(peer, domains);
+    }
+
     /// A peer is gone for good, with whatever it had in flight.
     pub fn lost(&mut self, peer: PeerId, name: &str) {
         self.peers.remove(&peer);
+        self.serves.remove(&peer);
         let theirs: Vec<_> =
             self.links.iter().filter(|(_, link)| link.peer == Some(peer)).map(|(pair, _)| pair.clone()).collect();
         for pair in theirs {
@@ -325,8 +335,13 @@ impl Hold {
     /// The link's peer as long as it will do; else one of those that carry the route, always the
     /// same for a pair, and spread over the pairs.
     fn choose(&self, pair: &DomainPair) -> Option<PeerId> {
+        let serves = |peer: &PeerId| {
+            let domains = self.serves.get(peer).map(Vec::as_slice).unwrap_or_default();
+            domains.is_empty() || domains.iter().any(|pattern| pattern.covers(&pair.to))
+        };
         let will_do = |peer: &PeerId| {
-            self.peers.get(peer) == Some(&PeerState::Up) && (self.routed.is_empty() || self.routed.contains(peer))
+            let routed = self.routed.is_empty() || self.routed.contains(peer);
+            routed && self.peers.get(peer) == Some(&PeerState::Up) && serves(peer)
         };
         let current = self.links.get(pair).and_then(|link| link.peer);
         if let Some(current) = current {

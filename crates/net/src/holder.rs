@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use api::local::Counts;
 use tokio::sync::{Notify, mpsc};
+use topology::partner::Pattern;
 use xmpp::domain::DomainPair;
 use xmpp::stanza::{Stanza, StanzaCondition};
 
@@ -88,6 +89,11 @@ impl Holder {
             inner.peers.insert(peer, sender);
             inner.hold.peer(peer, state);
         });
+    }
+
+    /// A peer takes stanzas to these domains only; to any, if there are none.
+    pub fn serves(&self, peer: PeerId, domains: Vec<Pattern>) {
+        self.with(|inner| inner.hold.serves(peer, domains));
     }
 
     /// A peer says what it can be given.

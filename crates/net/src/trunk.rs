@@ -10,6 +10,9 @@ use tokio::sync::mpsc;
 use xmpp::domain::DomainPair;
 use xmpp::stanza::{Stanza, StanzaCondition};
 
+pub mod connection;
+pub mod members;
+pub mod tls;
 pub mod wire;
 
 use wire::Frame;

@@ -46,6 +46,12 @@ pub enum Frame {
 #[error("the other end of the trunk speaks in a way that can't be understood: {0}")]
 pub struct WireError(&'static str);
 
+impl WireError {
+    pub(super) fn new(what: &'static str) -> WireError {
+        WireError(what)
+    }
+}
+
 const HELLO: u8 = 1;
 const BEAT: u8 = 2;
 const STATE: u8 = 3;

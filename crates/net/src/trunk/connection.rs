@@ -1,0 +1,251 @@
+//! One connection of the trunk: both ends say who they are, then frames go both ways, and silence means death.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::time::Instant;
+use xmpp::domain::{Domain, DomainPair};
+use xmpp::jid;
+use xmpp::stanza::Stanza;
+
+use super::wire::{Decoder, Encoder, Frame, Hello, VERSION, WireError};
+use super::{Crossing, FrameReceiver, FrameSender};
+
+/// Whoever has nothing to say says so this often.
+const BEAT: Duration = Duration::from_millis(250);
+/// An end that is silent for so long is dead.
+const SILENCE: Duration = Duration::from_secs(1);
+/// For the other end to say who it is.
+const GREETING: Duration = Duration::from_secs(5);
+/// What is written at once.
+const BATCH: usize = 128 * 1024;
+const READ: usize = 64 * 1024;
+
+/// Why a connection ended, or never came to be.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// The connection under it.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The other end closed it.
+    #[error("the other end closed the connection")]
+    Closed,
+    /// Nothing came, not even a sign of life.
+    #[error("the other end has been silent for {} ms", .0.as_millis())]
+    Silent(Duration),
+    /// What came can't be understood.
+    #[error("{0}")]
+    Wire(#[from] WireError),
+    /// The other end speaks another version.
+    #[error("the other end speaks version {0} of the trunk's words, this one {VERSION}; run the same fedge on both")]
+    Version(u16),
+    /// It isn't who it should be.
+    #[error("{seen} is at the other end, and {expected} was expected")]
+    Identity {
+        /// Who is there.
+        seen: String,
+        /// Who should be.
+        expected: String,
+    },
+    /// A stanza whose addresses belong to another pair than it is said to be of.
+    #[error("the other end sent a stanza as {0} whose addresses are of other domains")]
+    Pair(DomainPair),
+}
+
+/// A connection on which both ends have said who they are.
+pub struct Connection<S> {
+    reader: Reader<S>,
+    writer: Writer<S>,
+}
+
+struct Reader<S> {
+    stream: ReadHalf<S>,
+    input: BytesMut,
+    decoder: Decoder,
+}
+
+struct Writer<S> {
+    stream: WriteHalf<S>,
+    output: BytesMut,
+    encoder: Encoder,
+}
+
+/// Says who we are and hears who is there.
+///
+/// # Errors
+/// When the other end doesn't say so in time, or in another version.
+pub async fn greet<S: AsyncRead + AsyncWrite>(
+    stream: S,
+    own: &Hello,
+) -> Result<(Connection<S>, Hello), ConnectionError> {
+    let (read, write) = tokio::io::split(stream);
+    let mut reader = Reader { stream: read, input: BytesMut::new(), decoder: Decoder::default() };
+    let mut writer = Writer { stream: write, output: BytesMut::new(), encoder: Encoder::default() };
+    let greeting = async {
+        writer.write(Frame::Hello(own.clone())).await?;
+        match reader.next().await? {
+            Frame::Hello(hello) if hello.version == VERSION => Ok(hello),
+            Frame::Hello(hello) => Err(ConnectionError::Version(hello.version)),
+            _ => Err(ConnectionError::Wire(WireError::new("it doesn't say who it is"))),
+        }
+    };
+    let hello = tokio::time::timeout(GREETING, greeting).await.map_err(|_| ConnectionError::Silent(GREETING))??;
+    Ok((Connection { reader, writer }, hello))
+}
+
+impl<S: AsyncRead + AsyncWrite> Connection<S> {
+    /// Carries frames both ways until the connection ends, and says why it did.
+    pub async fn carry(self, mut outgoing: FrameReceiver, incoming: FrameSender) -> ConnectionError {
+        let Connection { mut reader, mut writer } = self;
+        let ended = tokio::select! {
+            ended = reader.run(&incoming) => ended,
+            ended = writer.run(&mut outgoing) => ended,
+        };
+        let Err(error) = ended;
+        error
+    }
+}
+
+/// What never is.
+enum Never {}
+
+impl<S: AsyncRead> Reader<S> {
+    async fn run(&mut self, incoming: &FrameSender) -> Result<Never, ConnectionError> {
+        loop {
+            let next = tokio::time::timeout(SILENCE, self.next()).await;
+            let frame = next.map_err(|_| ConnectionError::Silent(SILENCE))??;
+            if let Frame::Crossing(Crossing::Stanza { pair, stanza, .. }) = &frame
+                && !belongs(stanza, pair)
+            {
+                return Err(ConnectionError::Pair(pair.clone()));
+            }
+            incoming.frame(frame);
+        }
+    }
+
+    async fn next(&mut self) -> Result<Frame, ConnectionError> {
+        loop {
+            if let Some(frame) = self.decoder.decode(&mut self.input)? {
+                return Ok(frame);
+            }
+            self.input.reserve(READ);
+            if self.stream.read_buf(&mut self.input).await? == 0 {
+                return Err(ConnectionError::Closed);
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite> Writer<S> {
+    /// Writes what there is in one piece; a sign of life when there is nothing.
+    async fn run(&mut self, outgoing: &mut FrameReceiver) -> Result<Never, ConnectionError> {
+        let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
+        loop {
+            tokio::select! {
+                biased;
+                frame = outgoing.recv() => {
+                    let Some(frame) = frame else { return Err(ConnectionError::Closed) };
+                    self.encoder.encode(&frame, &mut self.output);
+                    while self.output.len() < BATCH
+                        && let Ok(frame) = outgoing.try_recv()
+                    {
+                        self.encoder.encode(&frame, &mut self.output);
+                    }
+                    self.flush().await?;
+                    beat.reset();
+                }
+                _ = beat.tick() => self.write(Frame::Beat).await?,
+            }
+        }
+    }
+
+    async fn write(&mut self, frame: Frame) -> io::Result<()> {
+        self.encoder.encode(&frame, &mut self.output);
+        self.flush().await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        self.stream.write_all(&self.output).await?;
+        self.output.clear();
+        self.stream.flush().await
+    }
+}
+
+/// Whether the addresses are of the pair's domains: the other end is believed nothing that can be seen.
+fn belongs(stanza: &Stanza, pair: &DomainPair) -> bool {
+    let is = |jid: Option<std::borrow::Cow<'_, str>>, domain: &Domain| {
+        jid.is_some_and(|jid| {
+            let text = jid::domain_of(&jid);
+            text == domain.as_str() || Domain::parse(text).as_ref() == Ok(domain)
+        })
+    };
+    is(stanza.from(), &pair.from) && is(stanza.to(), &pair.to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trunk::channel;
+
+    fn hello(name: &str) -> Hello {
+        Hello { version: VERSION, instance: 1, name: name.into(), serves: vec![] }
+    }
+
+    fn crossing(from: &str) -> Crossing {
+        let domain = |text| Domain::parse(text).expect("a domain");
+        let pair = DomainPair::new(domain("contoso.test"), domain("fabrikam.test"));
+        let text = format!("<message from='a@{from}' to='b@fabrikam.test'/>");
+        let stanza = Stanza::parse(text.as_bytes()).expect("a stanza");
+        Crossing::Stanza { pair, number: 1, settled: 0, stanza }
+    }
+
+    async fn greeted() -> [Connection<tokio::io::DuplexStream>; 2] {
+        let (one, other) = tokio::io::duplex(64 * 1024);
+        let (own, others) = (hello("gateway"), hello("edge"));
+        let (one, other) = tokio::join!(greet(one, &own), greet(other, &others));
+        let ((one, at_one), (other, at_other)) = (one.expect("greeted"), other.expect("greeted"));
+        assert_eq!((at_one.name.as_str(), at_other.name.as_str()), ("edge", "gateway"));
+        [one, other]
+    }
+
+    #[tokio::test]
+    async fn frames_go_both_ways() {
+        let [one, other] = greeted().await;
+        let ((to_one, from_one), (to_other, from_other)) = (channel(), channel());
+        let ((in_one, _keep), (in_other, mut at_other)) = (channel(), channel());
+        tokio::spawn(async move { one.carry(from_one, in_one).await });
+        tokio::spawn(async move { other.carry(from_other, in_other).await });
+        for _ in 0..1000 {
+            to_one.send(crossing("contoso.test"));
+        }
+        for _ in 0..1000 {
+            assert!(matches!(at_other.recv().await, Some(Frame::Crossing(Crossing::Stanza { .. }))));
+        }
+        assert!(matches!(at_other.recv().await, Some(Frame::Beat)), "and then signs of life");
+        drop(to_other);
+    }
+
+    #[tokio::test]
+    async fn a_stanza_of_another_pair_ends_the_connection() {
+        let [one, other] = greeted().await;
+        let ((to_one, from_one), (_keep, from_other)) = (channel(), channel());
+        let ((in_one, _at_one), (in_other, _at_other)) = (channel(), channel());
+        tokio::spawn(async move { one.carry(from_one, in_one).await });
+        to_one.send(crossing("evil.test"));
+        let ended = other.carry(from_other, in_other).await;
+        assert!(matches!(ended, ConnectionError::Pair(_)), "{ended}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_means_death() {
+        let [one, other] = greeted().await;
+        let ((_keep, from_other), (in_other, _at_other)) = (channel(), channel());
+        let began = Instant::now();
+        let ended = other.carry(from_other, in_other).await;
+        assert!(matches!(ended, ConnectionError::Silent(_)), "{ended}");
+        assert_eq!(began.elapsed(), SILENCE);
+        drop(one);
+    }
+}

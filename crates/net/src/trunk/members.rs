@@ -1,0 +1,189 @@
+//! The other ends of a face's trunk: who they are over all their connections, and when one is given up.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
+use topology::partner::Pattern;
+
+use super::channel;
+use super::connection::{ConnectionError, greet};
+use super::wire::{Hello, WireError};
+use crate::bridge::End;
+use crate::hold::PeerId;
+
+/// Without a connection for so long, a member is given up, with what it had in flight.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// The members of the trunk that this end has to do with.
+pub struct Members {
+    end: End,
+    own: Hello,
+    next: AtomicU32,
+    known: Mutex<HashMap<String, Arc<Member>>>,
+    /// The names of those that carry the route; none for all.
+    routed: Mutex<Vec<String>>,
+}
+
+/// A member, whether it is there or not.
+struct Member {
+    name: String,
+    state: Mutex<State>,
+    /// Held by the connection that serves it: there is one at a time.
+    turn: tokio::sync::Mutex<()>,
+    /// Tells the connection that serves it to end, since a newer one has come.
+    superseded: Notify,
+}
+
+struct State {
+    peer: PeerId,
+    /// Which life of the member `peer` stands for; none before the first.
+    instance: Option<u64>,
+    /// Counts connections, so that a late look at an old one does nothing.
+    connections: u64,
+    connected: bool,
+}
+
+/// How a member is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its name.
+    pub name: String,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// Whether it carries the route.
+    pub routed: bool,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Members {
+    /// Those of these names, none of whom is there yet. `own` is what we say of ourselves.
+    pub fn new(end: End, own: Hello, names: &[String]) -> Arc<Members> {
+        let members = Members { end, own, next: AtomicU32::new(1), known: Mutex::default(), routed: Mutex::default() };
+        for name in names {
+            let state = State { peer: members.fresh(), instance: None, connections: 0, connected: false };
+            let member = Member {
+                name: name.clone(),
+                state: Mutex::new(state),
+                turn: tokio::sync::Mutex::default(),
+                superseded: Notify::new(),
+            };
+            locked(&members.known).insert(name.clone(), Arc::new(member));
+        }
+        Arc::new(members)
+    }
+
+    fn fresh(&self) -> PeerId {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Who carries the route from now on; none named means all.
+    pub fn route(&self, names: Vec<String>) {
+        *locked(&self.routed) = names;
+        self.apply_route();
+    }
+
+    fn apply_route(&self) {
+        let known = locked(&self.known);
+        let routed = locked(&self.routed);
+        let peers = routed.iter().filter_map(|name| known.get(name)).map(|member| locked(&member.state).peer);
+        self.end.face.holder.route(peers.collect());
+    }
+
+    /// How each of them is.
+    pub fn standing(&self) -> Vec<Standing> {
+        let routed = locked(&self.routed).clone();
+        let mut all: Vec<_> = locked(&self.known)
+            .values()
+            .map(|member| Standing {
+                name: member.name.clone(),
+                connected: locked(&member.state).connected,
+                routed: routed.is_empty() || routed.contains(&member.name),
+            })
+            .collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
+    }
+
+    /// Serves a member over a connection until that ends. `names` are those that its certificate
+    /// gives it; it must be one of them, and one that we know.
+    ///
+    /// # Errors
+    /// Why it ended; it always does.
+    pub async fn serve<S: AsyncRead + AsyncWrite>(
+        self: &Arc<Self>,
+        stream: S,
+        names: &[String],
+    ) -> Result<Infallible, ConnectionError> {
+        let (connection, hello) = greet(stream, &self.own).await?;
+        if !names.contains(&hello.name) {
+            return Err(ConnectionError::Identity { seen: hello.name, expected: names.join(" or ") });
+        }
+        let member = locked(&self.known).get(&hello.name).cloned();
+        let Some(member) = member else {
+            let expected = "one of those that are configured here".to_owned();
+            return Err(ConnectionError::Identity { seen: hello.name, expected });
+        };
+        member.superseded.notify_waiters();
+        let _turn = member.turn.lock().await;
+        let (peer, connection_number) = self.arrived(&member, &hello)?;
+        tracing::info!(member = member.name, peer, "the trunk is up");
+        let (to_member, outgoing) = channel();
+        let (incoming, from_member) = channel();
+        // With its end, the frames from the member end, and so does what is attached to them.
+        let carried = async {
+            tokio::select! {
+                error = connection.carry(outgoing, incoming) => error,
+                () = member.superseded.notified() => ConnectionError::Closed,
+            }
+        };
+        let (error, ()) = tokio::join!(carried, self.end.attach(peer, to_member, from_member));
+        tracing::warn!(member = member.name, peer, reason = %error, "the trunk is broken");
+        self.departed(member.clone(), connection_number);
+        Err(error)
+    }
+
+    /// Finds out whether this is the member that was here before, with all that it had.
+    fn arrived(&self, member: &Member, hello: &Hello) -> Result<(PeerId, u64), ConnectionError> {
+        let serves: Result<Vec<Pattern>, _> = hello.serves.iter().map(|domain| domain.parse()).collect();
+        let serves = serves.map_err(|_| WireError::new("it serves what is no domain"))?;
+        let mut state = locked(&member.state);
+        if state.instance != Some(hello.instance) {
+            if state.instance.is_some() {
+                self.end.lost(state.peer, &member.name);
+                state.peer = self.fresh();
+            }
+            state.instance = Some(hello.instance);
+        }
+        state.connections += 1;
+        state.connected = true;
+        let (peer, connection) = (state.peer, state.connections);
+        drop(state);
+        self.end.face.holder.serves(peer, serves);
+        self.apply_route();
+        Ok((peer, connection))
+    }
+
+    /// Its connection is gone; if no other comes soon, so is the member.
+    fn departed(self: &Arc<Self>, member: Arc<Member>, connection: u64) {
+        locked(&member.state).connected = false;
+        let members = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(PATIENCE).await;
+            let mut state = locked(&member.state);
+            if state.connections == connection {
+                tracing::warn!(member = member.name, "the member is given up; what it had in flight goes back");
+                members.end.lost(state.peer, &member.name);
+                state.peer = members.fresh();
+                state.instance = None;
+            }
+        });
+    }
+}
