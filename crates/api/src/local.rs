@@ -30,6 +30,11 @@ pub enum Request {
         /// Its number.
         stream: u64,
     },
+    /// Make another pool carry the route: one [`Reply::Done`].
+    Route {
+        /// Its name.
+        pool: String,
+    },
     /// What became of the stanzas with this id: one [`Reply::Stanzas`].
     Stanza {
         /// The id.
@@ -73,6 +78,8 @@ pub enum Reply {
 /// How a daemon is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
+    /// Its name, such as `fedge-edge`.
+    pub program: String,
     /// Its version.
     pub version: String,
     /// For how many seconds it has been running.
@@ -81,8 +88,23 @@ pub struct Status {
     pub log_level: String,
     /// Its faces.
     pub faces: Vec<FaceStatus>,
+    /// The pool that carries the route, where that is decided by this daemon.
+    pub route: Option<String>,
+    /// The other ends of its trunk, where it has one over the network.
+    pub members: Vec<Member>,
     /// What somebody should look at, in sentences; empty when all is well.
     pub concerns: Vec<String>,
+}
+
+/// An edge server as a gateway sees it, or a gateway as an edge server does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// Whether the trunk to it is up.
+    pub connected: bool,
+    /// Whether it carries the route.
+    pub routed: bool,
 }
 
 /// How a face is.

@@ -23,6 +23,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Ca,
     },
+    /// The trunk's CA, by which gateways and edge servers know each other.
+    Trunk {
+        /// What to do.
+        #[command(subcommand)]
+        command: Trunk,
+    },
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -56,4 +62,33 @@ pub(crate) struct CaFiles {
     /// A partner, with all below it. With any of these, the CA speaks for nobody else.
     #[arg(long, value_name = "DOMAIN")]
     pub(crate) partner: Vec<Domain>,
+}
+
+/// What can be done with the trunk's CA.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Trunk {
+    /// Make the CA.
+    Init {
+        /// Where it will lie.
+        folder: PathBuf,
+    },
+    /// Make certificate and key of a gateway or an edge server.
+    Member {
+        /// Where the CA lies; the files are laid beside it.
+        folder: PathBuf,
+        /// The member's name, as the configurations name it.
+        name: String,
+        /// What it is.
+        #[arg(long = "as", value_name = "ROLE")]
+        role: Role,
+    },
+}
+
+/// What a member of the trunk is.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Role {
+    /// An edge server, which accepts trunks.
+    Edge,
+    /// A gateway, which dials them.
+    Gateway,
 }

@@ -7,10 +7,12 @@ use clap::Parser as _;
 mod args;
 mod ca;
 mod describe;
+mod trunk;
 
 fn main() -> ExitCode {
     let told = match args::Args::parse().command {
         args::Command::Ca { command } => ca::run(command).map_err(|error| error.to_string()),
+        args::Command::Trunk { command } => trunk::run(command).map_err(|error| error.to_string()),
         args::Command::Completions { shell } => describe::completions(shell).map_err(|error| error.to_string()),
         args::Command::Man { folder } => describe::man(&folder).map_err(|error| error.to_string()),
     };

@@ -3,17 +3,18 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use daemon::log::Log;
+use daemon::settings::{self, ConfigError, FaceConfig, Federation, Limits, Local, Partner, Policies, Times, Trusted};
+use gateway::config::Section;
 use net::face;
-use net::judge::Roots;
+use net::trunk::tls::Files;
+use serde::Deserialize;
+use toml::Spanned;
 use topology::faults::Faults;
 use topology::policy::Policy;
 
-mod check;
-mod file;
 #[cfg(test)]
 mod tests;
-
-pub use file::{Format, Level, Log};
 
 /// What `fedge-edge` runs by.
 #[derive(Debug)]
@@ -28,52 +29,87 @@ pub struct Config {
     pub certificates: PathBuf,
     /// Whether partners may be at addresses that aren't public.
     pub private_targets: bool,
-    /// The internal face.
-    pub gateway: FaceConfig,
-    /// The internal CA's folder; without it, internal servers verify by dialback.
-    pub ca: Option<PathBuf>,
+    /// Where stanzas for inside go.
+    pub inward: Inward,
     /// Times and sizes of both faces.
     pub settings: face::Settings,
     /// Who may speak to whom.
     pub policy: Policy,
 }
 
-/// What both faces have.
+/// What stands between the external face and the servers inside.
 #[derive(Debug)]
-pub struct FaceConfig {
-    /// Where it accepts streams.
-    pub listen: Vec<SocketAddr>,
-    /// Whose certificates count.
-    pub trusted: Trusted,
-    /// The file of dialback secrets; without it, one is drawn at each start.
-    pub dialback_secrets: Option<PathBuf>,
-    /// The DNS servers to ask; none for those of the system.
-    pub resolvers: Vec<SocketAddr>,
-}
-
-/// Whose certificates count.
-#[derive(Debug)]
-pub struct Trusted {
-    /// Roots.
-    pub roots: Roots,
-    /// Revocation lists.
-    pub revoked: Vec<PathBuf>,
-}
-
-/// Why there is no configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file can't be read.
-    #[error("{}: it can't be read ({error}); name a file that this user may read", file.display())]
-    Unreadable {
-        /// The file.
-        file: PathBuf,
-        /// What the system said.
-        error: std::io::Error,
+pub enum Inward {
+    /// The internal face, in this process.
+    Gateway {
+        /// The internal face.
+        face: FaceConfig,
+        /// The internal CA's folder; without it, internal servers verify by dialback.
+        ca: Option<PathBuf>,
     },
-    /// It says something that can't be.
-    #[error("{0}")]
-    Faulty(#[from] Faults),
+    /// Gateways, who dial us.
+    Trunk {
+        /// Where they do.
+        listen: Vec<SocketAddr>,
+        /// Our name on the trunk.
+        name: String,
+        /// Our files on the trunk.
+        files: Files,
+        /// The names of gateways that may come.
+        gateways: Vec<String>,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    socket: Option<PathBuf>,
+    #[serde(default)]
+    log: Log,
+    external: External,
+    gateway: Option<Section>,
+    trunk: Option<Trunk>,
+    #[serde(default)]
+    times: Times,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
+    federation: Federation,
+    #[serde(default)]
+    local: Vec<Spanned<Local>>,
+    #[serde(default)]
+    partner: Vec<Spanned<Partner>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct External {
+    listen: Spanned<Vec<SocketAddr>>,
+    certificates: PathBuf,
+    #[serde(default = "system")]
+    trusted: PathBuf,
+    #[serde(default)]
+    revoked: Vec<PathBuf>,
+    dialback_secrets: Option<PathBuf>,
+    #[serde(default)]
+    resolvers: Vec<SocketAddr>,
+    #[serde(default)]
+    private_targets: bool,
+}
+
+fn system() -> PathBuf {
+    PathBuf::from("system")
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trunk {
+    listen: Spanned<Vec<SocketAddr>>,
+    name: String,
+    ca: PathBuf,
+    certificate: PathBuf,
+    key: PathBuf,
+    gateways: Spanned<Vec<String>>,
 }
 
 impl Config {
@@ -83,24 +119,77 @@ impl Config {
     /// # Errors
     /// Every fault, with its place; of unknown keys and wrong types only the first.
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable { file: path.to_owned(), error })?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        Ok(Config::parse(&path.display().to_string(), &text, folder)?)
+        settings::read(path, check)
     }
+}
 
-    fn parse(name: &str, text: &str, folder: &Path) -> Result<Config, Faults> {
-        let mut faults = Faults::new(name, text);
-        match toml::from_str(text) {
-            Ok(file) => {
-                let config = check::check(&file, folder, &mut faults);
-                faults.none_or(config)
+fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
+    let external = &file.external;
+    let mut faces = vec![("external", &external.listen)];
+    faces.extend(file.gateway.as_ref().map(|gateway| ("internal", &gateway.listen)));
+    faces.extend(file.trunk.as_ref().map(|trunk| ("trunk's", &trunk.listen)));
+    settings::check_listeners(&faces, faults);
+    let policies = Policies {
+        federation: &file.federation,
+        local: &file.local,
+        partner: &file.partner,
+        own: faces.iter().flat_map(|(_, listen)| listen.get_ref()).copied().collect(),
+        delivers: file.gateway.is_some(),
+    };
+    Config {
+        socket: file.socket.as_ref().map(|socket| folder.join(socket)),
+        log: file.log.clone(),
+        external: FaceConfig {
+            listen: external.listen.get_ref().clone(),
+            trusted: Trusted::new(folder, &external.trusted, &external.revoked),
+            dialback_secrets: external.dialback_secrets.as_ref().map(|file| folder.join(file)),
+            resolvers: external.resolvers.clone(),
+        },
+        certificates: folder.join(&external.certificates),
+        private_targets: external.private_targets,
+        inward: inward(file, folder, faults),
+        settings: settings::settings(&file.times, &file.limits, faults),
+        policy: policies.read(faults),
+    }
+}
+
+fn inward(file: &File, folder: &Path, faults: &mut Faults) -> Inward {
+    match (&file.gateway, &file.trunk) {
+        (Some(gateway), None) => {
+            let (face, ca) = gateway.read(folder);
+            Inward::Gateway { face, ca }
+        }
+        (None, Some(trunk)) => {
+            if trunk.gateways.get_ref().is_empty() {
+                faults.add(trunk.gateways.span(), "no gateway may come", "name one, such as \"gateway1.contoso.test\"");
             }
-            Err(error) => {
-                let place = error.span().unwrap_or(0..0);
-                faults.add(place, error.message(), "docs/configuration.md names every key and its values");
-                Err(faults.none_or(()).expect_err("a fault was added"))
+            Inward::Trunk {
+                listen: trunk.listen.get_ref().clone(),
+                name: trunk.name.clone(),
+                files: Files {
+                    ca: folder.join(&trunk.ca),
+                    certificate: folder.join(&trunk.certificate),
+                    key: folder.join(&trunk.key),
+                },
+                gateways: trunk.gateways.get_ref().clone(),
             }
+        }
+        (gateway, _) => {
+            let what = if gateway.is_some() {
+                "there are [gateway] and [trunk]"
+            } else {
+                "there is no [gateway] and no [trunk]"
+            };
+            let remedy =
+                "have [gateway] where servers inside are reached from this machine, or [trunk] where gateways dial it";
+            faults.add(0..0, what, remedy);
+            let face = FaceConfig {
+                listen: Vec::new(),
+                trusted: Trusted::new(folder, Path::new("system"), &[]),
+                dialback_secrets: None,
+                resolvers: Vec::new(),
+            };
+            Inward::Gateway { face, ca: None }
         }
     }
 }

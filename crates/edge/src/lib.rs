@@ -1,12 +1,8 @@
-//! What the daemon fedge-edge is made of: configuration, two faces, life from start to drain, local commands.
+//! What the daemon fedge-edge is made of: the external face, and beside it the gateway's or trunks from gateways.
 
-pub mod args;
 pub mod config;
-pub mod faces;
-pub mod log;
+pub mod outside;
 
-pub mod local;
-pub mod reload;
+pub mod gateways;
+
 pub mod run;
-
-pub mod ask;

@@ -1,29 +1,64 @@
 //! The daemon fedge-edge and its local commands: from arguments to an exit status.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use edge::args::{Args, Command};
-use edge::{ask, config, run};
+use clap::{Parser, Subcommand};
+use daemon::ask::{Ask, Asked, ask};
+use edge::run;
+
+/// The edge of XMPP federation: carries it between partners and the servers behind it.
+#[derive(Debug, Parser)]
+#[command(name = "fedge-edge", version, max_term_width = 100)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// The daemon's socket, as its configuration names it.
+    #[arg(long, global = true, default_value = "/run/fedge-edge/socket")]
+    socket: PathBuf,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run as a daemon, in the foreground.
+    Run {
+        /// The configuration.
+        file: PathBuf,
+    },
+    /// Check a configuration and the files that it names, without opening a socket.
+    Check {
+        /// The configuration.
+        file: PathBuf,
+    },
+    /// Ask the daemon that runs on this machine.
+    #[command(flatten)]
+    Ask(Ask),
+}
 
 /// As systemd reads it: the configuration is at fault (sysexits.h, EX_CONFIG).
 const CONFIGURATION: u8 = 78;
-const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    let told = match Args::parse().command {
-        Command::Run { file } => run::run(&file),
-        Command::Check { file } => run::check(&file),
-        Command::Ask(asked) => ask::ask(asked).map_err(run::Failure::from),
+    let args = Args::parse();
+    let asked = Asked { socket: args.socket, json: args.json };
+    let (told, code) = match args.command {
+        Command::Run { file } => of(run::run(&file)),
+        Command::Check { file } => of(run::check(&file)),
+        Command::Ask(request) => (ask(&request.into(), &asked).map_err(|error| error.to_string()), 1),
     };
     match told {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("{failure}");
-            match failure {
-                run::Failure::Config(config::ConfigError::Faulty(_)) | run::Failure::Parts(_) => CONFIGURATION.into(),
-                _ => FAILED.into(),
-            }
+        Err(error) => {
+            eprintln!("{error}");
+            code.into()
         }
     }
+}
+
+fn of(told: Result<(), run::Failure>) -> (Result<(), String>, u8) {
+    let code = if told.as_ref().is_err_and(run::Failure::is_configuration) { CONFIGURATION } else { 1 };
+    (told.map_err(|error| error.to_string()), code)
 }

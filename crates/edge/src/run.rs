@@ -1,31 +1,36 @@
-//! The daemon's life: read, open, work, drain.
+//! The life of fedge-edge: the external face, and beside it the internal one or trunks from gateways.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use net::bridge;
+use arc_swap::ArcSwap;
+use daemon::desk::{self, Desk, DeskError, Office};
+use daemon::life::{self, Ending, ListenError};
+use daemon::log::{self, LogLevel};
+use daemon::parts::{PartsError, Shared};
+use daemon::settings::ConfigError;
+use gateway::inside::{Inside, InsideError};
+use net::bridge::{self, End};
 use net::face::FaceState;
-use net::holder::Returns;
-use net::serve::{Served, serve};
-use net::streams::{Command, Direction, Streams};
-use sd_notify::NotifyState;
-use tokio::net::TcpListener;
+use net::trunk::members::{Members, Standing};
+use net::trunk::tls::FilesError;
+use net::trunk::wire::{Hello, VERSION};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
+use topology::policy::Policy;
 
-use crate::ask::AskFailure;
-use crate::config::{Config, ConfigError};
-use crate::faces::{Faces, PartsError};
-use crate::local::{self, Desk};
-use crate::{log, reload};
+use crate::config::{Config, Inward};
+use crate::gateways;
+use crate::outside::{Outside, OutsideError};
 
-/// Connections that may wait to be accepted.
-const BACKLOG: u32 = 1024;
-/// After the last stanza has left, dialed streams are given this long to end.
-const FAREWELL: Duration = Duration::from_secs(5);
+const PROGRAM: &str = "fedge-edge";
+const VERSION_TEXT: &str = env!("CARGO_PKG_VERSION");
+/// Between two looks at the files.
+const LOOK: Duration = Duration::from_secs(5);
+/// Between two reminders of what somebody should look at, in looks.
+const REMIND: u32 = 12 * 60 * 24;
 
 /// Why the daemon doesn't run.
 #[derive(Debug, thiserror::Error)]
@@ -33,28 +38,71 @@ pub enum Failure {
     /// Its configuration.
     #[error("{0}")]
     Config(#[from] ConfigError),
-    /// A file that the configuration names.
+    /// A file of the external face.
+    #[error("{0}")]
+    Outside(#[from] OutsideError),
+    /// A file of the internal face.
+    #[error("{0}")]
+    Inside(#[from] InsideError),
+    /// A file of the trunk.
+    #[error("{0}")]
+    Trunk(#[from] FilesError),
+    /// DNS can't be asked at all.
     #[error("{0}")]
     Parts(#[from] PartsError),
     /// An address that it should listen on.
-    #[error(
-        "{address}: fedge can't listen there ({error}); is the address this machine's, and does nobody else listen on it?"
-    )]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        error: std::io::Error,
-    },
+    #[error("{0}")]
+    Listen(#[from] ListenError),
     /// The socket for local commands.
     #[error("{0}")]
-    Local(#[from] local::DeskError),
+    Desk(#[from] DeskError),
     /// The system.
     #[error("the system does not let fedge run: {0}")]
     System(#[from] std::io::Error),
-    /// A daemon that was asked.
-    #[error("{0}")]
-    Ask(#[from] AskFailure),
+}
+
+impl Failure {
+    /// Whether the configuration or a file that it names is at fault.
+    pub fn is_configuration(&self) -> bool {
+        let faulty = matches!(self, Failure::Config(ConfigError::Faulty(_)) | Failure::Parts(_) | Failure::Trunk(_));
+        faulty || matches!(self, Failure::Outside(_) | Failure::Inside(_))
+    }
+}
+
+/// What the daemon reads from files, and can be replaced while it runs.
+#[derive(Clone)]
+struct Files {
+    outside: Outside,
+    inside: Option<Inside>,
+    policy: Arc<ArcSwap<Policy>>,
+}
+
+impl Files {
+    fn read(config: &Config, policy: Arc<ArcSwap<Policy>>) -> Result<Files, Failure> {
+        let inside = match &config.inward {
+            Inward::Gateway { face, ca } => Some(Inside::read(face, ca.as_deref())?),
+            Inward::Trunk { .. } => None,
+        };
+        Ok(Files { outside: Outside::read(&config.external, &config.certificates)?, inside, policy })
+    }
+
+    /// Takes over what a configuration that was read again says: all of it, or nothing.
+    fn read_again(&self, file: &Path) -> Result<(), Failure> {
+        let config = Config::read(file)?;
+        let fresh = Files::read(&config, self.policy.clone())?;
+        self.outside.replace(&fresh.outside).map_err(OutsideError::from)?;
+        if let (Some(inside), Some(fresh)) = (&self.inside, &fresh.inside) {
+            inside.replace(fresh).map_err(InsideError::from)?;
+        }
+        self.policy.store(Arc::new(config.policy));
+        Ok(())
+    }
+
+    fn concerns(&self) -> Vec<String> {
+        let (policy, now) = (self.policy.load(), SystemTime::now());
+        let inside = self.inside.as_ref().map(|inside| inside.concerns(&policy, now)).unwrap_or_default();
+        [self.outside.concerns(&policy, now), inside].concat()
+    }
 }
 
 /// Checks a configuration and all files that it names, and says what it found.
@@ -63,24 +111,19 @@ pub enum Failure {
 /// When the daemon would not start with it.
 pub fn check(file: &Path) -> Result<(), Failure> {
     let config = Config::read(file)?;
-    // The resolvers of both faces want a runtime, though nothing is asked.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let _inside = runtime.enter();
-    let faces = Faces::new(&config)?;
-    let mut told = format!("{}: good\n", file.display());
-    let policy = &config.policy;
-    let federation = if policy.is_open() { "everybody" } else { "those listed" };
-    let _ = writeln!(
-        told,
-        "{} local domains, {} partners, federation with {federation}; {} certificates",
-        policy.locals().len(),
-        policy.partners().len(),
-        faces.parts.folder.list().len()
-    );
-    for concern in faces.parts.concerns(SystemTime::now()) {
-        let _ = writeln!(told, "warning: {concern}");
+    if let Inward::Trunk { files, .. } = &config.inward {
+        files.acceptor()?;
     }
-    print!("{told}");
+    let (locals, partners) = (config.policy.locals().len(), config.policy.partners().len());
+    let federation = if config.policy.is_open() { "everybody" } else { "those listed" };
+    let policy = Arc::new(ArcSwap::from_pointee(config.policy.clone()));
+    let files = Files::read(&config, policy)?;
+    let certificates = files.outside.certificates();
+    println!("{}: good", file.display());
+    println!("{locals} local domains, {partners} partners, federation with {federation}; {certificates} certificates");
+    for concern in files.concerns() {
+        println!("warning: {concern}");
+    }
     Ok(())
 }
 
@@ -95,90 +138,153 @@ pub fn run(file: &Path) -> Result<(), Failure> {
     runtime.block_on(work(file, &config, level))
 }
 
-async fn work(file: &Path, config: &Config, level: log::LogLevel) -> Result<(), Failure> {
+async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failure> {
     let began = Instant::now();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let Faces { external: (external, outward), internal: (internal, inward), parts, streams, fates } =
-        Faces::new(config)?;
-    // All are open before any is served: half a border is none.
-    let listeners = (listen(&config.external.listen)?, listen(&config.gateway.listen)?);
-    let mut at_work = [begin(&external, listeners.0, outward), begin(&internal, listeners.1, inward)];
-    let mut trunk = JoinSet::new();
-    bridge::join(&at_work[0].end, &at_work[1].end, &mut trunk);
+    let mut ending = Ending::new()?;
+    let shared = Shared::new(config.policy.clone(), own_addresses(config), config.private_targets);
+    let files = Files::read(config, shared.policy.clone())?;
+    let (external, returns) = files.outside.face(&config.external, &config.settings, &shared)?;
+    // All listeners are open before any is served: half a border is none.
+    let listeners = life::listen(&config.external.listen)?;
+    let inward = Opened::open(config, &files, &shared)?;
+    let mut at_work = vec![life::begin(&external, listeners, returns)];
+    let mut faces = vec![(external, config.external.listen.clone())];
+    let mut tasks = JoinSet::new();
+    let outer = at_work[0].end.clone();
+    let members = match inward {
+        Opened::Gateway { face, listen, listeners, returns } => {
+            at_work.push(life::begin(&face, listeners, returns));
+            faces.push((face, listen));
+            bridge::join(&outer, &at_work[1].end, &mut tasks);
+            None
+        }
+        Opened::Trunk(trunk) => Some(trunk.begin(outer, &mut tasks)),
+    };
     let desk = Desk {
+        program: (PROGRAM, VERSION_TEXT),
         began,
         level,
-        parts: parts.clone(),
-        streams: streams.clone(),
-        fates,
-        faces: [(external.clone(), config.external.listen.clone()), (internal.clone(), config.gateway.listen.clone())],
+        streams: shared.streams.clone(),
+        fates: shared.fates.clone(),
+        faces,
+        office: Box::new(Borderer { files: files.clone(), members }),
     };
-    let _desk = match &config.socket {
-        Some(socket) => Some(local::open(socket, desk)?),
-        None => None,
-    };
-    let watching = tokio::spawn(reload::watch(file.to_owned(), parts));
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "fedge-edge is ready");
-    notify(&[NotifyState::Ready]);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    notify(&[NotifyState::Stopping]);
+    let _desk = config.socket.as_deref().map(|socket| desk::open(socket, desk)).transpose()?;
+    let watching = tokio::spawn(watch(file.to_owned(), files));
+    life::ready(PROGRAM, VERSION_TEXT);
+    ending.wait().await;
+    life::stopping();
     watching.abort();
-    drain(&mut at_work, &[external, internal], &streams, config.settings.stream.drain).await;
+    life::drain(&mut at_work, &shared.streams, config.settings.stream.drain).await;
     Ok(())
 }
 
-fn notify(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "the service manager could not be told");
-    }
-}
-
-fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Failure> {
-    addresses.iter().map(|&address| listen_on(address).map_err(|error| Failure::Listen { address, error })).collect()
-}
-
-fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
-fn begin(face: &Arc<FaceState>, listeners: Vec<TcpListener>, returns: Returns) -> Served {
-    for listener in &listeners {
-        if let Ok(address) = listener.local_addr() {
-            tracing::info!(face = %face.face, %address, "accepting streams");
-        }
-    }
-    serve(face, listeners, returns)
-}
-
-/// Takes nothing new, finishes what was accepted, and closes: first what comes in, then what goes out.
-async fn drain(at_work: &mut [Served], faces: &[Arc<FaceState>], streams: &Arc<Streams>, most: Duration) {
-    let began = Instant::now();
-    for served in at_work {
-        served.stop_accepting().await;
-    }
-    streams.command_all(Direction::Accepted, Command::Shutdown);
-    let accepted_are_gone = tokio::time::timeout(most, streams.none_left(Direction::Accepted)).await.is_ok();
-    let settled = async {
-        for face in faces {
-            face.holder.settled().await;
-        }
+fn own_addresses(config: &Config) -> Vec<std::net::IpAddr> {
+    let inward = match &config.inward {
+        Inward::Gateway { face, .. } => &face.listen,
+        Inward::Trunk { listen, .. } => listen,
     };
-    let all_settled = tokio::time::timeout(most.saturating_sub(began.elapsed()).max(FAREWELL), settled).await.is_ok();
-    streams.command_all(Direction::Dialed, Command::Close);
-    let _ = tokio::time::timeout(FAREWELL, streams.none_left(Direction::Dialed)).await;
-    for face in faces {
-        let counts = face.holder.total();
-        tracing::info!(
-            face = %face.face, accepted = counts.accepted, taken = counts.taken, returned = counts.returned,
-            failed = counts.failed, left = counts.in_flight, "stanzas that came in"
-        );
+    let all = config.external.listen.iter().chain(inward).map(SocketAddr::ip);
+    all.filter(|address| !address.is_unspecified()).collect()
+}
+
+/// What stands between the external face and the servers inside, with its listeners open.
+enum Opened {
+    Gateway {
+        face: Arc<FaceState>,
+        listen: Vec<SocketAddr>,
+        listeners: Vec<tokio::net::TcpListener>,
+        returns: net::holder::Returns,
+    },
+    Trunk(OpenedTrunk),
+}
+
+struct OpenedTrunk {
+    listeners: Vec<tokio::net::TcpListener>,
+    acceptor: net::trunk::tls::Acceptor,
+    name: String,
+    gateways: Vec<String>,
+}
+
+impl Opened {
+    fn open(config: &Config, files: &Files, shared: &Shared) -> Result<Opened, Failure> {
+        match (&config.inward, &files.inside) {
+            (Inward::Gateway { face: settings, .. }, Some(inside)) => {
+                let (face, returns) = inside.face(settings, &config.settings, shared)?;
+                let listeners = life::listen(&settings.listen)?;
+                Ok(Opened::Gateway { face, listen: settings.listen.clone(), listeners, returns })
+            }
+            (Inward::Trunk { listen, name, files, gateways }, _) => Ok(Opened::Trunk(OpenedTrunk {
+                listeners: life::listen(listen)?,
+                acceptor: files.acceptor()?,
+                name: name.clone(),
+                gateways: gateways.clone(),
+            })),
+            (Inward::Gateway { .. }, None) => {
+                Err(std::io::Error::other("the internal face's files were not read").into())
+            }
+        }
     }
-    tracing::info!(seconds = began.elapsed().as_secs(), accepted_are_gone, all_settled, "fedge-edge is drained");
+}
+
+impl OpenedTrunk {
+    fn begin(self, outer: End, tasks: &mut JoinSet<()>) -> Arc<Members> {
+        let hello = Hello { version: VERSION, instance: gateway::run::instance(), name: self.name, serves: Vec::new() };
+        let members = Members::new(outer, hello, &self.gateways);
+        for listener in self.listeners {
+            tasks.spawn(gateways::accept(listener, self.acceptor.clone(), members.clone()));
+        }
+        members
+    }
+}
+
+struct Borderer {
+    files: Files,
+    members: Option<Arc<Members>>,
+}
+
+impl Office for Borderer {
+    fn concerns(&self) -> Vec<String> {
+        self.files.concerns()
+    }
+
+    fn members(&self) -> Vec<Standing> {
+        self.members.as_ref().map(|members| members.standing()).unwrap_or_default()
+    }
+}
+
+/// Takes over changed files: certificates and roots by themselves, everything on SIGHUP.
+async fn watch(file: PathBuf, files: Files) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    let mut look = tokio::time::interval(LOOK);
+    let mut looks = 0_u32;
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {
+                match files.read_again(&file) {
+                    Ok(()) => {
+                        tracing::info!("policy, certificates, roots and secrets were read again; other changes need a restart");
+                    }
+                    Err(error) => tracing::error!(%error, "the configuration can't be used; everything stays as it was"),
+                }
+                tell(&files);
+            }
+            _ = look.tick() => {
+                files.outside.look();
+                if let Some(inside) = &files.inside {
+                    inside.look();
+                }
+                if looks.is_multiple_of(REMIND) {
+                    tell(&files);
+                }
+                looks = looks.wrapping_add(1);
+            }
+        }
+    }
+}
+
+fn tell(files: &Files) {
+    for concern in files.concerns() {
+        tracing::warn!("{concern}");
+    }
 }

@@ -56,7 +56,7 @@ impl End {
     fn crossed(&self, peer: PeerId, crossing: Crossing) {
         match crossing {
             Crossing::Stanza { pair, number, settled, stanza } => {
-                self.links.stanza(peer, pair, number, settled, stanza)
+                self.links.stanza(peer, pair, number, settled, stanza);
             }
             Crossing::Recall { pair } => self.links.recall(peer, &pair),
             outcome => self.face.holder.heard(peer, outcome),

@@ -92,7 +92,7 @@ impl Links {
     /// A peer wants back what it gave for this pair and wasn't written.
     pub fn recall(&self, peer: PeerId, pair: &DomainPair) {
         let open = locked(&self.shared.open);
-        if !open.get(pair).is_some_and(|link| link.send(Job::Recall(peer)).is_ok()) {
+        if open.get(pair).is_none_or(|link| link.send(Job::Recall(peer)).is_err()) {
             self.shared.unsent(peer, pair, None);
         }
     }

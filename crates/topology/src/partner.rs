@@ -118,8 +118,8 @@ impl fmt::Display for NextHop {
 pub struct Local {
     /// What is meant.
     pub pattern: Pattern,
-    /// Where its server is.
-    pub next_hop: NextHop,
+    /// Where its server is; only who delivers to it needs to know.
+    pub next_hop: Option<NextHop>,
     /// What streams between its server and us demand.
     pub terms: Terms,
 }

@@ -165,10 +165,12 @@ impl Policy {
     /// When the pair may not pass, or leaves on the other face.
     pub fn way_out(&self, face: Face, pair: &DomainPair) -> Result<(Terms, Option<&NextHop>), Refusal> {
         let permit = self.admit_on(face.opposite(), pair)?;
-        Ok(match permit.flow {
-            Flow::Outbound => (permit.partner.terms, permit.partner.next_hop.as_ref()),
-            Flow::Inbound => (permit.local.terms, Some(&permit.local.next_hop)),
-        })
+        match (permit.flow, &permit.local.next_hop) {
+            (Flow::Outbound, _) => Ok((permit.partner.terms, permit.partner.next_hop.as_ref())),
+            (Flow::Inbound, Some(next_hop)) => Ok((permit.local.terms, Some(next_hop))),
+            // DNS is never asked where a server of ours is.
+            (Flow::Inbound, None) => Err(Refusal::NotServed(pair.to.clone())),
+        }
     }
 
     /// The local domains, as configured.
@@ -213,7 +215,7 @@ mod tests {
     fn policy(open: bool) -> Policy {
         let local = |name: &str| Local {
             pattern: name.parse().expect("a pattern"),
-            next_hop: "xmpp.contoso.test".parse().expect("a next hop"),
+            next_hop: Some("xmpp.contoso.test".parse().expect("a next hop")),
             terms: TERMS,
         };
         let partner =

@@ -8,14 +8,15 @@ use anyhow::{Context as _, ensure};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Each crate, and those of ours that it may use. Left to right, and nothing else crosses.
-const ORDER: [(&str, &[&str]); 10] = [
+const ORDER: [(&str, &[&str]); 11] = [
     ("xmpp", &[]),
     ("topology", &["xmpp"]),
     ("api", &["xmpp", "topology"]),
     ("net", &["xmpp", "topology", "api"]),
-    ("gateway", &["xmpp", "topology", "api", "net"]),
-    ("edge", &["xmpp", "topology", "api", "net", "gateway"]),
-    ("dns", &["xmpp", "topology", "api", "net"]),
+    ("daemon", &["xmpp", "topology", "api", "net"]),
+    ("gateway", &["xmpp", "topology", "api", "net", "daemon"]),
+    ("edge", &["xmpp", "topology", "api", "net", "daemon", "gateway"]),
+    ("dns", &["xmpp", "topology", "api", "net", "daemon"]),
     // `fedge ca` works on files, with what the gateway will read them by.
     ("cli", &["xmpp", "topology", "api", "gateway"]),
     ("testkit", &["xmpp"]),

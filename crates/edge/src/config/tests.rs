@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Config;
+use super::{Config, Inward, check};
 use xmpp::domain::{Domain, DomainPair};
 use xmpp::stream::Need;
 
@@ -25,15 +25,20 @@ domains = ["fabrikam.test"]
 dialback = false
 "#;
 
+fn parse(text: &str) -> Result<Config, topology::faults::Faults> {
+    daemon::settings::parse("edge.toml", text, Path::new("/etc/fedge"), check)
+}
+
 fn faults(text: &str) -> String {
-    Config::parse("edge.toml", text, Path::new("/etc/fedge")).expect_err("a fault").to_string()
+    parse(text).expect_err("a fault").to_string()
 }
 
 #[test]
 fn a_good_file_is_read() {
-    let config = Config::parse("edge.toml", GOOD, Path::new("/etc/fedge")).expect("no fault");
+    let config = parse(GOOD).expect("no fault");
     assert_eq!(config.certificates, Path::new("/etc/fedge/certificates"));
-    assert_eq!(config.ca.as_deref(), Some(Path::new("/etc/fedge/ca")));
+    let Inward::Gateway { ca, .. } = &config.inward else { panic!("a gateway, not {:?}", config.inward) };
+    assert_eq!(ca.as_deref(), Some(Path::new("/etc/fedge/ca")));
     assert_eq!(config.settings.stream.keep_alive.as_secs(), 300);
     let domain = |text| Domain::parse(text).expect("a domain");
     let permit = config.policy.admit(&DomainPair::new(domain("im.contoso.test"), domain("fabrikam.test")));
@@ -79,10 +84,25 @@ fn what_cannot_work_is_refused() {
         ("listen = [\"10.0.0.1:5269\"]", "listen = []", "the internal face listens nowhere"),
         ("listen = [\"10.0.0.1:5269\"]", "listen = [\"10.0.0.1\"]", "socket address"),
         ("\"10.0.0.2\"", "\"xmpp://x\"", "is not a next hop"),
+        ("next_hop = \"10.0.0.2\"", "", "this local domain has no `next_hop`"),
+        ("[gateway]\nlisten = [\"10.0.0.1:5269\"]\nca = \"ca\"", "", "there is no [gateway] and no [trunk]"),
         ("[[partner]]\ndomains = [\"fabrikam.test\"]\ndialback = false", "", "nobody could be reached"),
     ] {
         assert!(GOOD.contains(good), "{good}");
         let text = faults(&GOOD.replace(good, bad));
         assert!(text.contains(told), "{told} is missing in:\n{text}");
     }
+}
+
+#[test]
+fn an_edge_for_gateways_has_a_trunk_and_needs_no_next_hops() {
+    let trunk = "[trunk]\nname = \"edge1.contoso.test\"\nlisten = [\"10.0.0.1:5270\"]\nca = \"trunk/ca.crt\"\n\
+                 certificate = \"trunk/edge1.crt\"\nkey = \"trunk/edge1.key\"\ngateways = [\"gateway1.contoso.test\"]";
+    let text = GOOD
+        .replace("[gateway]\nlisten = [\"10.0.0.1:5269\"]\nca = \"ca\"", trunk)
+        .replace("next_hop = \"10.0.0.2\"\n", "");
+    let config = parse(&text).expect("no fault");
+    assert!(matches!(config.inward, Inward::Trunk { .. }), "{:?}", config.inward);
+    assert!(faults(&(GOOD.to_owned() + trunk)).contains("there are [gateway] and [trunk]"));
+    assert!(faults(&text.replace("[\"gateway1.contoso.test\"]", "[]")).contains("no gateway may come"));
 }

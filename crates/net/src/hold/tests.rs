@@ -157,10 +157,10 @@ struct FakeLink {
 impl FakePeer {
     fn receive(&mut self) {
         match self.wire.pop_front() {
-            Some(Crossing::Stanza { pair, number, settled, stanza }) => {
-                if self.arrivals.stanza(&pair, number, settled) {
-                    self.pairs.entry(pair).or_default().queue.push_back((number, stanza));
-                }
+            Some(Crossing::Stanza { pair, number, settled, stanza })
+                if self.arrivals.stanza(&pair, number, settled) =>
+            {
+                self.pairs.entry(pair).or_default().queue.push_back((number, stanza));
             }
             Some(Crossing::Recall { pair }) => {
                 let link = self.pairs.entry(pair.clone()).or_default();

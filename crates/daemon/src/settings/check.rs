@@ -3,12 +3,10 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use net::face;
 use net::hold;
-use net::judge::Roots;
 use net::race::Pace;
 use toml::Spanned;
 use topology::faults::Faults;
@@ -17,47 +15,13 @@ use topology::policy::Policy;
 use xmpp::stream::{Need, Settings, Terms};
 use xmpp::xml;
 
-use super::file::{self, File};
-use super::{Config, FaceConfig, Trusted};
+use super::file;
 
 /// The least that a stanza may be allowed to measure (RFC 6120 §13.12).
 const LEAST_STANZA: usize = 10_000;
 
-pub(super) fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
-    let settings = settings(file, faults);
-    check_listeners(file, faults);
-    let policy = Policies { file, faults, seen: HashMap::new() }.read();
-    let path = |path: &PathBuf| folder.join(path);
-    let trusted = |trusted: &PathBuf, revoked: &[PathBuf]| Trusted {
-        roots: if trusted.as_os_str() == "system" { Roots::System } else { Roots::File(path(trusted)) },
-        revoked: revoked.iter().map(path).collect(),
-    };
-    let (external, gateway) = (&file.external, &file.gateway);
-    Config {
-        socket: file.socket.as_ref().map(path),
-        log: file.log.clone(),
-        external: FaceConfig {
-            listen: external.listen.get_ref().clone(),
-            trusted: trusted(&external.trusted, &external.revoked),
-            dialback_secrets: external.dialback_secrets.as_ref().map(path),
-            resolvers: external.resolvers.clone(),
-        },
-        certificates: path(&external.certificates),
-        private_targets: external.private_targets,
-        gateway: FaceConfig {
-            listen: gateway.listen.get_ref().clone(),
-            trusted: trusted(&gateway.trusted, &gateway.revoked),
-            dialback_secrets: gateway.dialback_secrets.as_ref().map(path),
-            resolvers: gateway.resolvers.clone(),
-        },
-        ca: gateway.ca.as_ref().map(path),
-        settings,
-        policy,
-    }
-}
-
-fn settings(file: &File, faults: &mut Faults) -> face::Settings {
-    let times = &file.times;
+/// Times and sizes of a daemon's faces.
+pub fn settings(times: &file::Times, limits: &file::Limits, faults: &mut Faults) -> face::Settings {
     let mut seconds = |name: &str, value: &Spanned<u64>| {
         if *value.get_ref() == 0 || *value.get_ref() > 7 * 24 * 3600 {
             let what = format!("`{name}` is {} s", value.get_ref());
@@ -66,20 +30,19 @@ fn settings(file: &File, faults: &mut Faults) -> face::Settings {
         Duration::from_secs(*value.get_ref())
     };
     let stream = Settings {
-        limits: xml::Limits { stanza_bytes: *file.limits.stanza_bytes.get_ref(), ..xml::Limits::default() },
+        limits: xml::Limits { stanza_bytes: *limits.stanza_bytes.get_ref(), ..xml::Limits::default() },
         establish: seconds("establish", &times.establish),
         idle: seconds("idle", &times.idle),
         keep_alive: seconds("keep_alive", &times.keep_alive),
         drain: seconds("drain", &times.drain),
     };
-    let window_bytes = *file.limits.window_bytes.get_ref();
+    let window_bytes = *limits.window_bytes.get_ref();
     let hold = hold::Limits {
         window_bytes,
         link_bytes: 2 * window_bytes,
         age: seconds("hold", &times.hold),
         ..hold::Limits::default()
     };
-    let limits = &file.limits;
     if stream.limits.stanza_bytes < LEAST_STANZA {
         let what = format!("stanzas could only have {} bytes", stream.limits.stanza_bytes);
         faults.add(limits.stanza_bytes.span(), what, "allow at least 10000 (RFC 6120 §13.12); servers send 262144");
@@ -90,18 +53,20 @@ fn settings(file: &File, faults: &mut Faults) -> face::Settings {
     face::Settings { stream, pace: Pace::default(), hold, streams: *limits.streams.get_ref() }
 }
 
-fn check_listeners(file: &File, faults: &mut Faults) {
-    let (external, gateway) = (&file.external.listen, &file.gateway.listen);
-    for (face, listen) in [("external", external), ("internal", gateway)] {
+/// Checks that each face listens somewhere, and no two at one place.
+pub fn check_listeners(faces: &[(&str, &Spanned<Vec<SocketAddr>>)], faults: &mut Faults) {
+    for (index, (face, listen)) in faces.iter().enumerate() {
         if listen.get_ref().is_empty() {
             let what = format!("the {face} face listens nowhere");
             faults.add(listen.span(), what, "name an address with a port, such as \"192.0.2.1:5269\"");
         }
-    }
-    for address in gateway.get_ref() {
-        if external.get_ref().iter().any(|other| collide(*other, *address)) {
-            let what = format!("the external face listens on {address} too");
-            faults.add(gateway.span(), what, "give each face an address of its own; they must never be one");
+        for (other_face, other) in &faces[..index] {
+            for address in listen.get_ref() {
+                if other.get_ref().iter().any(|other| collide(*other, *address)) {
+                    let what = format!("the {other_face} face listens on {address} too");
+                    faults.add(listen.span(), what, "give each face an address of its own; they must never be one");
+                }
+            }
         }
     }
 }
@@ -111,35 +76,59 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() != 0 && one.port() == other.port() && (any || one.ip() == other.ip())
 }
 
-/// Reads local domains and partners.
-struct Policies<'a> {
-    file: &'a File,
+/// Local domains and partners as they are written, and what is needed to check them.
+pub struct Policies<'a> {
+    /// What is demanded unless an entry says otherwise.
+    pub federation: &'a file::Federation,
+    /// Our own domains.
+    pub local: &'a [Spanned<file::Local>],
+    /// Those we federate with.
+    pub partner: &'a [Spanned<file::Partner>],
+    /// Where this daemon listens, where no next hop may be.
+    pub own: Vec<SocketAddr>,
+    /// Whether this daemon delivers to next hops.
+    pub delivers: bool,
+}
+
+impl Policies<'_> {
+    /// Who may speak to whom.
+    pub fn read(&self, faults: &mut Faults) -> Policy {
+        Reading { written: self, faults, seen: HashMap::new() }.read()
+    }
+}
+
+struct Reading<'a> {
+    written: &'a Policies<'a>,
     faults: &'a mut Faults,
     seen: HashMap<Pattern, &'static str>,
 }
 
-impl Policies<'_> {
+impl Reading<'_> {
     fn read(mut self) -> Policy {
-        let file = self.file;
+        let written = self.written;
         let mut locals = Vec::new();
-        for entry in &file.local {
+        for entry in written.local {
             let (entry, span) = (entry.get_ref(), entry.span());
             // Our own servers are near: a certificate or dialback, as with partners, unless told otherwise.
-            let terms = self.terms(span, entry.tls, entry.external, entry.dialback, entry.direct_tls);
-            let next_hop = self.next_hop(&entry.next_hop, entry.direct_tls);
+            let terms = self.terms(span.clone(), entry.tls, entry.external, entry.dialback, entry.direct_tls);
+            if entry.next_hop.is_none() && written.delivers {
+                self.faults.add(
+                    span,
+                    "this local domain has no `next_hop`",
+                    "name its server: `next_hop = \"10.0.0.2\"`",
+                );
+            }
+            let next_hop = entry.next_hop.as_ref().and_then(|hop| self.next_hop(hop, entry.direct_tls));
             for pattern in self.patterns(&entry.domains, "local domain") {
-                locals.extend(next_hop.clone().map(|next_hop| Local { pattern, next_hop, terms }));
+                locals.push(Local { pattern, next_hop: next_hop.clone(), terms });
             }
         }
-        if file.local.is_empty() {
-            self.faults.add(
-                0..0,
-                "there is no [[local]] domain",
-                "add one: `domains = [\"contoso.test\"]` and its `next_hop`",
-            );
+        if written.local.is_empty() {
+            let remedy = "add one: `domains = [\"contoso.test\"]` and its `next_hop`";
+            self.faults.add(0..0, "there is no [[local]] domain", remedy);
         }
         let mut partners = Vec::new();
-        for entry in &file.partner {
+        for entry in written.partner {
             let (entry, span) = (entry.get_ref(), entry.span());
             let terms = self.terms(span, entry.tls, entry.external, entry.dialback, entry.direct_tls);
             let next_hop = entry.next_hop.as_ref().and_then(|hop| self.next_hop(hop, entry.direct_tls));
@@ -147,7 +136,7 @@ impl Policies<'_> {
                 partners.push(Partner { pattern: Some(pattern), next_hop: next_hop.clone(), terms });
             }
         }
-        if file.partner.is_empty() && !file.federation.open {
+        if written.partner.is_empty() && !written.federation.open {
             self.faults.add(
                 0..0,
                 "there is no [[partner]] and federation is not open, so nobody could be reached",
@@ -155,7 +144,7 @@ impl Policies<'_> {
             );
         }
         let open = self.terms(0..0, None, None, None, false);
-        Policy::new(locals, partners, file.federation.open.then_some(open))
+        Policy::new(locals, partners, written.federation.open.then_some(open))
     }
 
     fn patterns(&mut self, domains: &Spanned<Vec<Spanned<String>>>, role: &'static str) -> Vec<Pattern> {
@@ -192,9 +181,8 @@ impl Policies<'_> {
                 return None;
             }
         };
-        let ours = self.file.external.listen.get_ref().iter().chain(self.file.gateway.listen.get_ref());
         let address = hop.host.parse().ok().map(|ip| SocketAddr::new(ip, hop.port));
-        if let Some(address) = address.filter(|address| ours.clone().any(|own| own == address)) {
+        if let Some(address) = address.filter(|address| self.written.own.contains(address)) {
             let what = format!("fedge itself listens on {address}; stanzas would go round in circles");
             self.faults.add(text.span(), what, "name the XMPP server's own address");
         }
@@ -209,7 +197,7 @@ impl Policies<'_> {
         dialback: Option<bool>,
         direct_tls: bool,
     ) -> Terms {
-        let general = &self.file.federation;
+        let general = self.written.federation;
         let terms = Terms {
             tls: tls.unwrap_or(general.tls).0,
             external: external.unwrap_or(general.external).0,

@@ -2,10 +2,61 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use api::local::{AskError, Reply, Request, Stanza, Status, Stream, ask as ask_daemon};
+use clap::Subcommand;
 
-use crate::args::{Ask, Asked};
+/// The socket of the daemon that is asked.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Where it is.
+    pub socket: PathBuf,
+    /// Print JSON.
+    pub json: bool,
+}
+
+/// What the running daemon can be asked.
+#[derive(Debug, Subcommand)]
+pub enum Ask {
+    /// How it is: faces, streams, stanzas, and what somebody should look at.
+    Status,
+    /// The open streams.
+    Streams,
+    /// End a stream properly; its stanzas go on over a new one.
+    Close {
+        /// Its number, as `streams` shows it.
+        stream: u64,
+    },
+    /// Log from this level on, until the next start.
+    LogLevel {
+        /// error, warn, info, debug or trace.
+        level: String,
+    },
+    /// Follow what a stream says and hears: XML without any text in it.
+    Trace {
+        /// Its number, as `streams` shows it.
+        stream: u64,
+    },
+    /// What became of the stanzas with this id.
+    Stanza {
+        /// The `id` attribute.
+        id: String,
+    },
+}
+
+impl From<Ask> for Request {
+    fn from(ask: Ask) -> Request {
+        match ask {
+            Ask::Status => Request::Status,
+            Ask::Streams => Request::Streams,
+            Ask::Close { stream } => Request::Close { stream },
+            Ask::LogLevel { level } => Request::LogLevel { level },
+            Ask::Trace { stream } => Request::Trace { stream },
+            Ask::Stanza { id } => Request::Stanza { id },
+        }
+    }
+}
 
 /// Why a command has no answer to show.
 #[derive(Debug, thiserror::Error)]
@@ -25,17 +76,9 @@ pub enum AskFailure {
 ///
 /// # Errors
 /// When there is none.
-pub fn ask(command: Ask) -> Result<(), AskFailure> {
-    let (request, asked) = match command {
-        Ask::Status { asked } => (Request::Status, asked),
-        Ask::Streams { asked } => (Request::Streams, asked),
-        Ask::Close { stream, asked } => (Request::Close { stream }, asked),
-        Ask::LogLevel { level, asked } => (Request::LogLevel { level }, asked),
-        Ask::Trace { stream, asked } => (Request::Trace { stream }, asked),
-        Ask::Stanza { id, asked } => (Request::Stanza { id }, asked),
-    };
+pub fn ask(request: &Request, asked: &Asked) -> Result<(), AskFailure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(show(&request, &asked))
+    runtime.block_on(show(request, asked))
 }
 
 async fn show(request: &Request, asked: &Asked) -> Result<(), AskFailure> {
@@ -65,7 +108,7 @@ fn plain(reply: &Reply) -> String {
 }
 
 fn status_text(status: &Status) -> String {
-    let mut text = format!("fedge-edge {}, up for {}\n", status.version, span(status.up_seconds));
+    let mut text = format!("{} {}, up for {}\n", status.program, status.version, span(status.up_seconds));
     for face in &status.faces {
         let counts = &face.stanzas;
         let _ = writeln!(text, "{} face, listening on {}", face.face, face.listen.join(", "));
@@ -75,6 +118,14 @@ fn status_text(status: &Status) -> String {
             "  stanzas that came in: {} = {} taken + {} returned + {} failed + {} in flight",
             counts.accepted, counts.taken, counts.returned, counts.failed, counts.in_flight
         );
+    }
+    if let Some(route) = &status.route {
+        let _ = writeln!(text, "the route is on {route}");
+    }
+    for member in &status.members {
+        let connected = if member.connected { "connected" } else { "not connected" };
+        let routed = if member.routed { ", on the route" } else { "" };
+        let _ = writeln!(text, "trunk to {}: {connected}{routed}", member.name);
     }
     for concern in &status.concerns {
         let _ = writeln!(text, "warning: {concern}");

@@ -2,13 +2,46 @@
 
 use std::io::IsTerminal as _;
 
+use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry, fmt, reload};
 
-use crate::config::{Format, Level, Log};
+/// `[log]`: how the log is written.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// From which level on.
+    pub level: Level,
+    /// For whom.
+    pub format: Format,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the names are the levels of every log")]
+pub enum Level {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For a person.
+    #[default]
+    Text,
+    /// For a program.
+    Json,
+}
 
 /// Changes the level while the daemon runs.
 #[derive(Debug, Clone)]
@@ -61,6 +94,6 @@ fn level_filter(level: Level) -> LevelFilter {
 
 /// Our own crates at `level`. Libraries only warn: what they tell besides is nothing for administrators.
 fn targets(level: LevelFilter) -> Targets {
-    let ours = ["edge", "gateway", "net"].map(|name| (name, level));
+    let ours = ["daemon", "dns", "edge", "gateway", "net"].map(|name| (name, level));
     Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(ours)
 }

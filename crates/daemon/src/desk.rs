@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use api::local::{FaceStatus, Pair, Reply, Request, Stanza, Status, Stream};
+use api::local::{FaceStatus, Member, Pair, Reply, Request, Stanza, Status, Stream};
 use net::face::FaceState;
 use net::fate::{Fates, Record};
 use net::streams::{Command, Direction, StreamInfo, Streams};
+use net::trunk::members::Standing;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 
-use crate::faces::Parts;
 use crate::log::LogLevel;
 
 /// A request is longer only by mistake.
@@ -26,18 +26,44 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the desk knows.
 pub struct Desk {
+    /// The daemon's name and version.
+    pub program: (&'static str, &'static str),
     /// When the daemon began.
     pub began: Instant,
     /// The level of the log.
     pub level: LogLevel,
-    /// Certificates and the like.
-    pub parts: Parts,
     /// The open streams.
     pub streams: Arc<Streams>,
     /// What became of stanzas.
     pub fates: Arc<Fates>,
-    /// Both faces, and where they listen.
-    pub faces: [(Arc<FaceState>, Vec<SocketAddr>); 2],
+    /// Each face, and where it listens.
+    pub faces: Vec<(Arc<FaceState>, Vec<SocketAddr>)>,
+    /// What is this daemon's alone.
+    pub office: Box<dyn Office>,
+}
+
+/// What a daemon's desk answers that is this daemon's alone.
+pub trait Office: Send + Sync {
+    /// What somebody should look at, in sentences.
+    fn concerns(&self) -> Vec<String>;
+
+    /// The other ends of its trunk, where it has one over the network.
+    fn members(&self) -> Vec<Standing> {
+        Vec::new()
+    }
+
+    /// The pool that carries the route, where it is decided here.
+    fn route(&self) -> Option<String> {
+        None
+    }
+
+    /// Makes this pool carry the route.
+    ///
+    /// # Errors
+    /// Why it can't, and what to do.
+    fn set_route(&self, _pool: &str) -> Result<(), String> {
+        Err("the route is decided at the gateways; ask them".to_owned())
+    }
 }
 
 /// Why there is no desk.
@@ -146,7 +172,7 @@ async fn trace(
 }
 
 fn no_stream(number: u64) -> Reply {
-    Reply::Refused { why: format!("there is no open stream {number}; `fedge-edge streams` lists them") }
+    Reply::Refused { why: format!("there is no open stream {number}; `streams` lists them") }
 }
 
 impl Desk {
@@ -160,6 +186,10 @@ impl Desk {
             Request::Close { stream } | Request::Trace { stream } => no_stream(*stream),
             Request::LogLevel { level } => match self.level.set(level) {
                 Ok(()) => Reply::Done { what: format!("logging from level {level} on") },
+                Err(why) => Reply::Refused { why },
+            },
+            Request::Route { pool } => match self.office.set_route(pool) {
+                Ok(()) => Reply::Done { what: format!("the route is on {pool}") },
                 Err(why) => Reply::Refused { why },
             },
             Request::Stanza { id } => Reply::Stanzas { stanzas: self.fates.of(id).iter().map(shown_stanza).collect() },
@@ -181,12 +211,20 @@ impl Desk {
                 stanzas: face.holder.total(),
             }
         };
+        let members = self.office.members().into_iter().map(|standing| Member {
+            name: standing.name,
+            connected: standing.connected,
+            routed: standing.routed,
+        });
         Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            program: self.program.0.to_owned(),
+            version: self.program.1.to_owned(),
+            route: self.office.route(),
+            members: members.collect(),
             up_seconds: self.began.elapsed().as_secs(),
             log_level: self.level.name(),
             faces: self.faces.iter().map(face).collect(),
-            concerns: self.parts.concerns(SystemTime::now()),
+            concerns: self.office.concerns(),
         }
     }
 }

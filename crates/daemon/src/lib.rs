@@ -1,0 +1,12 @@
+//! What all daemons have: settings, log, faces from files, the desk for local commands, life from start to drain.
+
+pub mod settings;
+
+pub mod log;
+
+pub mod parts;
+
+pub mod desk;
+pub mod life;
+
+pub mod ask;

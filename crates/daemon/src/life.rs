@@ -1,0 +1,120 @@
+//! A daemon's life around its work: signals, listening, readiness, drain.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use net::face::FaceState;
+use net::holder::Returns;
+use net::serve::{Served, serve};
+use net::streams::{Command, Direction, Streams};
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// After the last stanza has left, dialed streams are given this long to end.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// An address can't be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{address}: fedge can't listen there ({error}); is the address this machine's, and does nobody else listen on it?"
+)]
+pub struct ListenError {
+    address: SocketAddr,
+    error: std::io::Error,
+}
+
+/// Waits for the signals that end a daemon.
+pub struct Ending {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ending {
+    /// From now on, these signals don't end the process by themselves.
+    ///
+    /// # Errors
+    /// When the system lets no signal be caught.
+    pub fn new() -> std::io::Result<Ending> {
+        Ok(Ending { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one of them.
+    pub async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Tells log and service manager that the daemon works.
+pub fn ready(program: &str, version: &str) {
+    tracing::info!(version, "{program} is ready");
+    notify(&[NotifyState::Ready]);
+}
+
+/// Tells the service manager that the daemon ends.
+pub fn stopping() {
+    notify(&[NotifyState::Stopping]);
+}
+
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "the service manager could not be told");
+    }
+}
+
+/// Listens on all of the addresses.
+///
+/// # Errors
+/// With the first on which that fails.
+pub fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ListenError> {
+    addresses.iter().map(|&address| listen_on(address).map_err(|error| ListenError { address, error })).collect()
+}
+
+fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Puts a face to work.
+pub fn begin(face: &Arc<FaceState>, listeners: Vec<TcpListener>, returns: Returns) -> Served {
+    for listener in &listeners {
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(face = %face.face, %address, "accepting streams");
+        }
+    }
+    serve(face, listeners, returns)
+}
+
+/// Takes nothing new, finishes what was accepted, and closes: first what comes in, then what goes out.
+pub async fn drain(at_work: &mut [Served], streams: &Streams, most: Duration) {
+    let began = Instant::now();
+    for served in at_work.iter_mut() {
+        served.stop_accepting().await;
+    }
+    streams.command_all(Direction::Accepted, Command::Shutdown);
+    let accepted_are_gone = tokio::time::timeout(most, streams.none_left(Direction::Accepted)).await.is_ok();
+    let settled = async {
+        for served in at_work.iter() {
+            served.end.face.holder.settled().await;
+        }
+    };
+    let all_settled = tokio::time::timeout(most.saturating_sub(began.elapsed()).max(FAREWELL), settled).await.is_ok();
+    streams.command_all(Direction::Dialed, Command::Close);
+    let _ = tokio::time::timeout(FAREWELL, streams.none_left(Direction::Dialed)).await;
+    for served in at_work.iter() {
+        let counts = served.end.face.holder.total();
+        tracing::info!(
+            face = %served.end.face.face, accepted = counts.accepted, taken = counts.taken, returned = counts.returned,
+            failed = counts.failed, left = counts.in_flight, "stanzas that came in"
+        );
+    }
+    tracing::info!(seconds = began.elapsed().as_secs(), accepted_are_gone, all_settled, "drained");
+}

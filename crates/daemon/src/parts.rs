@@ -1,0 +1,166 @@
+//! One face from its configuration and files: what judges peers, what makes dialback keys, and the face itself.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use net::certificates::utc;
+use net::crypto::{Sha2, random_id};
+use net::dead::Dead;
+use net::face::{self, FaceState};
+use net::fate::Fates;
+use net::holder::{Holder, Returns};
+use net::judge::{Judge, TrustFault};
+use net::resolve::{ResolveError, Resolver};
+use net::streams::Streams;
+use net::tls::Tls;
+use topology::face::Face;
+use topology::policy::Policy;
+use xmpp::dialback::Secrets;
+
+use crate::settings::FaceConfig;
+
+/// Stanzas whose fate is remembered.
+const FATES: usize = 20_000;
+/// A shorter secret could be guessed.
+const SECRET: usize = 16;
+
+/// What a file that a face's configuration names is at fault with.
+#[derive(Debug, thiserror::Error)]
+pub enum PartsError {
+    /// Roots or revocation lists.
+    #[error("{0}")]
+    Trust(#[from] TrustFault),
+    /// DNS can't be asked at all.
+    #[error("{0}")]
+    Resolver(#[from] ResolveError),
+    /// Dialback secrets.
+    #[error("{}: {what}; write one secret a line, each of at least 16 characters (`openssl rand -hex 32` makes one)", file.display())]
+    Secrets {
+        /// The file.
+        file: PathBuf,
+        /// What was found.
+        what: String,
+    },
+}
+
+/// What a face reads from files, and can be replaced while it runs.
+#[derive(Clone)]
+pub struct Parts {
+    judge: Arc<ArcSwap<Judge>>,
+    secrets: Arc<ArcSwap<Secrets>>,
+}
+
+/// What the faces of a process share.
+#[derive(Clone)]
+pub struct Shared {
+    /// Who may speak to whom.
+    pub policy: Arc<ArcSwap<Policy>>,
+    /// The open streams.
+    pub streams: Arc<Streams>,
+    /// What became of the latest stanzas.
+    pub fates: Arc<Fates>,
+    /// Addresses of this process, which are never dialed for an outsider.
+    pub own_addresses: Vec<IpAddr>,
+    /// Whether partners may be at addresses that aren't public.
+    pub private_targets: bool,
+}
+
+impl Shared {
+    /// For faces that go by this policy.
+    pub fn new(policy: Policy, own_addresses: Vec<IpAddr>, private_targets: bool) -> Shared {
+        Shared {
+            policy: Arc::new(ArcSwap::from_pointee(policy)),
+            streams: Arc::default(),
+            fates: Arc::new(Fates::new(FATES)),
+            own_addresses,
+            private_targets,
+        }
+    }
+}
+
+impl Parts {
+    /// Reads a face's files.
+    ///
+    /// # Errors
+    /// When one of them can't be used.
+    pub fn read(config: &FaceConfig) -> Result<Parts, PartsError> {
+        let judge = Judge::new(config.trusted.roots.clone(), config.trusted.revoked.clone())?;
+        let secrets = secrets(config.dialback_secrets.as_deref())?;
+        Ok(Parts { judge: Arc::new(ArcSwap::from_pointee(judge)), secrets: Arc::new(ArcSwap::from_pointee(secrets)) })
+    }
+
+    /// The face itself, and what goes back to the senders on it.
+    ///
+    /// # Errors
+    /// When DNS can't be asked at all.
+    pub fn face(
+        &self,
+        face: Face,
+        config: &FaceConfig,
+        settings: &face::Settings,
+        shared: &Shared,
+        tls: Tls,
+    ) -> Result<(Arc<FaceState>, Returns), PartsError> {
+        let (holder, returns) = Holder::new(settings.hold.clone(), shared.fates.clone());
+        let state = FaceState {
+            face,
+            settings: settings.clone(),
+            policy: shared.policy.clone(),
+            judge: self.judge.clone(),
+            secrets: self.secrets.clone(),
+            tls,
+            resolver: Resolver::new(&config.resolvers)?,
+            own_addresses: shared.own_addresses.clone(),
+            private_targets: shared.private_targets,
+            streams: shared.streams.clone(),
+            holder,
+            dead: Mutex::new(Dead::default()),
+        };
+        Ok((Arc::new(state), returns))
+    }
+
+    /// Takes over what was read anew.
+    pub fn replace(&self, fresh: &Parts) {
+        self.judge.store(fresh.judge.load_full());
+        self.secrets.store(fresh.secrets.load_full());
+    }
+
+    /// Reads roots and revocation lists again if their files changed, and says so in the log.
+    pub fn look(&self) {
+        let judge = self.judge.load();
+        if judge.changed() {
+            match judge.reload() {
+                Ok(()) => tracing::info!("roots and revocation lists were read again"),
+                Err(error) => tracing::error!(%error, "roots or revocation lists can't be used; those of before stay"),
+            }
+        }
+    }
+
+    /// What somebody should look at, in sentences.
+    pub fn concerns(&self, now: SystemTime) -> Vec<String> {
+        let stale = self.judge.load().stale(now);
+        let told = |(file, since): (PathBuf, SystemTime)| {
+            format!("{}: this revocation list should have been replaced on {}", file.display(), utc(since))
+        };
+        stale.into_iter().map(told).collect()
+    }
+}
+
+/// The secrets in a file, or one drawn now: keys live for moments, so a restart may change it where
+/// no other edge must know it.
+fn secrets(file: Option<&Path>) -> Result<Secrets, PartsError> {
+    let Some(file) = file else { return Ok(Secrets::new(&Sha2, random_id().as_bytes(), &[])) };
+    let fault = |what: String| PartsError::Secrets { file: file.to_owned(), what };
+    let text = std::fs::read_to_string(file).map_err(|error| fault(format!("it can't be read ({error})")))?;
+    let lines: Vec<&[u8]> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::as_bytes).collect();
+    if lines.iter().any(|line| line.len() < SECRET) {
+        return Err(fault("a secret in it is too short".to_owned()));
+    }
+    match lines.split_first() {
+        Some((emitted, accepted)) => Ok(Secrets::new(&Sha2, emitted, accepted)),
+        None => Err(fault("there is no secret in it".to_owned())),
+    }
+}

@@ -1,0 +1,72 @@
+//! The daemon fedge-gateway and its local commands: from arguments to an exit status.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use api::local::Request;
+use clap::{Parser, Subcommand};
+use daemon::ask::{Ask, Asked, ask};
+use gateway::run;
+
+/// The gateway of XMPP federation: stands inside, next to the XMPP servers, and reaches partners
+/// through edge servers.
+#[derive(Debug, Parser)]
+#[command(name = "fedge-gateway", version, max_term_width = 100)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// The daemon's socket, as its configuration names it.
+    #[arg(long, global = true, default_value = "/run/fedge-gateway/socket")]
+    socket: PathBuf,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run as a daemon, in the foreground.
+    Run {
+        /// The configuration.
+        file: PathBuf,
+    },
+    /// Check a configuration and the files that it names, without opening a socket.
+    Check {
+        /// The configuration.
+        file: PathBuf,
+    },
+    /// Make this pool carry the route, until the next start.
+    Route {
+        /// The pool.
+        pool: String,
+    },
+    /// Ask the daemon that runs on this machine.
+    #[command(flatten)]
+    Ask(Ask),
+}
+
+/// As systemd reads it: the configuration is at fault (sysexits.h, EX_CONFIG).
+const CONFIGURATION: u8 = 78;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let asked = Asked { socket: args.socket, json: args.json };
+    let (told, code) = match args.command {
+        Command::Run { file } => of(run::run(&file)),
+        Command::Check { file } => of(run::check(&file)),
+        Command::Route { pool } => (ask(&Request::Route { pool }, &asked).map_err(|error| error.to_string()), 1),
+        Command::Ask(request) => (ask(&request.into(), &asked).map_err(|error| error.to_string()), 1),
+    };
+    match told {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            code.into()
+        }
+    }
+}
+
+fn of(told: Result<(), run::Failure>) -> (Result<(), String>, u8) {
+    let code = if told.as_ref().is_err_and(run::Failure::is_configuration) { CONFIGURATION } else { 1 };
+    (told.map_err(|error| error.to_string()), code)
+}
