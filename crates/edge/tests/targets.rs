@@ -4,6 +4,6 @@
 mod targets {
     mod comeback;
     mod first;
-    mod inside;
+    mod hold;
     mod rig;
 }

@@ -88,11 +88,6 @@ impl Rig {
         let counts = lines.find_map(|line| line.trim().strip_prefix("stanzas that came in: "));
         counts.expect("the face's counts").to_owned()
     }
-
-    /// Ends everything as an administrator would.
-    pub(super) fn stop(self) {
-        self.lab.stop().expect("everything ends well");
-    }
 }
 
 /// The packet filter.

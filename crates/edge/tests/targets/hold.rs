@@ -1,5 +1,4 @@
-//! The other end is away for longer than fedge holds stanzas, and the same for the way in: the next hop
-//! is down for a while, or for longer.
+//! The other end is away, a partner or the next hop: what is sent is held, and returned when that takes too long.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -43,14 +42,13 @@ fn both_targets_of_a_partner_are_dead() {
         rig
     });
     rig.assert_unnoticed(1);
-    rig.stop();
 }
 
 #[test]
 fn the_next_hop_is_down_for_longer() {
     let rig = Rig::start(&[FABRIKAM], &short_hold());
     let refused = rig.place.reject_tcp(&debian(), rig.lab.servers[0].plan.s2s()).expect("a rule");
-    let rig = rig.run(async move |rig| {
+    rig.run(async move |rig| {
         let alice = rig.login("alice@contoso.test").await;
         let bob = rig.login("bob@fabrikam.test").await;
         each_is_returned_once(&bob, alice.jid()).await;
@@ -61,7 +59,6 @@ fn the_next_hop_is_down_for_longer() {
         assert!(!heard.is_error(), "{heard}");
         rig
     });
-    rig.stop();
 }
 
 /// Sends one of every kind into the void. What may come back does so once the hold is over, with the
@@ -102,7 +99,7 @@ async fn each_is_returned_once(from: &Client, to: &str) {
 fn the_next_hop_is_down_for_a_while() {
     let rig = Rig::start(&[FABRIKAM], "");
     let refused = rig.place.reject_tcp(&debian(), rig.lab.servers[0].plan.s2s()).expect("a rule");
-    let rig = rig.run(async move |rig| {
+    rig.run(async move |rig| {
         let alice = rig.login("alice@contoso.test").await;
         let bob = rig.login("bob@fabrikam.test").await;
         let up = async {
@@ -121,5 +118,4 @@ fn the_next_hop_is_down_for_a_while() {
         assert!(paced.first_delivery().is_some_and(|first| first >= Duration::from_secs(2)), "{paced:?}");
         rig
     });
-    rig.stop();
 }
