@@ -51,6 +51,10 @@ impl Domain {
         if text.len() > 1023 {
             return Err(DomainError::TooLong(text.len()));
         }
+        // Before IDNA, to which a long label is dear.
+        if text.split('.').any(|label| label.len() > 63 && label.is_ascii()) {
+            return Err(DomainError::Invalid(text.to_owned()));
+        }
         if text.starts_with('[') || text.parse::<std::net::Ipv4Addr>().is_ok() {
             return Err(DomainError::IpLiteral(text.to_owned()));
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use xmpp::xml::{Frame, Limits, Scanner, XmlError};
+use xmpp::xml::{Frame, Limits, Scanner, Verbatim, XmlError};
 
 const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:server' \
     xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='jabber:server:dialback' to='fabrikam.test'>";
@@ -93,6 +93,22 @@ fn a_header_does_not_blow_its_stanzas_up() {
         assert_eq!(error.condition(), "policy-violation", "{error}");
     }
     assert!(scan(&HEADER.replace("to=", &format!("xmlns:p='{}' to=", "x".repeat(500)))).is_ok());
+}
+
+/// What the header adds counts like what the stanza had, so that the next scanner takes what this one took.
+#[test]
+fn a_stanza_with_all_attributes_that_are_allowed_travels_or_is_refused() {
+    for (attributes, fits) in [(62, true), (63, true), (64, false), (65, false)] {
+        let header = HEADER.replace(" to=", " xml:lang='en' to=");
+        let (mut scanner, mut buffer) = (Scanner::new(Limits::default()), BytesMut::from(&*header));
+        assert!(matches!(scanner.next(&mut buffer), Ok(Some(Frame::Header(_)))));
+        let attributes: String = (0..attributes).map(|at| format!(" a{at}=''")).collect();
+        buffer.extend_from_slice(format!("<message{attributes}/>").as_bytes());
+        match scanner.next(&mut buffer) {
+            Ok(Some(Frame::Element(element))) => assert!(fits && Verbatim::parse(element.bytes()).is_ok()),
+            other => assert!(!fits && other.is_err(), "{other:?}"),
+        }
+    }
 }
 
 /// The time that it takes to scan `text` as one stanza; the best of three, for a machine that is busy.

@@ -187,7 +187,7 @@ impl Accepted {
             self.proven.insert(place, (pair.from.clone(), method));
         }
         self.admit(pair.clone());
-        self.wire.established = true;
+        self.wire.trust();
         self.wire.step(Step::Authenticated { pair, method });
     }
 
@@ -325,7 +325,9 @@ impl Accepted {
     }
 
     fn starttls(&mut self) {
-        let offered = !self.secure && self.terms.is_some_and(|terms| terms.tls != Need::NotSupported);
+        // Nothing that was proven in clear may outlive the clear (RFC 6120 §5.4.3.3).
+        let begun = !self.proven.is_empty() || !self.keys.is_empty();
+        let offered = !self.secure && !begun && self.terms.is_some_and(|terms| terms.tls != Need::NotSupported);
         if !offered {
             self.wire.send(words::empty(words::TLS, "failure"));
             return self.wire.fail(StreamError::new(Condition::PolicyViolation, "STARTTLS was not offered"));

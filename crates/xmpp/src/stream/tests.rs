@@ -12,6 +12,7 @@ mod dialed;
 mod faults;
 mod joined;
 mod pairs;
+mod walks;
 
 fn domain(text: &str) -> Domain {
     Domain::parse(text).expect("a domain")

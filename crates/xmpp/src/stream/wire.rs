@@ -7,7 +7,12 @@ use bytes::{Bytes, BytesMut};
 
 use super::error::{Condition, End, StreamError};
 use super::{Settings, Step, words};
-use crate::xml::{Frame, Scanner, Verbatim, redacted};
+use crate::xml::{Frame, Limits, Scanner, Verbatim, redacted};
+
+/// The largest element, in bytes, of a peer that proved nothing: thousands of those may be connected.
+const UNPROVEN: usize = 10_000;
+/// What is kept for somebody who follows the stream, in frames.
+const SEEN: usize = 1000;
 
 pub(super) struct Wire {
     pub(super) input: BytesMut,
@@ -19,6 +24,8 @@ pub(super) struct Wire {
     last_sent: Instant,
     /// Somebody proved himself: from here on the idle and keep-alive clocks run.
     pub(super) established: bool,
+    /// The peer proved itself: it may send elements of full size.
+    trusted: bool,
     /// We ended our side; when.
     closing: Option<Instant>,
     heard: bool,
@@ -37,13 +44,14 @@ impl Wire {
     pub(super) fn new(now: Instant, settings: Settings, opening: Bytes) -> Wire {
         Wire {
             input: BytesMut::new(),
-            scanner: Scanner::new(settings.limits),
+            scanner: scanner(&settings, false),
             steps: VecDeque::new(),
             settings,
             opened: now,
             last_stanza: now,
             last_sent: now,
             established: false,
+            trusted: false,
             closing: None,
             heard: false,
             opening: Some(opening),
@@ -62,7 +70,7 @@ impl Wire {
         self.heard |= !self.input.is_empty();
         match self.scanner.next(&mut self.input) {
             Ok(Some(frame)) => {
-                if let Some(seen) = &mut self.seen {
+                if let Some(seen) = self.seen.as_mut().filter(|seen| seen.len() < SEEN) {
                     seen.extend(shown(&frame));
                 }
                 Some(frame)
@@ -96,9 +104,16 @@ impl Wire {
 
     /// A new stream begins on the same connection: after TLS and after SASL. Ours begins with `opening`.
     pub(super) fn restart(&mut self, opening: Bytes) {
-        self.scanner = Scanner::new(self.settings.limits);
+        self.scanner = scanner(&self.settings, self.trusted);
         self.opening = Some(opening);
         self.handshake = false;
+    }
+
+    /// The peer proved itself: it may send elements of full size, and the idle and keep-alive clocks run.
+    pub(super) fn trust(&mut self) {
+        self.established = true;
+        self.trusted = true;
+        self.scanner.allow(self.settings.limits.stanza_bytes);
     }
 
     /// Our side begins with this, and not with what was meant before.
@@ -230,6 +245,11 @@ impl Wire {
             self.send(Bytes::from_static(b" "));
         }
     }
+}
+
+fn scanner(settings: &Settings, trusted: bool) -> Scanner {
+    let most = if trusted { usize::MAX } else { UNPROVEN };
+    Scanner::new(Limits { stanza_bytes: settings.limits.stanza_bytes.min(most), ..settings.limits })
 }
 
 /// A frame as the administrator may see it.

@@ -50,6 +50,8 @@ pub struct Scanner {
     head: Option<Head>,
     /// The first-level element has its own `xml:lang`.
     has_lang: bool,
+    /// The first-level element's attributes and declarations.
+    attributes: usize,
 }
 
 fn fault(what: &'static str) -> XmlError {
@@ -71,12 +73,18 @@ impl Scanner {
             open: Vec::new(),
             head: None,
             has_lang: false,
+            attributes: 0,
         }
     }
 
     /// A scanner inside a stream whose header declares `jabber:server` and nothing else.
     pub(super) fn inside(limits: Limits) -> Scanner {
         Scanner { stage: Stage::Stream(String::new()), content: SERVER.to_owned(), ..Scanner::new(limits) }
+    }
+
+    /// From here on, an element may have that many bytes.
+    pub(crate) fn allow(&mut self, stanza_bytes: usize) {
+        self.limits.stanza_bytes = stanza_bytes;
     }
 
     /// Takes the next complete frame off the front of `buffer`, if it is there. Between two calls,
@@ -258,6 +266,7 @@ impl Scanner {
         let namespace = if namespace == SERVER { Cow::Borrowed(SERVER) } else { Cow::Owned(namespace) };
         let mut head = Head::new(namespace, &(name.end - local.len()..name.end));
         self.has_lang = false;
+        self.attributes = self.tag.attributes.len();
         for attribute in &self.tag.attributes {
             let name = &text[attribute.name.clone()];
             self.has_lang |= name == "xml:lang";
@@ -273,16 +282,22 @@ impl Scanner {
         let Some(mut head) = self.head.take() else { return Err(fault("an element without a start")) };
         let mut added = String::new();
         self.prefixes.travelling(|prefix, namespace| {
+            self.attributes += 1;
             added.push_str(&format!(" xmlns:{prefix}='{}'", escape_attribute(namespace)));
         });
         let stamped = !self.has_lang && head.namespace() == SERVER;
         if let (true, Some(lang)) = (stamped, &self.lang) {
+            self.attributes += 1;
             added.push_str(&format!(" xml:lang='{}'", escape_attribute(lang)));
         }
         if added.is_empty() {
             return Ok(Frame::Element(Verbatim::new(bytes.freeze(), head)));
         }
         self.within(bytes.len() + added.len())?;
+        // What is taken here is taken by the next scanner, too, which sees the whole.
+        if self.attributes > self.limits.attributes {
+            return Err(XmlError::TooManyAttributes { limit: self.limits.attributes });
+        }
         let name_end = name_end(&bytes);
         let mut whole = BytesMut::with_capacity(bytes.len() + added.len());
         whole.extend_from_slice(&bytes[..name_end]);

@@ -24,8 +24,8 @@ impl Accepted {
         }
         let Some(to) = self.to.clone() else { return };
         self.wire.send(words::empty(words::SASL, "success"));
-        self.restart();
         self.authenticated(DomainPair::new(from, to), Method::External);
+        self.restart();
     }
 
     pub(super) fn auth_failed(&mut self, condition: &str, text: &str) {

@@ -67,6 +67,30 @@ fn what_is_too_much_or_not_utf_8_gets_its_stream_error() {
 }
 
 #[test]
+fn who_proved_nothing_may_not_send_much() {
+    let long = "k".repeat(10_000);
+    let key = format!("<db:result from='contoso.test' to='fabrikam.test'>{long}");
+    let mut host = Host::new(true);
+    host.hears(HEADER);
+    host.hears(&key);
+    assert_eq!(host.ended_with(), Some(Condition::PolicyViolation));
+    let stanza = format!("<message from='a@contoso.test' to='b@fabrikam.test'>{long}</message>");
+    let mut host = Host::authenticated();
+    host.hears(&stanza);
+    assert_eq!(host.passed(), 1, "after EXTERNAL");
+    let mut host = Host::with(true, Terms { external: Need::NotSupported, ..USUAL });
+    host.hears(HEADER);
+    host.hears("<db:result from='contoso.test' to='fabrikam.test'>k</db:result>");
+    host.answer(Answer::Key { pair: pair(), verdict: KeyVerdict::Valid });
+    host.hears(&stanza);
+    assert_eq!(host.passed(), 1, "after dialback, on the same stream");
+    let mut caller = Caller::new(Goal::Carry, USUAL, true);
+    caller.hears(&HEADER.replace("from=", "id='1' from="));
+    caller.hears(&format!("<stream:features><a xmlns='{long}'/>"));
+    assert_eq!(caller.ended_with(), Some(Condition::PolicyViolation));
+}
+
+#[test]
 fn a_bad_header_gets_a_header_and_its_error() {
     let cases = [
         (HEADER.replace("xmlns='jabber:server'", "xmlns='jabber:client'"), Condition::InvalidNamespace),
@@ -147,6 +171,16 @@ fn plaintext_behind_starttls_ends_the_stream() {
     let mut host = Host::new(false);
     host.hears(HEADER);
     host.hears("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/><message/>");
+    assert_eq!(host.ended_with(), Some(Condition::PolicyViolation));
+    assert!(!host.steps.iter().any(|step| matches!(step, Step::StartTls)));
+}
+
+#[test]
+fn what_was_proven_in_clear_is_not_taken_into_tls() {
+    let mut host = Host::with(false, Terms { tls: Need::Optional, ..USUAL });
+    host.hears(HEADER);
+    host.hears("<db:result from='contoso.test' to='fabrikam.test'>k</db:result>");
+    host.hears("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
     assert_eq!(host.ended_with(), Some(Condition::PolicyViolation));
     assert!(!host.steps.iter().any(|step| matches!(step, Step::StartTls)));
 }
