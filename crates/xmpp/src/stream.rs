@@ -47,6 +47,21 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// Whether a pair with these terms may use a stream on which its `from` is proven by `method`, with
+    /// TLS or without. What another pair of that stream may do doesn't count.
+    ///
+    /// # Errors
+    /// When it may not, with the words to tell the peer.
+    pub fn admits(self, method: Method, secure: bool) -> Result<(), StreamError> {
+        let text = match method {
+            _ if self.tls == Need::Required && !secure => "TLS is required here",
+            Method::Dialback if !self.takes_dialback() => "dialback is not accepted here",
+            Method::External if self.external == Need::NotSupported => "EXTERNAL is not accepted here",
+            _ => return Ok(()),
+        };
+        Err(StreamError::new(Condition::PolicyViolation, text))
+    }
+
     /// Whether dialback is enough to prove a domain.
     pub(crate) fn takes_dialback(self) -> bool {
         self.dialback && self.external != Need::Required

@@ -16,8 +16,9 @@ impl Accepted {
             Ok(None) => return,
             Err(error) => return self.wire.fail(error),
         };
-        if !self.terms.is_some_and(Terms::takes_dialback) {
-            self.key_refused(&pair, "not-allowed", "dialback is not accepted here");
+        let own_terms = self.terms.map_or(Ok(()), |terms| terms.admits(Method::Dialback, self.secure));
+        if let Err(error) = own_terms {
+            self.key_refused(&pair, "not-allowed", &error.text);
         } else if self.may_send(&pair) {
             self.say(&pair, "valid", DialbackContent::Nothing);
         } else if self.keys.len() >= KEYS_AT_ONCE || self.pairs.len() >= PAIRS || self.failed_keys >= KEYS_IN_VAIN {

@@ -96,6 +96,19 @@ fn one_stream_carries_so_many_pairs_and_no_more() {
 }
 
 #[test]
+fn terms_say_by_which_proof_and_under_what_a_pair_comes() {
+    let words = |terms: Terms, method, secure| terms.admits(method, secure).err().map(|error| error.text);
+    let not = |what: &str| Some(format!("{what} is not accepted here"));
+    assert_eq!(words(USUAL, Method::Dialback, true), None);
+    assert_eq!(words(USUAL, Method::External, true), None);
+    assert_eq!(words(USUAL, Method::Dialback, false).as_deref(), Some("TLS is required here"));
+    assert_eq!(words(STRICT, Method::Dialback, true), not("dialback"));
+    assert_eq!(words(Terms { dialback: true, ..STRICT }, Method::Dialback, true), not("dialback"));
+    assert_eq!(words(NO_TLS, Method::External, true), not("EXTERNAL"));
+    assert_eq!(words(NO_TLS, Method::Dialback, false), None);
+}
+
+#[test]
 fn the_question_of_a_pair_says_how_it_is_protected() {
     let mut machine = Accepted::new(Instant::now(), "s3cret".into(), false, false, Settings::default());
     machine.input().extend_from_slice(HEADER.as_bytes());
