@@ -67,7 +67,8 @@ fn build() -> anyhow::Result<Programs> {
     // With the profile that we were built with ourselves: nearly everything is there already.
     let release = !cfg!(debug_assertions);
     let mut command = Command::new(cargo);
-    command.current_dir(&workspace).args(["build", "--quiet", "--package=edge", "--package=dns", "--package=cli"]);
+    command.current_dir(&workspace).args(["build", "--quiet"]);
+    command.args(["--package=edge", "--package=gateway", "--package=dns", "--package=cli"]);
     command.args(release.then_some("--release"));
     ensure!(command.status().context("can't run cargo")?.success(), "fedge's programs can't be built");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);

@@ -18,7 +18,7 @@ fn ours(line: &str) -> Option<Vec<String>> {
     match (program, rest.first().map(String::as_str)) {
         // Lines of the log begin with a program's name, too.
         (_, Some("is")) => None,
-        ("fedge" | "fedge-edge" | "fedge-dns", Some(_)) => {
+        ("fedge" | "fedge-edge" | "fedge-gateway" | "fedge-dns", Some(_)) => {
             Some([program.to_owned()].into_iter().chain(rest.iter().cloned()).collect())
         }
         ("cargo", Some("xtask")) => Some(words),

@@ -6,26 +6,62 @@ use std::fs;
 use edge::config::Config;
 use toml::{Table, Value};
 
-use super::reading::{Document, first_code};
+use super::reading::{Document, first_code, read};
 use super::site::{ETC, Site};
 
-/// The tables of both configurations: heading in the document, and how the table is begun in TOML.
-const EDGE: [(&str, &str); 9] = [
-    ("Top level", ""),
-    ("`[log]`", "[log]"),
-    ("`[external]`", "[external]"),
-    ("`[gateway]`", "[gateway]"),
-    ("`[times]`", "[times]"),
-    ("`[limits]`", "[limits]"),
-    ("`[federation]`", "[federation]"),
-    ("`[[local]]`", "[[local]]"),
-    ("`[[partner]]`", "[[partner]]"),
-];
-const DNS: [(&str, &str); 4] = [
-    ("`[log]` of fedge-dns", "[log]"),
-    ("`[view]`", "[view]"),
-    ("`[[gateway]]`", "[[gateway]]"),
-    ("`[[local]]` of fedge-dns", "[[local]]"),
+/// A configuration, and the tables of it: under which heading they are documented, and how they begin in TOML.
+struct Shape {
+    program: &'static str,
+    example: &'static str,
+    tables: &'static [(&'static str, &'static str)],
+}
+
+const TOP_LEVEL: (&str, &str) = ("Top level", "");
+const LOG: (&str, &str) = ("`[log]`", "[log]");
+const GATEWAY: (&str, &str) = ("`[gateway]`", "[gateway]");
+const TIMES: (&str, &str) = ("`[times]`", "[times]");
+const LIMITS: (&str, &str) = ("`[limits]`", "[limits]");
+const FEDERATION: (&str, &str) = ("`[federation]`", "[federation]");
+const LOCAL: (&str, &str) = ("`[[local]]`", "[[local]]");
+const PARTNER: (&str, &str) = ("`[[partner]]`", "[[partner]]");
+const EXTERNAL: (&str, &str) = ("`[external]`", "[external]");
+const EDGE_TRUNK: (&str, &str) = ("`[trunk]` of fedge-edge", "[trunk]");
+
+const EDGE: Shape = Shape {
+    program: "fedge-edge",
+    example: "edge.toml",
+    tables: &[TOP_LEVEL, LOG, EXTERNAL, GATEWAY, EDGE_TRUNK, TIMES, LIMITS, FEDERATION, LOCAL, PARTNER],
+};
+const SHAPES: [Shape; 4] = [
+    EDGE,
+    Shape { program: "fedge-edge", example: "edge-trunk.toml", ..EDGE },
+    Shape {
+        program: "fedge-gateway",
+        example: "gateway.toml",
+        tables: &[
+            TOP_LEVEL,
+            LOG,
+            GATEWAY,
+            ("`[trunk]` of fedge-gateway", "[trunk]"),
+            ("`[[pool]]`", "[[pool]]"),
+            ("Entries of `edges`", "[[pool]]\nname = \"pool\"\n[[pool.edges]]"),
+            TIMES,
+            LIMITS,
+            FEDERATION,
+            LOCAL,
+            PARTNER,
+        ],
+    },
+    Shape {
+        program: "fedge-dns",
+        example: "dns.toml",
+        tables: &[
+            ("`[log]` of fedge-dns", "[log]"),
+            ("`[view]`", "[view]"),
+            ("`[[gateway]]`", "[[gateway]]"),
+            ("`[[local]]` of fedge-dns", "[[local]]"),
+        ],
+    },
 ];
 
 fn documented(heading: &str) -> Vec<Vec<String>> {
@@ -46,19 +82,57 @@ fn known(site: &Site, program: &str, table: &str) -> BTreeSet<String> {
     expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
+/// The name of a table that stands at the top level.
+fn name(table: &str) -> Option<String> {
+    let name = table.trim_matches(['[', ']']);
+    (!name.is_empty() && !name.contains('\n')).then(|| name.to_owned())
+}
+
 #[test]
 fn every_key_is_documented_and_no_other() {
     let site = Site::empty();
-    let tables = EDGE.map(|table| ("fedge-edge", table)).into_iter().chain(DNS.map(|table| ("fedge-dns", table)));
-    for (program, (heading, table)) in tables {
-        let mut keys: BTreeSet<String> = documented(heading).iter().map(|row| key(row)).collect();
-        if table.is_empty() {
-            // The other tables stand at the top level, each under a heading of its own.
-            let names = EDGE.iter().filter(|(_, table)| !table.is_empty());
-            keys.extend(names.map(|(_, table)| table.trim_matches(['[', ']']).to_owned()));
+    for shape in SHAPES {
+        let mut top_level: BTreeSet<String> = shape.tables.iter().filter_map(|(_, table)| name(table)).collect();
+        for (heading, table) in shape.tables {
+            let keys: BTreeSet<String> = documented(heading).iter().map(|row| key(row)).collect();
+            if table.is_empty() {
+                top_level.extend(keys);
+            } else {
+                assert_eq!(keys, known(&site, shape.program, table), "under “{heading}” of docs/configuration.md");
+            }
         }
-        assert_eq!(keys, known(&site, program, table), "under “{heading}” of docs/configuration.md, {program}");
+        assert_eq!(top_level, known(&site, shape.program, ""), "tables of {}", shape.program);
     }
+}
+
+#[test]
+fn what_is_required_is_required() {
+    let site = Site::new();
+    let mut required = 0;
+    for shape in SHAPES {
+        let example: Table = read(format!("docs/examples/{}", shape.example)).parse().expect("the example is TOML");
+        for (heading, table) in shape.tables {
+            // A table that the example doesn't have takes part in another.
+            let Some(name) = name(table).filter(|name| example.contains_key(name)) else { continue };
+            for row in documented(heading).iter().filter(|row| row[2].starts_with("required")) {
+                let mut without = example.clone();
+                let entry = match &mut without[&name] {
+                    Value::Array(entries) => entries[0].as_table_mut(),
+                    table => table.as_table_mut(),
+                };
+                // Not there at all: the exception that its row names.
+                if entry.expect("a table").remove(&key(row)).is_none() {
+                    assert!(row[2].contains("except"), "{row:?} is missing in {}", shape.example);
+                    continue;
+                }
+                fs::write(site.path("without.toml"), toml::to_string(&without).expect("it was TOML")).expect("written");
+                let told = site.run(&format!("{} check {ETC}/without.toml", shape.program));
+                assert_eq!(told.status.code(), Some(78), "{row:?} of {}: {}", shape.example, site.told(&told));
+                required += 1;
+            }
+        }
+    }
+    assert!(required > 20, "only {required} were tried");
 }
 
 #[test]
@@ -79,7 +153,7 @@ next_hop = "192.0.2.20"
 "#;
     let mut written_out: Table = least.parse().expect("TOML");
     let mut defaults = 0;
-    for (heading, table) in EDGE {
+    for (heading, table) in EDGE.tables {
         for row in documented(heading).iter().filter(|row| row[2].starts_with('`')) {
             let value = first_code(&row[2]).expect("it begins with a backquote");
             let value: Table = format!("value = {value}").parse().unwrap_or_else(|error| panic!("{row:?}: {error}"));

@@ -12,6 +12,14 @@ use super::reading::read;
 /// What the documents call it.
 pub(crate) const ETC: &str = "/etc/fedge";
 
+/// The complete configurations among the documents, and who runs by them.
+pub(crate) const EXAMPLES: [(&str, &str); 4] = [
+    ("fedge-edge", "edge.toml"),
+    ("fedge-edge", "edge-trunk.toml"),
+    ("fedge-gateway", "gateway.toml"),
+    ("fedge-dns", "dns.toml"),
+];
+
 /// Such a folder. It vanishes when it is dropped.
 pub(crate) struct Site {
     folder: tempfile::TempDir,
@@ -39,11 +47,18 @@ impl Site {
             fs::write(site.path("secrets").join(format!("dialback-{face}")), "a secret of some length\n")
                 .expect("written");
         }
-        let made = site.run(&format!("fedge ca init {ETC}/ca --local contoso.test"));
-        assert!(made.status.success(), "{made:?}");
+        for line in [
+            "ca init /etc/fedge/ca --local contoso.test",
+            "trunk init /etc/fedge/trunk",
+            "trunk member /etc/fedge/trunk edge1.contoso.test --as edge",
+            "trunk member /etc/fedge/trunk gateway1.contoso.test --as gateway",
+        ] {
+            let made = site.run(&format!("fedge {line}"));
+            assert!(made.status.success(), "{line}: {made:?}");
+        }
         // As its administrator is told.
         fs::rename(site.path("ca/root.key"), site.path("offline-root.key")).expect("moved");
-        for name in ["edge.toml", "dns.toml"] {
+        for (_, name) in EXAMPLES {
             fs::write(site.path(name), read(format!("docs/examples/{name}"))).expect("written");
         }
         site

@@ -5,7 +5,8 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
 
-use edge::config::Config;
+use edge::config::Inward;
+use net::face::Settings;
 use testkit::fedge::Programs;
 use testkit::place::Place;
 use testkit::process::Daemon;
@@ -35,7 +36,8 @@ fn number(unit: &str, setting: &str) -> u64 {
 #[test]
 fn what_units_run_exists() {
     let site = Site::empty();
-    for (program, config) in [("fedge-edge", "edge.toml"), ("fedge-dns", "dns.toml")] {
+    for (program, config) in [("fedge-edge", "edge.toml"), ("fedge-gateway", "gateway.toml"), ("fedge-dns", "dns.toml")]
+    {
         let unit = read(format!("packaging/systemd/{program}.service"));
         assert_eq!(value(&unit, "Type"), "notify");
         assert_eq!(value(&unit, "ExecStart"), format!("/usr/local/bin/{program} run /etc/fedge/{config}"));
@@ -50,17 +52,31 @@ fn what_units_run_exists() {
     }
 }
 
-#[test]
-fn the_unit_leaves_room_for_what_the_example_allows() {
-    let unit = read("packaging/systemd/fedge-edge.service");
-    let config = Config::read(&workspace().join("docs/examples/edge.toml")).expect("the example is good");
-    let drain = config.settings.stream.drain + Duration::from_secs(10);
-    assert!(Duration::from_secs(number(&unit, "TimeoutStopSec")) > drain, "it would be killed while it drains");
-    let addresses = config.external.listen.len() + config.gateway.listen.len();
-    let streams = u64::try_from(2 * addresses * config.settings.streams).expect("not that many");
-    assert!(number(&unit, "LimitNOFILE") > streams, "{streams} streams need as many descriptors");
+/// Whether the unit gives the daemon what it may need by its configuration.
+fn leaves_room(program: &str, listen: usize, settings: &Settings, socket: Option<&Path>) {
+    let unit = read(format!("packaging/systemd/{program}.service"));
+    let drain = settings.stream.drain + Duration::from_secs(10);
+    assert!(Duration::from_secs(number(&unit, "TimeoutStopSec")) > drain, "{program} would be killed while it drains");
+    let streams = u64::try_from(2 * listen * settings.streams).expect("not that many");
+    assert!(number(&unit, "LimitNOFILE") > streams, "{program}: {streams} streams need as many descriptors");
     let folder = Path::new("/run").join(value(&unit, "RuntimeDirectory"));
-    assert_eq!(config.socket.as_deref().and_then(Path::parent), Some(folder.as_path()));
+    assert_eq!(socket.and_then(Path::parent), Some(folder.as_path()));
+}
+
+#[test]
+fn units_leave_room_for_what_the_examples_allow() {
+    let example = |name: &str| workspace().join("docs/examples").join(name);
+    for name in ["edge.toml", "edge-trunk.toml"] {
+        let config = edge::config::Config::read(&example(name)).expect("the example is good");
+        let inward = match &config.inward {
+            Inward::Gateway { face, .. } => &face.listen,
+            Inward::Trunk { listen, .. } => listen,
+        };
+        let listen = config.external.listen.len() + inward.len();
+        leaves_room("fedge-edge", listen, &config.settings, config.socket.as_deref());
+    }
+    let config = gateway::config::Config::read(&example("gateway.toml")).expect("the example is good");
+    leaves_room("fedge-gateway", config.face.listen.len(), &config.settings, config.socket.as_deref());
 }
 
 /// The next thing that the daemon tells the service manager.
