@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use nix::sys::signal::Signal;
 
 use crate::client::Client;
 use crate::fedge::Programs;
@@ -33,6 +34,8 @@ pub const TAILSPIN: &str = "tailspin.test";
 /// A partner.
 pub const WOODGROVE: &str = "woodgrove.test";
 
+/// How long a daemon of ours may take to end on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Where servers take direct TLS on a port of its own.
 const DIRECT_TLS: u16 = 5270;
 
@@ -224,14 +227,38 @@ impl Lab {
         Workshop { place: &self.layout.fedge, dns: &self.dns, ca: &self.public_ca, folder: &self.folder }
     }
 
-    /// Starts fedge-edge again, after it has ended or was killed, in the same configuration.
+    /// Kills fedge-edge, as if its machine had lost its power.
     ///
     /// # Errors
-    /// With its log, when it doesn't start.
+    /// When it had ended before.
+    pub fn kill_edge(&mut self) -> anyhow::Result<()> {
+        self.fedge_edge.signal(Signal::SIGKILL)?;
+        self.edge_ended()
+    }
+
+    /// Restarts fedge-edge in the same configuration: as an administrator would if it runs, and if it
+    /// doesn't, it is just started.
+    ///
+    /// # Errors
+    /// With its log, when it doesn't end or start.
     pub fn restart_edge(&mut self) -> anyhow::Result<()> {
+        if self.fedge_edge.is_running()? {
+            self.fedge_edge.signal(Signal::SIGTERM)?;
+            self.edge_ended()?;
+        }
+        // A log of its own, in which nothing says yet that it is ready.
         let log = self.fedge_edge.log().with_added_extension("again");
         self.fedge_edge =
             self.programs.start("fedge-edge", &self.layout.fedge, &self.folder.join("edge.toml"), &log)?;
+        Ok(())
+    }
+
+    fn edge_ended(&mut self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        while self.fedge_edge.is_running()? {
+            anyhow::ensure!(began.elapsed() < PATIENCE, "fedge-edge doesn't end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
         Ok(())
     }
 
@@ -253,8 +280,8 @@ impl Lab {
         for server in self.servers {
             server.stop()?;
         }
-        self.fedge_edge.terminate(Duration::from_secs(60))?;
-        self.fedge_dns.terminate(Duration::from_secs(60))?;
+        self.fedge_edge.terminate(PATIENCE)?;
+        self.fedge_dns.terminate(PATIENCE)?;
         Ok(())
     }
 }
