@@ -20,6 +20,7 @@ use crate::{ejabberd, jabberd2, prosody};
 mod layout;
 pub mod paced;
 mod settings;
+pub mod split;
 pub mod target;
 
 pub use layout::{Layout, Spot};
@@ -152,29 +153,8 @@ impl Lab {
         let fedge_dns = programs.start("fedge-dns", &layout.fedge, &settings.dns, &folder.join("fedge-dns.log"))?;
         say("starting fedge-edge with its gateway");
         let fedge_edge = programs.start("fedge-edge", &layout.fedge, &settings.edge, &folder.join("fedge-edge.log"))?;
-        let mut servers = Vec::new();
-        for (index, (domain, peer)) in everybody(plan).into_iter().enumerate() {
-            say(&format!("starting {:?} for {domain}", peer.kind));
-            let issued = match peer.authentication {
-                Authentication::External => public_ca.issue(&Request::new(&with_rooms(domain)))?,
-                // Nobody looks at it.
-                Authentication::Dialback => Request::new(&with_rooms(domain)).self_signed()?,
-            };
-            let certificate = issued.write(&folder, domain)?;
-            let (resolver, trusted) = match index {
-                0 => (layout.internal_dns, settings.internal_root.as_deref().unwrap_or(&roots)),
-                _ => (layout.public_dns(), roots.as_path()),
-            };
-            let spot = layout.server(domain);
-            let mut server = ServerPlan::new(domain, spot.address, resolver, &certificate, trusted);
-            server.authentication = peer.authentication;
-            server.direct_tls = Some(DIRECT_TLS);
-            if peer.kind == Kind::Jabberd2 {
-                (server.rooms, server.direct_tls) = (None, None);
-            }
-            server.debug = plan.debug;
-            servers.push(peer.kind.start(&debian, &spot.place, server, &folder.join(format!("{domain}.d")))?);
-        }
+        let root = settings.internal_root.as_deref().unwrap_or(&roots);
+        let servers = start_servers(&debian, plan, &layout, &public_ca, [root, &roots], &folder, say)?;
         Ok(Lab { layout, dns, public_ca, servers, fedge_edge, fedge_dns, programs, folder })
     }
 
@@ -286,6 +266,42 @@ impl Lab {
     }
 }
 
+/// Contoso's server, which trusts the first of `roots`, then the partners', which trust the second.
+fn start_servers(
+    debian: &Debian,
+    plan: &LabPlan,
+    layout: &Layout,
+    public_ca: &LabCa,
+    roots: [&Path; 2],
+    folder: &Path,
+    say: &mut dyn FnMut(&str),
+) -> anyhow::Result<Vec<Server>> {
+    let mut servers = Vec::new();
+    for (index, (domain, peer)) in everybody(plan).into_iter().enumerate() {
+        say(&format!("starting {:?} for {domain}", peer.kind));
+        let issued = match peer.authentication {
+            Authentication::External => public_ca.issue(&Request::new(&with_rooms(domain)))?,
+            // Nobody looks at it.
+            Authentication::Dialback => Request::new(&with_rooms(domain)).self_signed()?,
+        };
+        let certificate = issued.write(folder, domain)?;
+        let (resolver, trusted) = match index {
+            0 => (layout.internal_dns, roots[0]),
+            _ => (layout.public_dns(), roots[1]),
+        };
+        let spot = layout.server(domain);
+        let mut server = ServerPlan::new(domain, spot.address, resolver, &certificate, trusted);
+        server.authentication = peer.authentication;
+        server.direct_tls = Some(DIRECT_TLS);
+        if peer.kind == Kind::Jabberd2 {
+            (server.rooms, server.direct_tls) = (None, None);
+        }
+        server.debug = plan.debug;
+        servers.push(peer.kind.start(debian, &spot.place, server, &folder.join(format!("{domain}.d")))?);
+    }
+    Ok(servers)
+}
+
 fn everybody(plan: &LabPlan) -> Vec<(&'static str, Peer)> {
     [(CONTOSO, plan.inside)].into_iter().chain(plan.partners.iter().copied()).collect()
 }
@@ -306,18 +322,23 @@ fn with_rooms(domain: &str) -> [&str; 2] {
 }
 
 fn publish(dns: &LabDns, plan: &LabPlan, layout: &Layout) {
-    let tell = |domain: &str, host: &str, address: IpAddr, direct_port: u16| {
-        dns.addresses(host, &[address]);
-        for domain in [domain, &rooms(domain)] {
-            if plan.direct_tls {
-                dns.direct_tls_srv(domain, &[(10, 0, direct_port, host)]);
-            } else {
-                dns.srv(domain, &[(10, 0, 5269, host)]);
-            }
-        }
-    };
-    tell(CONTOSO, "edge.contoso.test", layout.external_face, 5269);
+    publish_server(dns, plan, CONTOSO, "edge.contoso.test", layout.external_face, 5269);
+    publish_partners(dns, plan, layout);
+}
+
+fn publish_partners(dns: &LabDns, plan: &LabPlan, layout: &Layout) {
     for (domain, _) in &plan.partners {
-        tell(domain, &format!("xmpp.{domain}"), layout.server(domain).address, DIRECT_TLS);
+        publish_server(dns, plan, domain, &format!("xmpp.{domain}"), layout.server(domain).address, DIRECT_TLS);
+    }
+}
+
+fn publish_server(dns: &LabDns, plan: &LabPlan, domain: &str, host: &str, address: IpAddr, direct_port: u16) {
+    dns.addresses(host, &[address]);
+    for domain in [domain, &rooms(domain)] {
+        if plan.direct_tls {
+            dns.direct_tls_srv(domain, &[(10, 0, direct_port, host)]);
+        } else {
+            dns.srv(domain, &[(10, 0, 5269, host)]);
+        }
     }
 }

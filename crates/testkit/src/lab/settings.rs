@@ -42,7 +42,7 @@ pub(super) fn write(
     Ok(settings)
 }
 
-fn internal_ca(folder: &Path, programs: &Programs) -> anyhow::Result<PathBuf> {
+pub(super) fn internal_ca(folder: &Path, programs: &Programs) -> anyhow::Result<PathBuf> {
     let ca = folder.join("ca");
     let name = ca.display().to_string();
     programs.run("fedge", &["ca", "init", &name, "--local", CONTOSO])?;
@@ -88,7 +88,7 @@ next_hop = "{inside}:5269"
 }
 
 /// Exactly what the peer does, so that nothing else can be what worked.
-fn terms(peer: Peer) -> &'static str {
+pub(super) fn terms(peer: Peer) -> &'static str {
     match peer.authentication {
         Authentication::External => "external = \"required\"\ndialback = false\n",
         Authentication::Dialback => "external = \"not-supported\"\ndialback = true\n",

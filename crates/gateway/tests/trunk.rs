@@ -1,0 +1,79 @@
+//! Gateways inside, pools of edge servers outside, real servers at both ends: what happens to a flood while members come and go.
+
+use std::time::Duration;
+
+use testkit::client::{Client, Collected};
+use testkit::lab::split::{GATEWAYS, Split};
+use testkit::lab::{CONTOSO, FABRIKAM, Kind, LabPlan, Peer};
+use testkit::place::Place;
+use testkit::server::Authentication::{Dialback, External};
+
+/// Messages each way.
+const MESSAGES: u32 = 2000;
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Starts the laboratory and runs a story in it.
+fn story<F: Future<Output = Split>>(outside: Kind, tell: impl FnOnce(Split, Client, Client) -> F + Send + 'static) {
+    let inside = Peer { kind: Kind::Prosody, authentication: External };
+    let authentication = if outside == Kind::Ejabberd { External } else { Dialback };
+    let plan = LabPlan::new(inside, &[(FABRIKAM, Peer { kind: outside, authentication })]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = Place::isolated().expect("a namespace");
+    let split = Split::start(place.clone(), &plan, folder.path()).expect("a laboratory");
+    let split = place.run(move || async move {
+        let alice = split.login(&format!("alice@{CONTOSO}")).await.expect("a login");
+        let bob = split.login(&format!("bob@{FABRIKAM}")).await.expect("a login");
+        // The streams are up before anything is done to them.
+        for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+            from.message(to.jid(), "first", "first");
+            to.message_with_id("first", PATIENCE).await.expect("the first message");
+        }
+        tell(split, alice, bob).await
+    });
+    split.stop().expect("everything ends well");
+}
+
+/// Both flood each other while `event` happens, once a part of it has arrived.
+async fn flood(alice: &Client, bob: &Client, event: impl Future<Output = ()>) -> [Collected; 2] {
+    let numbers = 0..MESSAGES;
+    let (sent, replied, at_bob, at_alice, ()) = tokio::join!(
+        alice.flood(bob.jid(), numbers.clone(), 100, 50),
+        bob.flood(alice.jid(), numbers.clone(), 100, 50),
+        bob.collect(alice.jid(), numbers.clone(), PATIENCE),
+        alice.collect(bob.jid(), numbers.clone(), PATIENCE),
+        event,
+    );
+    sent.expect("alice could send");
+    replied.expect("bob could send");
+    [at_bob.expect("bob's stream lives"), at_alice.expect("alice's stream lives")]
+}
+
+#[test]
+fn a_flood_passes_through_the_trunk() {
+    story(Kind::Ejabberd, |split, alice, bob| async move {
+        for collected in flood(&alice, &bob, async {}).await {
+            assert!(collected.is_perfect(), "{collected:?}");
+        }
+        let status = split.ask("gateway1", &["status"]).expect("a status");
+        assert!(status.contains("the route is on pool1"), "{status}");
+        split
+    });
+}
+
+#[test]
+fn the_route_moves_in_full_flood_and_nothing_is_lost_doubled_or_disordered() {
+    story(Kind::Prosody, |split, alice, bob| async move {
+        let moves = async {
+            for pool in ["pool2", "pool1", "pool2"] {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                split.route(pool).expect("the route moves");
+            }
+        };
+        for collected in flood(&alice, &bob, moves).await {
+            assert!(collected.is_perfect(), "{collected:?}");
+        }
+        let streams = split.ask("edge3", &["streams"]).expect("streams");
+        assert!(streams.contains("contoso.test -> fabrikam.test"), "the other pool carries it now:\n{streams}");
+        split
+    });
+}
