@@ -185,7 +185,7 @@ impl Driver {
                     entry.authenticated(&pair, method);
                     tracing::info!(face = %face.face, stream = entry.number(), %pair, %method, "stream authenticated");
                 }
-                Step::Ready { .. } | Step::Verified { .. } => {}
+                Step::Ready { .. } | Step::Taken { .. } | Step::Verified { .. } => {}
                 Step::Stanza { pair, stanza } => {
                     entry.passed(1);
                     face.holder.accept(&pair, stanza).await;

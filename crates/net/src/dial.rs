@@ -294,7 +294,11 @@ async fn attempt(
                     return Err(AttemptError::Ended(end));
                 }
                 // Only accepted streams take these.
-                Step::Authenticated { .. } | Step::Stanza { .. } | Step::Return { .. } | Step::Discard { .. } => {}
+                Step::Taken { .. }
+                | Step::Authenticated { .. }
+                | Step::Stanza { .. }
+                | Step::Return { .. }
+                | Step::Discard { .. } => {}
             }
         }
         let deadline = machine.deadline().unwrap_or_else(Instant::now);

@@ -8,22 +8,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
-use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 use xmpp::domain::DomainPair;
 use xmpp::stanza::StanzaCondition;
-use xmpp::stream::{Condition, End, Step, StreamError};
+use xmpp::stream::{Condition, End, StreamError};
 
-use crate::dial::{self, DialError, Reach, Reached};
+use crate::dial::{self, DialError};
 use crate::face::FaceState;
 use crate::links::{Item, Job, Shared};
-use crate::streams::{Command, Direction, Registered};
-use crate::transport::Transport;
+use crate::streams::{Command, Registered};
 use crate::trunk::Undeliverable;
 
-/// Bytes that are written at once.
-const BATCH: usize = 128 * 1024;
+mod carry;
+
 /// Between two rounds of dialing: the first pause, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
@@ -53,7 +50,7 @@ impl Link {
         while self.has_work() {
             let began = Instant::now();
             match self.meanwhile(dial::carry(&self.face.clone(), self.pair.clone())).await {
-                Ok(reached) => self.carry(reached).await,
+                Ok(reached) => carry::carry(&mut self, reached).await,
                 Err(error) => self.failed(&error),
             }
             // A stream that ends as soon as it is up is no better than none.
@@ -143,118 +140,6 @@ impl Link {
             Some((peer, number)) => self.shared.refused(peer, &self.pair, number, why),
             None => {
                 tracing::debug!(face = %self.face.face, pair = %self.pair, "an error could not be brought to its addressee");
-            }
-        }
-    }
-
-    /// Writes stanzas for as long as the stream lives.
-    async fn carry(&mut self, reached: Reached) {
-        let Reached { mut machine, mut transport, target, tls, milestone } = reached;
-        let (entry, mut commands) = self.face.streams.enter(self.face.face, Direction::Dialed, target.address);
-        if let Some(tls) = &tls {
-            entry.secured(tls.clone());
-        }
-        let Reach::Ready(method) = milestone else { return };
-        entry.authenticated(&self.pair, method);
-        tracing::info!(
-            face = %self.face.face, stream = entry.number(), pair = %self.pair, peer = %target.address, host = target.host,
-            tls = tls.as_deref().unwrap_or("none"), %method, "stream dialed"
-        );
-        let mut batch = BytesMut::new();
-        let mut closing = false;
-        let end = 'stream: loop {
-            entry.trace_received(machine.follow(entry.is_traced()));
-            while let Some(step) = machine.poll(Instant::now()) {
-                match step {
-                    Step::Send(bytes) => {
-                        entry.trace_sent(&bytes);
-                        if let Err(error) = transport.send(&bytes).await {
-                            break 'stream Err(error);
-                        }
-                    }
-                    Step::Ask(question) => {
-                        if let Ok(answer) = self.face.answer(question, &[]) {
-                            machine.answer(Instant::now(), answer);
-                        }
-                    }
-                    Step::End(end) => break 'stream Ok(end),
-                    _ => {}
-                }
-            }
-            let may_write = !closing;
-            let deadline = machine.deadline();
-            tokio::select! {
-                biased;
-                read = transport.receive(machine.input()) => match read {
-                    Ok(0) => machine.eof(),
-                    Ok(_) => {}
-                    Err(error) => break Err(error),
-                },
-                command = commands.recv() => if let Some(command) = command {
-                    closing = true;
-                    machine.close(Instant::now(), told(command).as_ref());
-                },
-                () = std::future::ready(()), if may_write && !self.waiting.is_empty() => {
-                    match self.write_batch(&mut transport, &mut batch, &entry).await {
-                        Ok(()) => machine.sent(Instant::now(), true),
-                        Err(error) => break Err(error),
-                    }
-                }
-                Some(job) = self.queue.recv(), if may_write => self.take(job),
-                () = until(deadline) => machine.tick(Instant::now()),
-            }
-        };
-        let _ = transport.shutdown().await;
-        log_end(&self.face, &entry, end);
-    }
-
-    /// Writes what waits, in one piece. What a failed write leaves undecided may have been delivered,
-    /// so it isn't sent again but goes back.
-    async fn write_batch(
-        &mut self,
-        transport: &mut Transport,
-        batch: &mut BytesMut,
-        entry: &Registered,
-    ) -> std::io::Result<()> {
-        batch.clear();
-        let mut written = Vec::new();
-        while batch.len() < BATCH {
-            let Some(item) = self.next_waiting() else { break };
-            entry.trace_sent(item.stanza.bytes());
-            batch.extend_from_slice(item.stanza.bytes());
-            written.push(item);
-        }
-        let result = transport.send(batch).await;
-        match &result {
-            Ok(()) => {
-                entry.passed(written.len() as u64);
-                self.taken(&written);
-            }
-            Err(error) => {
-                let why = Undeliverable {
-                    condition: StanzaCondition::RemoteServerTimeout,
-                    text: format!(
-                        "the stream to {} broke while this was written ({error}); it may have been delivered",
-                        self.pair.to
-                    ),
-                };
-                written.iter().for_each(|item| self.refuse(item, &why));
-            }
-        }
-        result
-    }
-
-    /// Tells each peer up to where its stanzas were taken.
-    fn taken(&self, written: &[Item]) {
-        let mut origins = written.iter().rev().filter_map(|item| item.origin);
-        let Some((last_peer, last)) = origins.next() else { return };
-        self.shared.taken(last_peer, &self.pair, last);
-        // Rarely more than one gateway has stanzas of one pair.
-        let mut told = vec![last_peer];
-        for (peer, number) in origins {
-            if !told.contains(&peer) {
-                told.push(peer);
-                self.shared.taken(peer, &self.pair, number);
             }
         }
     }

@@ -135,6 +135,11 @@ pub enum Step {
         /// How we proved ourselves.
         method: Method,
     },
+    /// Dialed: of the stanzas written, the peer has taken so many in all, as far as it can tell us.
+    Taken {
+        /// How many.
+        stanzas: u64,
+    },
     /// Dialed to verify a key: the authoritative server's word.
     Verified {
         /// Whether it made the key.

@@ -14,6 +14,10 @@ use crate::stanza::Stanza;
 use crate::xml::tree::Element;
 use crate::xml::{Frame, Header, Verbatim};
 
+mod acks;
+
+use acks::Acks;
+
 /// What a stream is dialed for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Goal {
@@ -43,6 +47,8 @@ pub struct Dialed {
     id: Option<String>,
     /// Why EXTERNAL failed, for the error if dialback fails too.
     external_refused: Option<String>,
+    /// What the peer has taken; from the moment that stanzas may be written.
+    acks: Option<Acks>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +62,7 @@ enum State {
     AwaitKey,
     ExpectResult,
     ExpectVerdict,
+    ExpectEnabled,
     Ready,
 }
 
@@ -81,6 +88,7 @@ impl Dialed {
             authenticated: false,
             id: None,
             external_refused: None,
+            acks: None,
         };
         if secure {
             dialed.judge();
@@ -102,19 +110,25 @@ impl Dialed {
 
     /// When to [`tick`](Self::tick) at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        self.wire.deadline()
+        let acks = self.acks.as_ref().and_then(Acks::deadline);
+        self.wire.deadline().map(|deadline| acks.map_or(deadline, |acks| acks.min(deadline)))
     }
 
     /// Lets the clocks act.
     pub fn tick(&mut self, now: Instant) {
         self.wire.tick(now);
+        self.taken(|acks| acks.tick(now));
     }
 
-    /// The driver wrote something; a stanza if `stanza`, which also starts the idle clock anew.
-    pub fn sent(&mut self, now: Instant, stanza: bool) {
+    /// The driver wrote something: so many stanzas, or none.
+    pub fn sent(&mut self, now: Instant, stanzas: u64) {
         self.wire.sent(now);
-        if stanza {
+        if stanzas > 0 {
             self.wire.stanza_passed(now);
+            if let Some(acks) = &mut self.acks {
+                acks.wrote(stanzas);
+            }
+            self.taken(|acks| acks.tick(now));
         }
     }
 
@@ -145,6 +159,7 @@ impl Dialed {
             if let Some(step) = self.wire.next_step() {
                 return Some(step);
             }
+            self.ask_what_was_taken(now);
             if matches!(self.state, State::AwaitJudgement | State::ExpectTls | State::AwaitKey) {
                 return None;
             }
@@ -224,6 +239,20 @@ impl Dialed {
                 self.open();
             }
             (State::ExpectSasl, words::SASL, "failure") => self.external_failed(&tree),
+            (State::ExpectEnabled, words::STREAM_MANAGEMENT, "enabled") => {
+                self.ready(now, Method::External, Acks::counting());
+            }
+            (State::ExpectEnabled, words::STREAM_MANAGEMENT, "failed") => {
+                self.ready(now, Method::External, Acks::barrier());
+            }
+            (State::Ready, words::STREAM_MANAGEMENT, "a") => {
+                let handled = tree.attr("h").and_then(|handled| handled.parse().ok());
+                self.taken(|acks| acks.counted(handled?));
+            }
+            (State::Ready, dialback::NAMESPACE, "verify") => {
+                let id = tree.attr("id").unwrap_or_default().to_owned();
+                self.taken(|acks| acks.answered(&id));
+            }
             (State::ExpectResult, dialback::NAMESPACE, "result") => self.result(now, &tree),
             (State::ExpectVerdict, dialback::NAMESPACE, "verify") => self.verdict(&tree),
             // Late or unasked-for words of dialback and features of extensions change nothing.
@@ -251,7 +280,12 @@ impl Dialed {
             }
         }
         if self.authenticated {
-            return self.ready(now, Method::External);
+            if features.child(words::STREAM_MANAGEMENT, "sm").is_some() {
+                self.wire.send(words::empty(words::STREAM_MANAGEMENT, "enable"));
+                self.state = State::ExpectEnabled;
+                return;
+            }
+            return self.ready(now, Method::External, Acks::barrier());
         }
         if self.ask_about_key() {
             return;
@@ -341,7 +375,7 @@ impl Dialed {
         }
         let before = self.external_refused.take().map(|why| format!("; before that, {why}")).unwrap_or_default();
         match result.attr("type") {
-            Some("valid") => self.ready(now, Method::Dialback),
+            Some("valid") => self.ready(now, Method::Dialback, Acks::barrier()),
             Some("invalid") => {
                 self.fail(Condition::NotAuthorized, format!("the peer says that our dialback key is invalid{before}"));
             }
@@ -379,8 +413,24 @@ impl Dialed {
         is("from", &self.pair.to) && is("to", &self.pair.from)
     }
 
-    fn ready(&mut self, now: Instant, method: Method) {
+    fn ask_what_was_taken(&mut self, now: Instant) {
+        if self.wire.is_closing() || self.wire.is_over() {
+            return;
+        }
+        if let Some(question) = self.acks.as_mut().and_then(|acks| acks.question(now, &self.pair)) {
+            self.wire.send(question);
+        }
+    }
+
+    fn taken(&mut self, news: impl FnOnce(&mut Acks) -> Option<u64>) {
+        if let Some(stanzas) = self.acks.as_mut().and_then(news) {
+            self.wire.step(Step::Taken { stanzas });
+        }
+    }
+
+    fn ready(&mut self, now: Instant, method: Method, acks: Acks) {
         self.state = State::Ready;
+        self.acks = Some(acks);
         self.wire.established = true;
         self.wire.stanza_passed(now);
         self.wire.step(Step::Ready { method });

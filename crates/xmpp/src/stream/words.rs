@@ -16,6 +16,8 @@ pub(super) const STREAMS: &str = "http://etherx.jabber.org/streams";
 pub(super) const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 /// SASL (RFC 6120 §6).
 pub(super) const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+/// Stream management (XEP-0198 §3).
+pub(super) const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";
 /// Defined stream error conditions (RFC 6120 §4.9.2).
 pub(super) const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 /// The stream's end.
