@@ -12,9 +12,9 @@ use super::rig::{PACE, PATIENCE, Rig};
 /// As many messages as are sent.
 const MESSAGES: usize = 25;
 const DISCO: &str = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
-/// What a message takes on a busy machine when nothing is in its way: far less than any fault costs a
-/// sender that waits for it, which is 10 s at least.
-const PROMPTLY: Duration = Duration::from_secs(1);
+/// What a message takes on a busy machine when nothing is in its way: less than waiting once for a silent
+/// target, and far less than any of these faults costs other senders that wait, which is 10 s at least.
+const PROMPTLY: Duration = Duration::from_millis(1800);
 /// What waiting for a silent target may cost once.
 const SILENCE: Duration = Duration::from_secs(2);
 

@@ -14,6 +14,8 @@ const TWO: &str = "two.fabrikam.test";
 const FABRIKAM: &str = "fabrikam.test";
 const STARTTLS: &str = "_xmpp-server._tcp.fabrikam.test";
 const DIRECT_TLS: &str = "_xmpps-server._tcp.fabrikam.test";
+/// What may be lost where something else can be dialed: little, also on a busy machine.
+const A_MOMENT: Duration = Duration::from_secs(3);
 const LATE: Misbehaviour = Misbehaviour::Late(Duration::from_secs(30));
 
 #[test]
@@ -81,7 +83,7 @@ fn no_answer_for_one_service_costs_a_moment() {
         rig.dns.misbehave(DIRECT_TLS, misbehaviour);
         let (targets, took) = rig.timed().await;
         assert_eq!(targets.expect("the other one"), ["one.fabrikam.test 127.0.4.1:5269"], "{misbehaviour:?}");
-        assert!(took < Duration::from_secs(2), "{misbehaviour:?}: {took:?}");
+        assert!(took < A_MOMENT, "{misbehaviour:?}: {took:?}");
     });
 }
 
@@ -94,7 +96,7 @@ fn no_answer_for_one_host_costs_a_moment() {
         rig.dns.misbehave(ONE, misbehaviour);
         let (targets, took) = rig.timed().await;
         assert_eq!(targets.expect("the other one"), ["two.fabrikam.test 127.0.4.2:5269"], "{misbehaviour:?}");
-        assert!(took < Duration::from_secs(2), "{misbehaviour:?}: {took:?}");
+        assert!(took < A_MOMENT, "{misbehaviour:?}: {took:?}");
     });
 }
 

@@ -10,7 +10,7 @@ use topology::address::Forbidden;
 use xmpp::domain::Domain;
 
 /// No question of ours may take longer, whatever DNS does: a stanza is held for 20 s.
-pub(super) const BOUND: Duration = Duration::from_secs(12);
+pub(super) const BOUND: Duration = Duration::from_secs(15);
 
 pub(super) struct Rig {
     pub(super) dns: LabDns,
