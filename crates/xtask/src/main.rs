@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod check;
 mod demo;
 mod rooms;
+mod targets;
 
 /// What the project does for those who try it and those who work on it.
 #[derive(Debug, Parser)]
@@ -22,6 +23,8 @@ enum Command {
     Demo(demo::Options),
     /// Run all checks and tests.
     Test,
+    /// Measure what misbehaving targets cost Prosody, ejabberd, and a Prosody behind fedge.
+    Targets,
     /// Check that crates and files stand in their order.
     Rooms,
 }
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::Test => check::run(),
+        Command::Targets => targets::run(),
         Command::Rooms => rooms::check(),
     };
     match done {
