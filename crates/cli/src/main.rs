@@ -9,8 +9,18 @@ mod ca;
 mod describe;
 mod trunk;
 
+/// The command line is at fault (sysexits.h, EX_USAGE).
+const USAGE: u8 = 64;
+
 fn main() -> ExitCode {
-    let told = match args::Args::parse().command {
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let told = match args.command {
         args::Command::Ca { command } => ca::run(command).map_err(|error| error.to_string()),
         args::Command::Trunk { command } => trunk::run(command).map_err(|error| error.to_string()),
         args::Command::Completions { shell } => describe::completions(shell).map_err(|error| error.to_string()),

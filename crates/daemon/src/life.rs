@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// After the last stanza has left, dialed streams are given this long to end.
+/// Something is given this long to end, however long what came before it took.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// An address can't be listened on.
@@ -108,7 +108,8 @@ pub async fn drain(at_work: &mut [Served], streams: &Streams, most: Duration) {
     };
     let all_settled = tokio::time::timeout(most.saturating_sub(began.elapsed()).max(FAREWELL), settled).await.is_ok();
     streams.command_all(Direction::Dialed, Command::Close);
-    let _ = tokio::time::timeout(FAREWELL, streams.none_left(Direction::Dialed)).await;
+    let left = most.saturating_sub(began.elapsed()).max(FAREWELL);
+    let dialed_are_gone = tokio::time::timeout(left, streams.none_left(Direction::Dialed)).await.is_ok();
     for served in at_work.iter() {
         let counts = served.end.face.holder.total();
         tracing::info!(
@@ -116,5 +117,5 @@ pub async fn drain(at_work: &mut [Served], streams: &Streams, most: Duration) {
             failed = counts.failed, left = counts.in_flight, "stanzas that came in"
         );
     }
-    tracing::info!(seconds = began.elapsed().as_secs(), accepted_are_gone, all_settled, "drained");
+    tracing::info!(seconds = began.elapsed().as_secs(), accepted_are_gone, all_settled, dialed_are_gone, "drained");
 }

@@ -51,6 +51,8 @@ pub enum PartsError {
 pub struct Parts {
     judge: Arc<ArcSwap<Judge>>,
     secrets: Arc<ArcSwap<Secrets>>,
+    /// Whether the secret was drawn at the start, as there is no file.
+    drawn: bool,
 }
 
 /// What the faces of a process share.
@@ -89,7 +91,11 @@ impl Parts {
     pub fn read(config: &FaceConfig) -> Result<Parts, PartsError> {
         let judge = Judge::new(config.trusted.roots.clone(), config.trusted.revoked.clone())?;
         let secrets = secrets(config.dialback_secrets.as_deref())?;
-        Ok(Parts { judge: Arc::new(ArcSwap::from_pointee(judge)), secrets: Arc::new(ArcSwap::from_pointee(secrets)) })
+        Ok(Parts {
+            judge: Arc::new(ArcSwap::from_pointee(judge)),
+            secrets: Arc::new(ArcSwap::from_pointee(secrets)),
+            drawn: config.dialback_secrets.is_none(),
+        })
     }
 
     /// The face itself, and what goes back to the senders on it.
@@ -125,7 +131,10 @@ impl Parts {
     /// Takes over what was read anew.
     pub fn replace(&self, fresh: &Parts) {
         self.judge.store(fresh.judge.load_full());
-        self.secrets.store(fresh.secrets.load_full());
+        // A drawn secret lives as long as the process: keys that are under way were made with it.
+        if !(self.drawn && fresh.drawn) {
+            self.secrets.store(fresh.secrets.load_full());
+        }
     }
 
     /// Reads roots and revocation lists again if their files changed, and says so in the log.

@@ -14,6 +14,7 @@ use daemon::settings::ConfigError;
 use gateway::inside::{Inside, InsideError};
 use net::bridge::{self, End};
 use net::face::FaceState;
+use net::hold::PeerState;
 use net::trunk::members::{Members, Standing};
 use net::trunk::tls::FilesError;
 use net::trunk::wire::{Hello, VERSION};
@@ -167,7 +168,7 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
         streams: shared.streams.clone(),
         fates: shared.fates.clone(),
         faces,
-        office: Box::new(Borderer { files: files.clone(), members }),
+        office: Box::new(Borderer { files: files.clone(), members: members.clone() }),
     };
     let _desk = config.socket.as_deref().map(|socket| desk::open(socket, desk)).transpose()?;
     let watching = tokio::spawn(watch(file.to_owned(), files));
@@ -175,6 +176,9 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
     ending.wait().await;
     life::stopping();
     watching.abort();
+    if let Some(members) = members {
+        members.tell(PeerState::Draining);
+    }
     life::drain(&mut at_work, &shared.streams, config.settings.stream.drain).await;
     Ok(())
 }

@@ -45,11 +45,18 @@ enum Command {
     Ask(Ask),
 }
 
-/// As systemd reads it: the configuration is at fault (sysexits.h, EX_CONFIG).
+/// As systemd reads them: the command line, or the configuration is at fault (sysexits.h, EX_USAGE and EX_CONFIG).
+const USAGE: u8 = 64;
 const CONFIGURATION: u8 = 78;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
     let asked = Asked { socket: args.socket, json: args.json };
     let (told, code) = match args.command {
         Command::Run { file } => of(run::run(&file)),

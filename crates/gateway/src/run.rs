@@ -11,6 +11,7 @@ use daemon::log::{self, LogLevel};
 use daemon::parts::{PartsError, Shared};
 use daemon::settings::ConfigError;
 use net::crypto::random_below;
+use net::hold::PeerState;
 use net::trunk::members::{Members, Standing};
 use net::trunk::tls::{Dialer, FilesError};
 use net::trunk::wire::{Hello, VERSION};
@@ -108,6 +109,7 @@ async fn work(file: &Path, config: Config, level: LogLevel) -> Result<(), Failur
     let names: Vec<String> = edges.iter().map(|edge| edge.name.clone()).collect();
     let hello = Hello { version: VERSION, instance: instance(), name: config.name, serves: config.serves };
     let members = Members::new(at_work[0].end.clone(), hello, &names);
+    tell(&inside, &shared.policy.load());
     let route = Arc::new(Route { pools: config.pools.clone(), members: members.clone(), on: Mutex::default() });
     route.set(&config.route).map_err(std::io::Error::other)?;
     let mut tasks = JoinSet::new();
@@ -128,6 +130,7 @@ async fn work(file: &Path, config: Config, level: LogLevel) -> Result<(), Failur
     life::ready(PROGRAM, VERSION_TEXT);
     ending.wait().await;
     life::stopping();
+    members.tell(PeerState::Draining);
     life::drain(&mut at_work, &shared.streams, config.settings.stream.drain).await;
     Ok(())
 }
@@ -215,12 +218,19 @@ async fn reload(file: PathBuf, inside: Inside, policy: Arc<ArcSwap<Policy>>) {
             _ = look.tick() => inside.look(),
             _ = hangup.recv() => match read_again(&file, &inside) {
                 Ok(fresh) => {
+                    tell(&inside, &fresh);
                     policy.store(Arc::new(fresh));
                     tracing::info!("policy, CA, roots and secrets were read again; other changes need a restart");
                 }
                 Err(error) => tracing::error!(%error, "the configuration can't be used; everything stays as it was"),
             },
         }
+    }
+}
+
+fn tell(inside: &Inside, policy: &Policy) {
+    for concern in inside.concerns(policy, SystemTime::now()) {
+        tracing::warn!("{concern}");
     }
 }
 

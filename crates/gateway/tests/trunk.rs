@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use testkit::client::{Client, Collected};
-use testkit::lab::split::{GATEWAYS, Split};
+use testkit::lab::split::Split;
 use testkit::lab::{CONTOSO, FABRIKAM, Kind, LabPlan, Peer};
 use testkit::place::Place;
 use testkit::server::Authentication::{Dialback, External};
@@ -76,4 +76,57 @@ fn the_route_moves_in_full_flood_and_nothing_is_lost_doubled_or_disordered() {
         assert!(streams.contains("contoso.test -> fabrikam.test"), "the other pool carries it now:\n{streams}");
         split
     });
+}
+
+#[test]
+fn an_edge_server_drains_in_full_flood_and_nothing_is_lost_doubled_or_disordered() {
+    story(Kind::Prosody, |mut split, alice, bob| async move {
+        let carrying = carrier(&split, "contoso.test -> fabrikam.test");
+        let edge = split.members.remove(carrying).expect("it runs");
+        let drain = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let drained = tokio::task::spawn_blocking(move || edge.terminate(Duration::from_secs(60)));
+            drained.await.expect("no panic").expect("it ends by itself");
+        };
+        for collected in flood(&alice, &bob, drain).await {
+            assert!(collected.is_perfect(), "{collected:?}");
+        }
+        split.begin(carrying).expect("it starts again");
+        split
+    });
+}
+
+#[test]
+fn a_killed_edge_server_loses_nothing_silently_of_what_comes_from_inside() {
+    story(Kind::Prosody, |mut split, alice, bob| async move {
+        let carrying = carrier(&split, "contoso.test -> fabrikam.test");
+        let numbers = 0..MESSAGES;
+        let kill = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            split.kill(carrying);
+        };
+        let (sent, at_bob, returned, ()) = tokio::join!(
+            alice.flood(bob.jid(), numbers.clone(), 100, 50),
+            bob.collect(alice.jid(), numbers.clone(), Duration::from_secs(10)),
+            alice.collect(bob.jid(), 0..1, Duration::from_secs(10)),
+            kill,
+        );
+        sent.expect("alice's server never stopped");
+        let (at_bob, returned) = (at_bob.expect("a count"), returned.expect("a count").returned);
+        let silently: Vec<_> =
+            at_bob.missing.iter().filter(|number| !returned.iter().any(|(other, _)| other == *number)).collect();
+        assert!(silently.is_empty(), "{silently:?} are lost without a word; {} returned", returned.len());
+        assert!(at_bob.duplicates.is_empty(), "{:?}", at_bob.duplicates);
+        assert!(at_bob.arrived > 0 && at_bob.overtaken == 0, "{at_bob:?}");
+        split
+    });
+}
+
+/// The edge server over which a pair's stream goes out.
+fn carrier(split: &Split, pair: &str) -> &'static str {
+    let carries = |edge: &&&'static str| {
+        let streams = split.ask(edge, &["streams"]).expect("streams");
+        streams.lines().any(|line| line.contains("dialed") && line.contains(pair))
+    };
+    ["edge1", "edge2", "edge3"].iter().find(carries).expect("an edge server carries it")
 }

@@ -24,9 +24,9 @@ pub async fn serve(
     listener: TcpListener,
     face: Arc<FaceState>,
     links: Links,
+    places: Arc<Semaphore>,
     mut stop: tokio::sync::watch::Receiver<bool>,
 ) {
-    let places = Arc::new(Semaphore::new(face.settings.streams));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

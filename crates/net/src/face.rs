@@ -32,7 +32,7 @@ pub struct Settings {
     pub pace: Pace,
     /// What may be held, and for how long.
     pub hold: Limits,
-    /// Streams that may be open at once in each direction; what comes beyond is refused.
+    /// Accepted streams that may be open at once; what comes beyond is refused.
     pub streams: usize,
 }
 
@@ -84,9 +84,11 @@ impl FaceState {
                 let arrived = self.policy.load().arrive(self.face, from.as_ref(), &to);
                 Answer::Arrive(arrived.map_err(|refusal| refusal.to_stream_error()))
             }
-            Question::Admit { pair, .. } => {
-                let admitted = self.policy.load().admit_on(self.face, &pair).map(|_| ());
-                Answer::Admit(pair, admitted.map_err(|refusal| refusal.to_stream_error()))
+            Question::Admit { pair, method, secure } => {
+                let policy = self.policy.load();
+                let admitted = policy.admit_on(self.face, &pair).map(|permit| permit.terms());
+                let admitted = admitted.map_err(|refusal| refusal.to_stream_error());
+                Answer::Admit(pair, admitted.and_then(|terms| terms.admits(method, secure)))
             }
             Question::Judge { domain } => Answer::Judged(self.judge(chain, &domain)),
             Question::CheckKey { pair, id, key } => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::accept;
@@ -25,9 +25,11 @@ pub struct Served {
 pub fn serve(face: &Arc<FaceState>, listeners: Vec<TcpListener>, mut returns: Returns) -> Served {
     let links = Links::new(face.clone());
     let (stop, stopped) = watch::channel(false);
+    let places = Arc::new(Semaphore::new(face.settings.streams));
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(accept::serve(listener, face.clone(), links.clone(), stopped.clone()));
+        let (face, links, places) = (face.clone(), links.clone(), places.clone());
+        accepting.spawn(accept::serve(listener, face, links, places, stopped.clone()));
     }
     let mut tasks = JoinSet::new();
     tasks.spawn({

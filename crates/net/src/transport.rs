@@ -46,7 +46,11 @@ impl Transport {
     /// When the connection broke.
     pub async fn receive(&mut self, input: &mut BytesMut) -> io::Result<usize> {
         input.reserve(READ);
-        self.read_buf(input).await
+        match self.read_buf(input).await {
+            // TLS that ends without saying so: what counts is whether the stream had ended (RFC 6120 §4.4).
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+            read => read,
+        }
     }
 
     /// Writes all of `bytes` and what TLS holds back of them.

@@ -26,6 +26,16 @@ pub struct Permit<'a> {
     pub partner: &'a Partner,
 }
 
+impl Permit<'_> {
+    /// What is demanded of the stream on which the pair's stanzas come in.
+    pub fn terms(&self) -> Terms {
+        match self.flow {
+            Flow::Outbound => self.local.terms,
+            Flow::Inbound => self.partner.terms,
+        }
+    }
+}
+
 /// Why a pair or a stream may not pass.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

@@ -9,7 +9,10 @@ use xmpp::domain::Domain;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// We were asked for a domain that we have no certificate for.
-    #[error("no certificate for {0}: add one to the folder of certificates")]
+    #[error(
+        "there is no certificate to show as {0}: a local domain's belongs into the folder of certificates, a partner's \
+         is made only for one that is listed"
+    )]
     NoCertificate(String),
     /// What is dialed is no name that SNI can carry.
     #[error("`{0}` is no DNS name, so no TLS server can be asked for it")]

@@ -10,11 +10,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use topology::partner::Pattern;
 
-use super::channel;
 use super::connection::{ConnectionError, greet};
-use super::wire::{Hello, WireError};
+use super::wire::{Frame, Hello, WireError};
+use super::{FrameSender, channel};
 use crate::bridge::End;
-use crate::hold::PeerId;
+use crate::hold::{PeerId, PeerState};
 
 /// Without a connection for so long, a member is given up, with what it had in flight.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -45,7 +45,8 @@ struct State {
     instance: Option<u64>,
     /// Counts connections, so that a late look at an old one does nothing.
     connections: u64,
-    connected: bool,
+    /// By which it is told things, while it is connected.
+    sender: Option<FrameSender>,
 }
 
 /// How a member is.
@@ -55,7 +56,7 @@ pub struct Standing {
     pub name: String,
     /// Whether it is connected.
     pub connected: bool,
-    /// Whether it carries the route.
+    /// Whether it is one of those that carry the route.
     pub routed: bool,
 }
 
@@ -68,7 +69,7 @@ impl Members {
     pub fn new(end: End, own: Hello, names: &[String]) -> Arc<Members> {
         let members = Members { end, own, next: AtomicU32::new(1), known: Mutex::default(), routed: Mutex::default() };
         for name in names {
-            let state = State { peer: members.fresh(), instance: None, connections: 0, connected: false };
+            let state = State { peer: members.fresh(), instance: None, connections: 0, sender: None };
             let member = Member {
                 name: name.clone(),
                 state: Mutex::new(state),
@@ -97,6 +98,15 @@ impl Members {
         self.end.face.holder.route(peers.collect());
     }
 
+    /// Tells all who are connected what we can be given from now on.
+    pub fn tell(&self, own: PeerState) {
+        for member in locked(&self.known).values() {
+            if let Some(sender) = &locked(&member.state).sender {
+                sender.frame(Frame::State(own));
+            }
+        }
+    }
+
     /// How each of them is.
     pub fn standing(&self) -> Vec<Standing> {
         let routed = locked(&self.routed).clone();
@@ -104,8 +114,8 @@ impl Members {
             .values()
             .map(|member| Standing {
                 name: member.name.clone(),
-                connected: locked(&member.state).connected,
-                routed: routed.is_empty() || routed.contains(&member.name),
+                connected: locked(&member.state).sender.is_some(),
+                routed: routed.contains(&member.name),
             })
             .collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
@@ -133,9 +143,9 @@ impl Members {
         };
         member.superseded.notify_waiters();
         let _turn = member.turn.lock().await;
-        let (peer, connection_number) = self.arrived(&member, &hello)?;
-        tracing::info!(member = member.name, peer, "the trunk is up");
         let (to_member, outgoing) = channel();
+        let (peer, connection_number) = self.arrived(&member, &hello, &to_member)?;
+        tracing::info!(member = member.name, peer, "the trunk is up");
         let (incoming, from_member) = channel();
         // With its end, the frames from the member end, and so does what is attached to them.
         let carried = async {
@@ -151,7 +161,7 @@ impl Members {
     }
 
     /// Finds out whether this is the member that was here before, with all that it had.
-    fn arrived(&self, member: &Member, hello: &Hello) -> Result<(PeerId, u64), ConnectionError> {
+    fn arrived(&self, member: &Member, hello: &Hello, sender: &FrameSender) -> Result<(PeerId, u64), ConnectionError> {
         let serves: Result<Vec<Pattern>, _> = hello.serves.iter().map(|domain| domain.parse()).collect();
         let serves = serves.map_err(|_| WireError::new("it serves what is no domain"))?;
         let mut state = locked(&member.state);
@@ -163,7 +173,7 @@ impl Members {
             state.instance = Some(hello.instance);
         }
         state.connections += 1;
-        state.connected = true;
+        state.sender = Some(sender.clone());
         let (peer, connection) = (state.peer, state.connections);
         drop(state);
         self.end.face.holder.serves(peer, serves);
@@ -173,7 +183,7 @@ impl Members {
 
     /// Its connection is gone; if no other comes soon, so is the member.
     fn departed(self: &Arc<Self>, member: Arc<Member>, connection: u64) {
-        locked(&member.state).connected = false;
+        locked(&member.state).sender = None;
         let members = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(PATIENCE).await;
