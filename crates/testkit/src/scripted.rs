@@ -19,7 +19,7 @@ pub mod tigase;
 /// One step of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
-    /// Says this. `{id}` stands for the id in the last stream header that was heard.
+    /// Says this. `{id}` stands for the id in the last stream header or `<db:verify/>` that was heard.
     Say(String),
     /// Waits for the next tag or element, and demands something of it.
     Hear(Heard),
@@ -43,7 +43,7 @@ pub fn hear(start: impl Into<String>) -> Heard {
 }
 
 impl Heard {
-    /// And that holds this text. `{id}` stands for the id in the last header.
+    /// And that holds this text. `{id}` stands for the id that was heard last.
     pub fn with(mut self, text: impl Into<String>) -> Heard {
         self.holds.push(text.into());
         self
@@ -174,7 +174,7 @@ impl Player {
                 return Err(Surprise { heard: thing.to_owned(), expected: expected.to_string() });
             }
             let end = cut::offset(&self.heard, thing);
-            if let Some(id) = cut::header_id(thing) {
+            if let Some(id) = cut::id(thing) {
                 self.id = id.to_owned();
             }
             self.heard.drain(..end);

@@ -22,6 +22,8 @@ fn pair(from: &str, to: &str) -> DomainPair {
 struct Outcome {
     authenticated: Vec<(DomainPair, Method)>,
     ready: Option<Method>,
+    /// Stanzas of ours that the peer has taken.
+    taken: u64,
     /// Keys that we would have had verified.
     keys: Vec<(DomainPair, String, String)>,
     passed: Vec<Stanza>,
@@ -71,7 +73,7 @@ fn accepts(script: Script, terms: Terms, secure: bool) -> Outcome {
     panic!("the two go in circles")
 }
 
-/// The script plays whom we dial with direct TLS, for stanzas of `pair`.
+/// The script plays whom we dial with direct TLS, for stanzas of `pair`, of which one is sent.
 fn dials(script: Script, pair: DomainPair) -> Outcome {
     let now = Instant::now();
     let mut machine = Dialed::new(now, pair, Goal::Carry, USUAL, true, true, Settings::default());
@@ -84,11 +86,17 @@ fn dials(script: Script, pair: DomainPair) -> Outcome {
                 Step::Ask(Question::MakeKey { id, .. }) => {
                     machine.answer(now, Answer::MadeKey(format!("key for {id}")));
                 }
+                Step::Ready { method } => {
+                    outcome.ready = Some(method);
+                    player.hears(b"<message from='a@contoso.test' to='b@fabrikam.test'/>");
+                    machine.sent(now, 1);
+                }
                 step => outcome.note(step),
             }
         }
         match player.turn().expect("what the script demands") {
             Turn::Say(text) => machine.input().extend_from_slice(text.as_bytes()),
+            Turn::Done if !machine.input().is_empty() => {}
             Turn::Done => {
                 assert_eq!(player.unasked(), "", "nobody asked for this");
                 return outcome;
@@ -103,7 +111,7 @@ impl Outcome {
     fn note(&mut self, step: Step) {
         match step {
             Step::Authenticated { pair, method } => self.authenticated.push((pair, method)),
-            Step::Ready { method } => self.ready = Some(method),
+            Step::Taken { stanzas } => self.taken = stanzas,
             Step::Stanza { stanza, .. } => self.passed.push(stanza),
             Step::Return { .. } => self.returned += 1,
             Step::End(end) => self.end = Some(end),
@@ -162,16 +170,18 @@ fn tigase_comes_by_a_mapped_name_and_asks_for_the_partner_all_the_same() {
 fn tigase_offers_external_refuses_it_and_takes_dialback() {
     let script = tigase::refuses_external_and_takes_dialback("fabrikam.test", "contoso.test");
     let outcome = dials(script, pair("fabrikam.test", "contoso.test"));
-    assert_eq!((outcome.ready, outcome.end), (Some(Method::Dialback), None));
+    assert_eq!((outcome.ready, outcome.taken, outcome.end), (Some(Method::Dialback), 1, None));
 }
 
 #[test]
-fn offers_of_bidi_limits_and_acknowledgements_are_passed_over() {
-    for script in
-        [prosody::is_dialed("contoso.test", "fabrikam.test"), ejabberd::is_dialed("contoso.test", "fabrikam.test")]
-    {
+fn offers_of_bidi_and_limits_are_passed_over_and_every_peer_tells_what_it_took() {
+    for script in [
+        prosody::is_dialed("contoso.test", "fabrikam.test"),
+        prosody::is_dialed_without_dialback("contoso.test", "fabrikam.test"),
+        ejabberd::is_dialed("contoso.test", "fabrikam.test"),
+    ] {
         let outcome = dials(script, pair("contoso.test", "fabrikam.test"));
-        assert_eq!((outcome.ready, outcome.end), (Some(Method::External), None));
+        assert_eq!((outcome.ready, outcome.taken, outcome.end), (Some(Method::External), 1, None));
     }
 }
 

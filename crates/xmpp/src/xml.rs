@@ -75,4 +75,6 @@ pub struct Header {
     pub version: Option<String>,
     /// Its `xml:lang`.
     pub lang: Option<String>,
+    /// It declares a prefix for dialback, which its sender then speaks (XEP-0220 §2).
+    pub dialback: bool,
 }

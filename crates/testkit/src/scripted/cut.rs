@@ -21,10 +21,10 @@ pub(super) fn offset(whole: &str, part: &str) -> usize {
     whole.find(part).map_or(whole.len(), |start| start + part.len())
 }
 
-/// The id in a stream header.
-pub(super) fn header_id(tag: &str) -> Option<&str> {
-    let attributes = tag.starts_with("<stream:stream ").then_some(tag)?;
-    let quoted = attributes.split_once(" id=")?.1;
+/// The id of a stream, in its header or in a question about a key.
+pub(super) fn id(tag: &str) -> Option<&str> {
+    let stream = ["<stream:stream ", "<db:verify "].iter().any(|start| tag.starts_with(start));
+    let quoted = tag.split_once(" id=").filter(|_| stream)?.1;
     quoted[1..].split(quoted.chars().next()?).next()
 }
 
@@ -59,7 +59,8 @@ mod tests {
         ] {
             assert_eq!(next(heard), expected, "{heard}");
         }
-        assert_eq!(header_id("<stream:stream to='x' id=\"a-1\" b='c'>"), Some("a-1"));
-        assert_eq!(header_id("<db:verify id='1'/>"), None);
+        assert_eq!(id("<stream:stream to='x' id=\"a-1\" b='c'>"), Some("a-1"));
+        assert_eq!(id("<db:verify id='1'>k</db:verify>"), Some("1"));
+        assert_eq!(id("<message id='1'/>"), None);
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{Script, hear};
 
-/// It is dialed with direct TLS and `mod_s2s_bidi`: it offers bidi with its other features.
+/// It is dialed with direct TLS and `mod_s2s_bidi`, and gets a message: it offers bidi with its other
+/// features, and no stream management; a question about a key is answered in its turn.
 ///
 /// Source: `mod_s2s_bidi:s2s_in_features/2`, `xmpp_stream_in:send_features/1`.
 pub fn is_dialed(from: &str, to: &str) -> Script {
@@ -27,6 +28,17 @@ pub fn is_dialed(from: &str, to: &str) -> Script {
         .hear(header())
         .say(answer("14069113215460839142"))
         .say("<stream:features/>")
+        .hear(hear("<message "))
+        .then(refuses_a_key(from, to))
+}
+
+/// Refuses a key that it didn't make.
+///
+/// Source: `mod_s2s_dialback:s2s_in_packet/2`.
+pub(super) fn refuses_a_key(from: &str, to: &str) -> Script {
+    Script::new()
+        .hear(hear("<db:verify ").with(format!("from='{from}'")).with(format!("to='{to}'")))
+        .say(format!("<db:verify from='{to}' to='{from}' id='{{id}}' type='invalid'/>"))
 }
 
 /// It dials with direct TLS; it would ask for bidi if that were offered, and sends `stanza` in the end.

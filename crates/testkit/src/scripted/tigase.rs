@@ -29,7 +29,8 @@ pub fn dials_by_a_mapped_name(from: &str, to: &str) -> Script {
 }
 
 /// It is dialed with direct TLS by an edge that speaks for `from`: it offers EXTERNAL whoever the
-/// certificate speaks for, refuses it then because it demands the mapped name, and goes on by dialback.
+/// certificate speaks for, refuses it then because it demands the mapped name, and goes on by dialback; a
+/// message follows.
 ///
 /// Source: `SaslExternal.canAddSaslToFeatures` and `processAuth`, `AuthenticatorSelectorManager.authenticationFailed`.
 pub fn refuses_external_and_takes_dialback(from: &str, to: &str) -> Script {
@@ -53,4 +54,6 @@ pub fn refuses_external_and_takes_dialback(from: &str, to: &str) -> Script {
                 .with("key for 0c2be3ba-c69c-4b0f-8a7c-3d2e9c1b6f10<"),
         )
         .say(format!("<db:result from='{to}' to='{from}' type='valid'/>"))
+        .hear(hear("<message "))
+        .then(super::ejabberd::refuses_a_key(from, to))
 }

@@ -294,11 +294,11 @@ impl Accepted {
             Ok(stanza) => return self.stanza(now, stanza),
             Err(element) => element,
         };
-        if self.wire.is_closing() {
-            return;
-        }
         if element.namespace() == words::STREAMS && element.name() == "error" {
             return self.wire.peer_error(&element);
+        }
+        if self.wire.is_closing() {
+            return;
         }
         let Ok(tree) = Element::of(&element) else {
             return self.wire.fail(StreamError::new(Condition::BadFormat, "this element can't be read"));

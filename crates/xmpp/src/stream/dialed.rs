@@ -15,6 +15,7 @@ use crate::xml::tree::Element;
 use crate::xml::{Frame, Header, Verbatim};
 
 mod acks;
+mod keys;
 
 use acks::Acks;
 
@@ -45,6 +46,8 @@ pub struct Dialed {
     authenticated: bool,
     /// The id that the peer gave in its latest header.
     id: Option<String>,
+    /// The peer's latest header declares dialback.
+    speaks_dialback: bool,
     /// Why EXTERNAL failed, for the error if dialback fails too.
     external_refused: Option<String>,
     /// What the peer has taken; from the moment that stanzas may be written.
@@ -87,6 +90,7 @@ impl Dialed {
             own_certificate,
             authenticated: false,
             id: None,
+            speaks_dialback: false,
             external_refused: None,
             acks: None,
         };
@@ -201,7 +205,7 @@ impl Dialed {
             return self.wire.fail(error);
         }
         let version_1 = words::is_version_1(&header);
-        self.id = header.id;
+        (self.id, self.speaks_dialback) = (header.id, header.dialback);
         if version_1 {
             self.state = State::ExpectFeatures;
         } else if self.terms.tls == Need::Required && !self.secure {
@@ -221,13 +225,19 @@ impl Dialed {
         if element.namespace() == words::STREAMS && element.name() == "error" {
             return self.wire.peer_error(&element);
         }
-        if self.wire.is_closing() {
-            return;
-        }
         let Ok(tree) = Element::of(&element) else {
             return self.fail(Condition::BadFormat, "this element can't be read");
         };
         match (self.state, element.namespace(), element.name()) {
+            (State::Ready, words::STREAM_MANAGEMENT, "a") => {
+                let handled = tree.attr("h").and_then(|handled| handled.parse().ok());
+                self.taken(|acks| acks.counted(handled?));
+            }
+            (State::Ready, dialback::NAMESPACE, "verify") => {
+                let id = tree.attr("id").unwrap_or_default().to_owned();
+                self.taken(|acks| acks.answered(&id));
+            }
+            _ if self.wire.is_closing() => {}
             (State::ExpectFeatures, words::STREAMS, "features") => self.features(now, &tree),
             (State::ExpectProceed, words::TLS, "proceed") => self.proceed(),
             (State::ExpectProceed, words::TLS, "failure") => {
@@ -243,15 +253,7 @@ impl Dialed {
                 self.ready(now, Method::External, Acks::counting());
             }
             (State::ExpectEnabled, words::STREAM_MANAGEMENT, "failed") => {
-                self.ready(now, Method::External, Acks::barrier());
-            }
-            (State::Ready, words::STREAM_MANAGEMENT, "a") => {
-                let handled = tree.attr("h").and_then(|handled| handled.parse().ok());
-                self.taken(|acks| acks.counted(handled?));
-            }
-            (State::Ready, dialback::NAMESPACE, "verify") => {
-                let id = tree.attr("id").unwrap_or_default().to_owned();
-                self.taken(|acks| acks.answered(&id));
+                self.ready(now, Method::External, self.barrier());
             }
             (State::ExpectResult, dialback::NAMESPACE, "result") => self.result(now, &tree),
             (State::ExpectVerdict, dialback::NAMESPACE, "verify") => self.verdict(&tree),
@@ -285,7 +287,7 @@ impl Dialed {
                 self.state = State::ExpectEnabled;
                 return;
             }
-            return self.ready(now, Method::External, Acks::barrier());
+            return self.ready(now, Method::External, self.barrier());
         }
         if self.ask_about_key() {
             return;
@@ -314,23 +316,6 @@ impl Dialed {
         self.fail(Condition::PolicyViolation, text);
     }
 
-    /// Dialed to verify a key: asks. No proof of ours is needed for that.
-    fn ask_about_key(&mut self) -> bool {
-        let Goal::Verify { id, key } = &self.goal else { return false };
-        let question = Dialback {
-            element: "verify",
-            from: self.pair.from.as_str(),
-            to: self.pair.to.as_str(),
-            id: Some(id),
-            kind: None,
-            content: DialbackContent::Key(key),
-        };
-        let question = question.write();
-        self.wire.send(question);
-        self.state = State::ExpectVerdict;
-        true
-    }
-
     fn proceed(&mut self) {
         // What follows <proceed/> in clear could have been slipped in by anybody on the way.
         if !self.wire.input.is_empty() {
@@ -352,65 +337,10 @@ impl Dialed {
         self.fail(Condition::NotAuthorized, why);
     }
 
-    fn by_dialback(&mut self) {
-        if self.ask_about_key() {
-            return;
-        }
-        let Some(id) = self.id.clone() else {
-            return self.fail(
-                Condition::BadFormat,
-                "the peer's stream header has no `id`, so there is no dialback key for it",
-            );
-        };
-        if !self.terms.takes_dialback() {
-            return self.fail(Condition::PolicyViolation, "the peer can do dialback only, which is not allowed");
-        }
-        self.state = State::AwaitKey;
-        self.wire.step(Step::Ask(Question::MakeKey { pair: self.pair.clone(), id }));
-    }
-
-    fn result(&mut self, now: Instant, result: &Element) {
-        if !self.concerns_us(result) {
-            return;
-        }
-        let before = self.external_refused.take().map(|why| format!("; before that, {why}")).unwrap_or_default();
-        match result.attr("type") {
-            Some("valid") => self.ready(now, Method::Dialback, Acks::barrier()),
-            Some("invalid") => {
-                self.fail(Condition::NotAuthorized, format!("the peer says that our dialback key is invalid{before}"));
-            }
-            _ => {
-                let why = dialback_error(result);
-                self.fail(
-                    Condition::RemoteConnectionFailed,
-                    format!("the peer could not verify our key: {why}{before}"),
-                );
-            }
-        }
-    }
-
-    fn verdict(&mut self, verdict: &Element) {
-        let Goal::Verify { id, .. } = &self.goal else { return };
-        if !self.concerns_us(verdict) || verdict.attr("id") != Some(id) {
-            return;
-        }
-        match verdict.attr("type") {
-            Some(kind @ ("valid" | "invalid")) => {
-                self.wire.established = true;
-                self.wire.step(Step::Verified { valid: kind == "valid" });
-            }
-            _ => {
-                let why = dialback_error(verdict);
-                self.fail(Condition::RemoteConnectionFailed, format!("the authoritative server could not say: {why}"));
-            }
-        }
-    }
-
-    /// Whether a dialback answer speaks of this stream's pair.
-    fn concerns_us(&self, answer: &Element) -> bool {
-        let is =
-            |name, domain: &Domain| answer.attr(name).is_some_and(|text| Domain::parse(text).as_ref() == Ok(domain));
-        is("from", &self.pair.to) && is("to", &self.pair.from)
+    /// How a peer that doesn't count tells what it has taken.
+    fn barrier(&self) -> Acks {
+        // COMPAT(Prosody 13): without `mod_dialback` it ends a stream on which dialback comes.
+        if self.speaks_dialback { Acks::barrier() } else { Acks::silence() }
     }
 
     fn ask_what_was_taken(&mut self, now: Instant) {
@@ -454,19 +384,7 @@ impl Dialed {
                 }
                 _ => self.open(),
             },
-            (Answer::MadeKey(key), State::AwaitKey) => {
-                let result = Dialback {
-                    element: "result",
-                    from: self.pair.from.as_str(),
-                    to: self.pair.to.as_str(),
-                    id: None,
-                    kind: None,
-                    content: DialbackContent::Key(&key),
-                };
-                let result = result.write();
-                self.wire.send(result);
-                self.state = State::ExpectResult;
-            }
+            (Answer::MadeKey(key), State::AwaitKey) => self.show_key(&key),
             _ => {}
         }
     }
@@ -474,11 +392,6 @@ impl Dialed {
 
 fn opening(pair: &DomainPair) -> Bytes {
     words::header(Some(pair.from.as_str()), Some(pair.to.as_str()), None, true)
-}
-
-fn dialback_error(element: &Element) -> String {
-    let condition = element.children().flat_map(Element::children).find(|child| child.name != "text");
-    condition.map_or_else(|| "no reason given".to_owned(), |child| child.name.chars().take(60).collect())
 }
 
 impl std::fmt::Debug for Dialed {

@@ -103,6 +103,11 @@ impl Prefixes {
         }
     }
 
+    /// Whether some prefix stands for `namespace`.
+    pub(super) fn declares(&self, namespace: &str) -> bool {
+        self.bindings.iter().any(|binding| binding.namespace == namespace)
+    }
+
     /// The bytes that would be declared anew if every prefix of the header travelled.
     pub(super) fn declared(&self) -> usize {
         let each = |binding: &Binding| binding.prefix.len() + escape_attribute(&binding.namespace).len();

@@ -13,6 +13,7 @@ use super::token::{Finder, Token};
 use super::verbatim::{Head, Verbatim};
 use super::write::escape_attribute;
 use super::{Frame, Header, Limits, SERVER, XmlError};
+use crate::dialback;
 
 /// The longest stream header, in bytes; those of real servers take some 300.
 const HEADER: usize = 10_000;
@@ -198,6 +199,7 @@ impl Scanner {
             content_namespace: self.prefixes.enter(text, &self.tag, 0)?.unwrap_or_default(),
             ..Header::default()
         };
+        header.dialback = self.prefixes.declares(dialback::NAMESPACE);
         let name = &text[self.tag.name.clone()];
         let (prefix, local_name) = split_name(name)?;
         header.local_name = local_name.to_owned();

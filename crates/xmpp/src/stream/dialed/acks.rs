@@ -47,6 +47,11 @@ impl Acks {
         Acks::new(Way::Barrier)
     }
 
+    /// For a peer that neither counts nor answers.
+    pub(super) fn silence() -> Acks {
+        Acks::new(Way::Silence)
+    }
+
     fn new(way: Way) -> Acks {
         Acks { way, written: 0, taken: 0, asked: None, answered_once: false }
     }
@@ -108,9 +113,10 @@ impl Acks {
         self.news(written)
     }
 
-    /// When a peer that has never answered is given up; nothing once it has.
+    /// When a peer that has never answered is given up; nothing once it has, or has promised to count.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.asked.filter(|_| !self.answered_once).map(|(_, asked)| asked + FIRST_ANSWER)
+        let waiting = self.asked.filter(|_| self.way == Way::Barrier && !self.answered_once);
+        waiting.map(|(_, asked)| asked + FIRST_ANSWER)
     }
 
     /// A peer that never answers is believed from here on. Gives how many were taken in all, if that is news.
@@ -183,6 +189,14 @@ mod tests {
         acks.wrote(1);
         assert!(acks.question(now, &pair()).is_none());
         assert_eq!(acks.tick(now), Some(6));
+    }
+
+    #[test]
+    fn one_that_promised_to_count_is_never_believed_unasked() {
+        let (mut acks, now) = (Acks::counting(), Instant::now());
+        acks.wrote(5);
+        acks.question(now, &pair());
+        assert_eq!((acks.deadline(), acks.tick(now + 2 * FIRST_ANSWER)), (None, None), "the way to it may be dead");
     }
 
     #[test]

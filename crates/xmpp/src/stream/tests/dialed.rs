@@ -175,3 +175,74 @@ fn a_peer_that_closes_or_fails_while_we_wait_is_told_apart() {
         assert!(caller.sent.ends_with("</stream:stream>"));
     }
 }
+
+const COUNTS: &str = "<stream:features><sm xmlns='urn:xmpp:sm:3'/></stream:features>";
+
+/// A stream that is ready, at a peer that counts or one that only answers in its turn.
+fn ready_caller(counts: bool) -> Caller {
+    let mut caller = Caller::new(Goal::Carry, USUAL, true);
+    caller.hears(&(header("id='1' version='1.0'") + EXTERNAL));
+    caller.hears("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+    caller.hears(&(header("id='2' version='1.0'") + if counts { COUNTS } else { NOTHING }));
+    if counts {
+        assert!(caller.sent.ends_with("<enable xmlns='urn:xmpp:sm:3'/>") && !ready(&caller), "nothing is sent before");
+        caller.hears("<enabled xmlns='urn:xmpp:sm:3'/>");
+    }
+    assert!(ready(&caller));
+    caller.steps.clear();
+    caller.sent.clear();
+    caller
+}
+
+#[test]
+fn what_the_peer_took_before_its_end_counts_in_a_drain_too() {
+    for (counts, question, answer) in [
+        (true, "<r xmlns='urn:xmpp:sm:3'/>", "<a xmlns='urn:xmpp:sm:3' h='3'/>"),
+        (
+            false,
+            "<db:verify from='contoso.test' to='fabrikam.test' id='taken-3'>",
+            "<db:verify from='fabrikam.test' to='contoso.test' id='taken-3' type='invalid'/>",
+        ),
+    ] {
+        let mut caller = ready_caller(counts);
+        caller.machine.sent(caller.now, 3);
+        caller.run();
+        assert!(caller.sent.starts_with(question), "{}", caller.sent);
+        caller.machine.close(caller.now, None);
+        caller.run();
+        caller.machine.sent(caller.now, 1);
+        let before = caller.sent.len();
+        caller.hears(answer);
+        assert!(matches!(caller.steps[..], [Step::Taken { stanzas: 3 }]), "{:?}", caller.steps);
+        assert_eq!(caller.sent.len(), before, "nothing is asked any more");
+        caller.hears("</stream:stream>");
+        assert!(matches!(caller.steps.last(), Some(Step::End(End::Closed))));
+    }
+}
+
+#[test]
+fn a_peer_that_will_not_count_after_all_is_asked_in_turn() {
+    let mut caller = Caller::new(Goal::Carry, USUAL, true);
+    caller.hears(&(header("id='1' version='1.0'") + EXTERNAL + "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"));
+    caller.hears(&(header("id='2' version='1.0'") + COUNTS));
+    caller.hears(
+        "<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>",
+    );
+    assert!(ready(&caller));
+    caller.machine.sent(caller.now, 1);
+    caller.run();
+    assert!(caller.sent.contains("<db:verify "));
+}
+
+#[test]
+fn lies_about_what_was_taken_count_for_nothing() {
+    let mut caller = ready_caller(true);
+    caller.machine.sent(caller.now, 3);
+    for h in ["4", "-1", "4294967295", "99999999999999999999", "x", ""] {
+        caller.hears(&format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>"));
+    }
+    caller.hears("<a xmlns='urn:xmpp:sm:3'/><db:verify id='taken-3' type='invalid'/>");
+    assert!(caller.steps.is_empty(), "{:?}", caller.steps);
+    caller.hears("<a xmlns='urn:xmpp:sm:3' h='2'/>");
+    assert!(matches!(caller.steps[..], [Step::Taken { stanzas: 2 }]));
+}
