@@ -130,3 +130,56 @@ fn carrier(split: &Split, pair: &str) -> &'static str {
     };
     ["edge1", "edge2", "edge3"].iter().find(carries).expect("an edge server carries it")
 }
+
+#[test]
+fn a_frozen_edge_server_is_left_within_seconds() {
+    story(Kind::Ejabberd, |mut split, alice, bob| async move {
+        let carrying = carrier(&split, "contoso.test -> fabrikam.test");
+        let daemon = split.members.get_mut(carrying).expect("it runs");
+        daemon.signal(nix::sys::signal::Signal::SIGSTOP).expect("it can be stopped");
+        let began = std::time::Instant::now();
+        // What is sent before anybody can have noticed may come back; what comes later arrives.
+        let mut number = 0;
+        loop {
+            number += 1;
+            let id = format!("after-{number}");
+            alice.message(bob.jid(), &id, "are you there?");
+            if bob.message_with_id(&id, Duration::from_millis(500)).await.is_ok() {
+                break;
+            }
+            assert!(number < 40, "nothing arrives any more");
+        }
+        println!("flowing again after {:.1} s", began.elapsed().as_secs_f64());
+        split.kill(carrying);
+        split
+    });
+}
+
+#[test]
+fn a_killed_gateway_loses_nothing_silently_of_what_comes_from_inside() {
+    story(Kind::Prosody, |mut split, alice, bob| async move {
+        let inside = ["gateway1", "gateway2"].into_iter().find(|gateway| {
+            let streams = split.ask(gateway, &["streams"]).expect("streams");
+            streams.lines().any(|line| line.contains("accepted") && line.contains("contoso.test -> fabrikam.test"))
+        });
+        let inside = inside.expect("a gateway has it");
+        let numbers = 0..MESSAGES;
+        let kill = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            split.kill(inside);
+        };
+        let (sent, at_bob, returned, ()) = tokio::join!(
+            alice.flood(bob.jid(), numbers.clone(), 100, 50),
+            bob.collect(alice.jid(), numbers.clone(), Duration::from_secs(10)),
+            alice.collect(bob.jid(), 0..1, Duration::from_secs(10)),
+            kill,
+        );
+        sent.expect("alice's server goes on");
+        let (at_bob, returned) = (at_bob.expect("a count"), returned.expect("a count").returned);
+        let silently: Vec<_> =
+            at_bob.missing.iter().filter(|number| !returned.iter().any(|(other, _)| other == *number)).collect();
+        assert!(silently.is_empty(), "{silently:?} are lost without a word; {} returned", returned.len());
+        assert!(at_bob.arrived > 0 && at_bob.duplicates.is_empty(), "{at_bob:?}");
+        split
+    });
+}

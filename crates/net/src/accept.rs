@@ -8,16 +8,18 @@ use rustls::pki_types::CertificateDer;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
+use topology::policy::Policy;
 use xmpp::domain::Domain;
 use xmpp::stream::{Accepted, Answer, End, Step};
 
 use crate::crypto::random_id;
 use crate::face::FaceState;
+use crate::hold::Receipt;
 use crate::link::{log_end, told, until};
 use crate::links::Links;
 use crate::streams::{Command, Direction, Registered};
 use crate::tls::HANDSHAKE_BYTE;
-use crate::transport::Transport;
+use crate::transport::{READ, Transport};
 
 /// Accepts streams until `stop` says so. `links` take the errors that go back to senders.
 pub async fn serve(
@@ -65,7 +67,9 @@ async fn run(socket: TcpStream, peer: SocketAddr, face: Arc<FaceState>, links: L
     tracing::debug!(face = %face.face, stream = entry.number(), %peer, "connection accepted");
     let end = match Driver::open(socket, &face, &entry).await {
         Ok(Some(mut driver)) => {
-            let end = driver.drive(&face, &links, &entry, commands).await;
+            let settled = face.holder.enter_stream(entry.number());
+            let end = driver.drive(&face, &links, &entry, commands, settled).await;
+            face.holder.leave_stream(entry.number());
             let _ = driver.transport.shutdown().await;
             end
         }
@@ -83,6 +87,8 @@ struct Driver {
     transport: Transport,
     /// What the peer showed in TLS.
     chain: Vec<CertificateDer<'static>>,
+    /// By which the pairs were admitted.
+    policy: Arc<Policy>,
 }
 
 fn late() -> std::io::Error {
@@ -114,14 +120,14 @@ impl Driver {
         if count == 0 {
             return Ok(None);
         }
-        let settings = face.settings.stream.clone();
+        let (settings, policy) = (face.settings.stream.clone(), face.policy.load_full());
         if first[0] != HANDSHAKE_BYTE {
             let machine = Accepted::new(opened, random_id(), false, false, settings);
-            return Ok(Some(Driver { machine, transport: Transport::Plain(socket), chain: Vec::new() }));
+            return Ok(Some(Driver { machine, transport: Transport::Plain(socket), chain: Vec::new(), policy }));
         }
         let (transport, chain) = secure(socket, None, face, entry).await?;
         let machine = Accepted::new(opened, random_id(), true, !chain.is_empty(), settings);
-        Ok(Some(Driver { machine, transport, chain }))
+        Ok(Some(Driver { machine, transport, chain, policy }))
     }
 
     async fn drive(
@@ -130,22 +136,44 @@ impl Driver {
         links: &Links,
         entry: &Registered,
         mut commands: mpsc::UnboundedReceiver<Command>,
+        mut settled: mpsc::UnboundedReceiver<u64>,
     ) -> std::io::Result<End> {
         let (answers, mut answered) = mpsc::unbounded_channel();
+        let most = face.settings.stream.limits.stanza_bytes + READ;
+        let mut ended = false;
         loop {
+            self.heed_policy(face);
             entry.trace_received(self.machine.follow(entry.is_traced()));
             if let Some(end) = self.steps(face, links, entry, &answers).await? {
                 return Ok(end);
             }
             let deadline = self.machine.deadline();
+            // What the machine doesn't look at now is left where it is, so that the peer feels it.
+            let may_read = !ended && self.machine.input().len() < most;
             tokio::select! {
-                read = self.transport.receive(self.machine.input()) => if read? == 0 {
+                read = self.transport.receive(self.machine.input()), if may_read => if read? == 0 {
+                    ended = true;
                     self.machine.eof();
                 },
+                Some(receipt) = settled.recv() => {
+                    self.machine.settled(receipt);
+                    while let Ok(receipt) = settled.try_recv() {
+                        self.machine.settled(receipt);
+                    }
+                }
                 Some(answer) = answered.recv() => self.machine.answer(Instant::now(), answer),
                 Some(command) = commands.recv() => self.machine.close(Instant::now(), told(command).as_ref()),
                 () = until(deadline) => self.machine.tick(Instant::now()),
             }
+        }
+    }
+
+    /// Where policy was replaced, each pair is admitted anew.
+    fn heed_policy(&mut self, face: &FaceState) {
+        let policy = face.policy.load();
+        if !Arc::ptr_eq(&self.policy, &policy) {
+            self.policy = policy.clone();
+            self.machine.admit_anew();
         }
     }
 
@@ -186,9 +214,10 @@ impl Driver {
                     tracing::info!(face = %face.face, stream = entry.number(), %pair, %method, "stream authenticated");
                 }
                 Step::Ready { .. } | Step::Taken { .. } | Step::Verified { .. } => {}
-                Step::Stanza { pair, stanza } => {
+                Step::Stanza { pair, stanza, receipt } => {
                     entry.passed(1);
-                    face.holder.accept(&pair, stanza).await;
+                    let receipt = receipt.map(|number| Receipt { stream: entry.number(), number });
+                    face.holder.accept(&pair, stanza, receipt).await;
                 }
                 Step::Return { pair, stanza } => {
                     face.holder.turned_back(&pair.reversed(), true);

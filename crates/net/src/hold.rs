@@ -77,8 +77,19 @@ pub enum Action {
     Return(DomainPair, Stanza),
     /// Remember what became of a stanza.
     Record(DomainPair, Stanza, Fate),
+    /// Tell a stream that a stanza of it has its outcome.
+    Settled(Receipt),
     /// There may be room again for those who wait.
     Room,
+}
+
+/// Who wants to know when a stanza is settled: an accepted stream, and its own number for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The stream.
+    pub stream: u64,
+    /// The stream's number for the stanza.
+    pub number: u64,
 }
 
 /// There is no room now; the sender has to wait.
@@ -131,7 +142,13 @@ impl Hold {
     ///
     /// # Errors
     /// When there is no room for it; [`Action::Room`] tells when there may be.
-    pub fn accept(&mut self, now: Instant, pair: &DomainPair, stanza: &Stanza) -> Result<(), Full> {
+    pub fn accept(
+        &mut self,
+        now: Instant,
+        pair: &DomainPair,
+        stanza: &Stanza,
+        receipt: Option<Receipt>,
+    ) -> Result<(), Full> {
         let bytes = stanza.bytes().len();
         let link = self.links.entry(pair.clone()).or_default();
         if link.bytes() > 0 && link.bytes() + bytes > self.limits.link_bytes {
@@ -145,7 +162,7 @@ impl Hold {
         }
         self.held_bytes += bytes;
         link.counts.accepted += 1;
-        link.queue(Item { stanza: stanza.clone(), since: now });
+        link.queue(Item { stanza: stanza.clone(), since: now, receipt });
         self.actions.push_back(Action::Record(pair.clone(), stanza.clone(), Fate::Accepted));
         self.pump(pair);
         Ok(())
@@ -251,7 +268,7 @@ impl Hold {
         &mut self,
         peer: PeerId,
         pair: &DomainPair,
-        which: impl FnOnce(&mut Link) -> Vec<Stanza>,
+        which: impl FnOnce(&mut Link) -> Vec<Item>,
         outcome: &Outcome,
     ) {
         // A word about an older assignment concerns nothing that is still in flight.
@@ -260,10 +277,11 @@ impl Hold {
         }
     }
 
-    fn end(&mut self, pair: &DomainPair, which: impl FnOnce(&mut Link) -> Vec<Stanza>, outcome: &Outcome) {
+    fn end(&mut self, pair: &DomainPair, which: impl FnOnce(&mut Link) -> Vec<Item>, outcome: &Outcome) {
         let Some(link) = self.links.get_mut(pair) else { return };
-        for stanza in which(link) {
+        for Item { stanza, receipt, .. } in which(link) {
             self.held_bytes -= stanza.bytes().len();
+            self.actions.extend(receipt.map(Action::Settled));
             let (count, fate) = match outcome {
                 Outcome::Taken => (&mut link.counts.taken, Fate::Taken),
                 Outcome::Refused(why) => match stanza.error_reply(gentle(&stanza, why.condition), &why.text) {

@@ -11,7 +11,7 @@ use xmpp::domain::DomainPair;
 use xmpp::stanza::{Stanza, StanzaCondition};
 
 use crate::fate::{Fate, Fates};
-use crate::hold::{Action, Hold, Limits, PeerId, PeerState};
+use crate::hold::{Action, Hold, Limits, PeerId, PeerState, Receipt};
 use crate::trunk::{Crossing, FrameSender};
 
 /// How often it is looked for what has waited too long.
@@ -30,6 +30,8 @@ pub struct Holder {
 struct Inner {
     hold: Hold,
     peers: HashMap<PeerId, FrameSender>,
+    /// Streams that want to know what is settled.
+    streams: HashMap<u64, mpsc::UnboundedSender<u64>>,
 }
 
 /// Errors on their way back to the senders of stanzas, to be brought out on the face they came in by.
@@ -39,30 +41,33 @@ impl Holder {
     /// Nothing held yet, and no peer to send to. What goes back comes out of the receiver.
     pub fn new(limits: Limits, fates: Arc<Fates>) -> (Holder, Returns) {
         let (returns, receiver) = mpsc::unbounded_channel();
-        let inner = Mutex::new(Inner { hold: Hold::new(limits.clone()), peers: HashMap::new() });
+        let inner =
+            Mutex::new(Inner { hold: Hold::new(limits.clone()), peers: HashMap::new(), streams: HashMap::new() });
         (Holder { inner, limits, change: Notify::new(), returns, fates }, receiver)
     }
 
     /// Takes a stanza and sees to it that it gets an outcome. Waits while there is no room for it,
-    /// which holds its sender; if that lasts too long, it goes back at once.
-    pub async fn accept(&self, pair: &DomainPair, stanza: Stanza) {
+    /// which holds its sender; if that lasts too long, it goes back at once. Who has a receipt is told
+    /// when the stanza is settled.
+    pub async fn accept(&self, pair: &DomainPair, stanza: Stanza, receipt: Option<Receipt>) {
         let began = Instant::now();
         loop {
             let change = self.change.notified();
-            if self.with(|inner| inner.hold.accept(Instant::now(), pair, &stanza)).is_ok() {
+            if self.with(|inner| inner.hold.accept(Instant::now(), pair, &stanza, receipt)).is_ok() {
                 return;
             }
             let left = self.limits.age.saturating_sub(began.elapsed());
             if tokio::time::timeout(left, change).await.is_err() && began.elapsed() >= self.limits.age {
-                return self.turn_back(pair, &stanza);
+                return self.turn_back(pair, &stanza, receipt);
             }
         }
     }
 
-    fn turn_back(&self, pair: &DomainPair, stanza: &Stanza) {
+    fn turn_back(&self, pair: &DomainPair, stanza: &Stanza, receipt: Option<Receipt>) {
         const WHY: &str = "too much is waiting here; try again later";
         let error = stanza.error_reply(StanzaCondition::ResourceConstraint, WHY);
         self.turned_back(pair, error.is_some());
+        receipt.into_iter().for_each(|receipt| self.locked().settle(receipt));
         match error {
             Some(error) => {
                 self.fates.record(pair, stanza, Fate::Returned(WHY.to_owned()));
@@ -71,6 +76,18 @@ impl Holder {
             }
             None => self.fates.record(pair, stanza, Fate::Failed(WHY.to_owned())),
         }
+    }
+
+    /// A stream wants to know which of its stanzas are settled, by its own numbers for them, until it leaves.
+    pub fn enter_stream(&self, stream: u64) -> mpsc::UnboundedReceiver<u64> {
+        let (sender, settled) = mpsc::unbounded_channel();
+        self.locked().streams.insert(stream, sender);
+        settled
+    }
+
+    /// A stream is over.
+    pub fn leave_stream(&self, stream: u64) {
+        self.locked().streams.remove(&stream);
     }
 
     /// Counts a stanza that was turned back before it could be accepted: returned, or failed.
@@ -173,6 +190,7 @@ impl Holder {
                     let _ = self.returns.send((pair, error));
                 }
                 Action::Record(pair, stanza, fate) => self.fates.record(&pair, &stanza, fate),
+                Action::Settled(receipt) => inner.settle(receipt),
                 Action::Room => news = true,
             }
         }
@@ -184,5 +202,13 @@ impl Holder {
 
     fn locked(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn settle(&self, receipt: Receipt) {
+        if let Some(stream) = self.streams.get(&receipt.stream) {
+            let _ = stream.send(receipt.number);
+        }
     }
 }

@@ -21,7 +21,7 @@ pub enum Transport {
 }
 
 /// What is read at once: a TLS record's worth.
-const READ: usize = 16 * 1024;
+pub(crate) const READ: usize = 16 * 1024;
 
 fn gone() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, "TLS is just coming up, or never came")

@@ -151,6 +151,8 @@ pub enum Step {
         pair: DomainPair,
         /// What they say, self-contained.
         stanza: Stanza,
+        /// To be told to [`Accepted::settled`] when its outcome is known, where the peer wants to know.
+        receipt: Option<u64>,
     },
     /// An error that returns a stanza to its sender; it travels the pair's way back.
     Return {

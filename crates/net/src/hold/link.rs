@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use api::local::Counts;
 use xmpp::stanza::Stanza;
 
-use super::{Limits, PeerId};
+use super::{Limits, PeerId, Receipt};
 
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) stanza: Stanza,
     /// When it was accepted.
     pub(super) since: Instant,
+    /// Who wants to know when it is settled.
+    pub(super) receipt: Option<Receipt>,
 }
 
 #[derive(Debug, Default)]
@@ -99,19 +101,19 @@ impl Link {
     }
 
     /// Those in flight up to this number.
-    pub(super) fn taken(&mut self, up_to: u64) -> Vec<Stanza> {
+    pub(super) fn taken(&mut self, up_to: u64) -> Vec<Item> {
         let count = self.flight.partition_point(|(number, _)| *number <= up_to);
-        let taken: Vec<Stanza> = self.flight.drain(..count).map(|(_, item)| item.stanza).collect();
-        self.flight_bytes -= taken.iter().map(|stanza| stanza.bytes().len()).sum::<usize>();
+        let taken: Vec<Item> = self.flight.drain(..count).map(|(_, item)| item).collect();
+        self.flight_bytes -= taken.iter().map(size).sum::<usize>();
         taken
     }
 
     /// The one of this number, if it is in flight.
-    pub(super) fn refused(&mut self, number: u64) -> Option<Stanza> {
+    pub(super) fn refused(&mut self, number: u64) -> Option<Item> {
         let place = self.flight.binary_search_by_key(&number, |(number, _)| *number).ok()?;
         let (_, item) = self.flight.remove(place)?;
         self.flight_bytes -= size(&item);
-        Some(item.stanza)
+        Some(item)
     }
 
     /// Those from this number on were not written: they are the first in the queue again.
@@ -124,19 +126,19 @@ impl Link {
     }
 
     /// All that is in flight; nobody will tell what became of it.
-    pub(super) fn give_up(&mut self) -> Vec<Stanza> {
+    pub(super) fn give_up(&mut self) -> Vec<Item> {
         self.peer = None;
         self.phase = Phase::Sending;
         self.flight_bytes = 0;
-        self.flight.drain(..).map(|(_, item)| item.stanza).collect()
+        self.flight.drain(..).map(|(_, item)| item).collect()
     }
 
     /// What has been queued for too long.
-    pub(super) fn late(&mut self, now: Instant, age: Duration) -> Vec<Stanza> {
+    pub(super) fn late(&mut self, now: Instant, age: Duration) -> Vec<Item> {
         let mut late = Vec::new();
         while let Some(item) = self.queue.pop_front_if(|item| now >= item.since + age) {
             self.queue_bytes -= size(&item);
-            late.push(item.stanza);
+            late.push(item);
         }
         late
     }

@@ -43,7 +43,7 @@ fn a_window_bounds_what_is_in_flight_and_each_has_one_outcome() {
     hold.peer(1, PeerState::Up);
     for number in 1..=7 {
         let kind = if number == 3 { "error" } else { "chat" };
-        hold.accept(now, &pair(1), &stanza(number, kind)).expect("room");
+        hold.accept(now, &pair(1), &stanza(number, kind), None).expect("room");
     }
     assert_eq!(sent(&mut hold).len(), 5);
     let why = Undeliverable { condition: StanzaCondition::RemoteServerTimeout, text: "nobody answered".into() };
@@ -60,7 +60,7 @@ fn a_full_link_makes_its_sender_wait_and_calls_him_back() {
     let (mut hold, now) = (Hold::new(limits()), Instant::now());
     hold.peer(1, PeerState::Up);
     let mut number = 0;
-    while hold.accept(now, &pair(1), &stanza(number, "chat")).is_ok() {
+    while hold.accept(now, &pair(1), &stanza(number, "chat"), None).is_ok() {
         number += 1;
     }
     assert!(number > 5, "{number}");
@@ -68,13 +68,13 @@ fn a_full_link_makes_its_sender_wait_and_calls_him_back() {
     hold.heard(1, Crossing::Taken { pair: pair(1), up_to: 1 });
     let mut actions = std::iter::from_fn(|| hold.poll());
     assert!(actions.any(|action| matches!(action, Action::Room)));
-    assert_eq!(hold.accept(now, &pair(1), &stanza(number, "chat")), Ok(()));
+    assert_eq!(hold.accept(now, &pair(1), &stanza(number, "chat"), None), Ok(()));
 }
 
 #[test]
 fn what_nobody_takes_goes_back_in_time() {
     let (mut hold, now) = (Hold::new(limits()), Instant::now());
-    hold.accept(now, &pair(1), &stanza(1, "chat")).expect("room");
+    hold.accept(now, &pair(1), &stanza(1, "chat"), None).expect("room");
     hold.tick(now + AGE / 2);
     assert_eq!(hold.counts().in_flight, 1);
     hold.tick(now + AGE);
@@ -86,7 +86,7 @@ fn a_new_route_waits_for_what_the_old_peer_has_written() {
     let (mut hold, now) = (Hold::new(limits()), Instant::now());
     hold.peer(1, PeerState::Up);
     for number in 1..=3 {
-        hold.accept(now, &pair(1), &stanza(number, "chat")).expect("room");
+        hold.accept(now, &pair(1), &stanza(number, "chat"), None).expect("room");
     }
     assert_eq!(sent(&mut hold), [(1, 1), (1, 2), (1, 3)]);
     hold.route(vec![2]);
@@ -106,7 +106,7 @@ fn pairs_are_spread_and_stay_where_they_are() {
     }
     let mut places = HashMap::new();
     for partner in 0..60 {
-        hold.accept(now, &pair(partner), &stanza(partner, "chat")).expect("room");
+        hold.accept(now, &pair(partner), &stanza(partner, "chat"), None).expect("room");
         let peer = sent(&mut hold)[0].0;
         hold.heard(peer, Crossing::Taken { pair: pair(partner), up_to: u64::MAX });
     }
@@ -115,7 +115,7 @@ fn pairs_are_spread_and_stay_where_they_are() {
             hold.lost(gone, "edge 2");
         }
         for partner in 0..60 {
-            hold.accept(now, &pair(partner), &stanza(partner, "chat")).expect("room");
+            hold.accept(now, &pair(partner), &stanza(partner, "chat"), None).expect("room");
             let peer = sent(&mut hold)[0].0;
             hold.heard(peer, Crossing::Taken { pair: pair(partner), up_to: u64::MAX });
             let before = *places.entry(partner).or_insert(peer);
@@ -275,7 +275,7 @@ fn live(seed: u64) -> u64 {
         match random.below(24) {
             0..=7 => {
                 let kind = if random.below(10) == 0 { "error" } else { "chat" };
-                if world.hold.accept(now, &pair(random.below(4)), &stanza(accepted, kind)).is_ok() {
+                if world.hold.accept(now, &pair(random.below(4)), &stanza(accepted, kind), None).is_ok() {
                     accepted += 1;
                 }
             }

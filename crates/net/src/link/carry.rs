@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt as _;
+use topology::policy::Policy;
 use xmpp::stanza::StanzaCondition;
 use xmpp::stream::{Dialed, End, Step};
 
@@ -35,7 +37,9 @@ pub(super) async fn carry(link: &mut Link, reached: Reached) {
         tls = tls.as_deref().unwrap_or("none"), %method, "stream dialed"
     );
     let written = VecDeque::new();
-    let mut carrying = Carrying { machine, transport, entry, written, taken: 0, batch: BytesMut::new(), closing: None };
+    let policy = link.face.policy.load_full();
+    let batch = BytesMut::new();
+    let mut carrying = Carrying { machine, transport, entry, written, taken: 0, batch, closing: None, policy };
     let end = carrying.run(link, &mut commands).await;
     let _ = carrying.transport.shutdown().await;
     let why = Undeliverable {
@@ -60,6 +64,8 @@ struct Carrying {
     batch: BytesMut,
     /// We were told to end the stream, with what to say, and until when the peer may still take things.
     closing: Option<(Command, Instant)>,
+    /// By which the stream was dialed.
+    policy: Arc<Policy>,
 }
 
 impl Carrying {
@@ -73,6 +79,7 @@ impl Carrying {
             if let Some(end) = self.steps(link).await? {
                 return Ok(end);
             }
+            self.heed_policy(link);
             self.close_when_settled();
             let may_write = self.closing.is_none();
             let deadline = self.machine.deadline().into_iter().chain(self.closing.map(|(_, until)| until)).min();
@@ -120,6 +127,18 @@ impl Carrying {
             }
         }
         Ok(None)
+    }
+
+    /// Where policy was replaced and forbids the pair now, the stream ends; what waits is refused by the
+    /// next attempt to dial.
+    fn heed_policy(&mut self, link: &Link) {
+        let policy = link.face.policy.load();
+        if !Arc::ptr_eq(&self.policy, &policy) {
+            self.policy = policy.clone();
+            if self.policy.way_out(link.face.face, &link.pair).is_err() && self.closing.is_none() {
+                self.closing = Some((Command::Close, Instant::now() + link.face.settings.stream.drain));
+            }
+        }
     }
 
     /// Ends our side once the peer has taken everything, or has had the time to.

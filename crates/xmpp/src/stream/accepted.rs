@@ -15,6 +15,7 @@ use crate::xml::tree::Element;
 use crate::xml::{Frame, Header, SERVER, Verbatim};
 
 mod keys;
+mod management;
 mod sasl;
 mod stanzas;
 
@@ -46,6 +47,8 @@ pub struct Accepted {
     failed_keys: u8,
     /// The addresses' domains as last seen, so that a flood of one pair is parsed once.
     last: Option<(String, String, DomainPair)>,
+    /// What is counted for the peer, once it has asked for that.
+    handled: Option<management::Handled>,
 }
 
 struct PendingKey {
@@ -59,7 +62,7 @@ enum State {
     AwaitJudgement,
     ExpectTls,
     Open,
-    AwaitAdmission { pair: DomainPair, stanza: Stanza },
+    AwaitAdmission { pair: DomainPair, stanza: Stanza, receipt: Option<u64> },
 }
 
 impl Accepted {
@@ -83,6 +86,7 @@ impl Accepted {
             keys: Vec::new(),
             failed_keys: 0,
             last: None,
+            handled: None,
         }
     }
 
@@ -132,13 +136,18 @@ impl Accepted {
         &self.pairs
     }
 
+    /// Policy has changed: each pair has to be admitted anew.
+    pub fn admit_anew(&mut self) {
+        self.pairs.clear();
+    }
+
     /// The next step, or nothing until bytes, an answer or time come in.
     pub fn poll(&mut self, now: Instant) -> Option<Step> {
         loop {
             if let Some(step) = self.wire.next_step() {
                 return Some(step);
             }
-            if !matches!(self.state, State::ExpectHeader | State::Open) {
+            if !matches!(self.state, State::ExpectHeader | State::Open) || self.is_full() {
                 return None;
             }
             match self.wire.frame() {
@@ -273,7 +282,7 @@ impl Accepted {
         }
         let dialback = terms.takes_dialback();
         if !self.proven.is_empty() {
-            return self.wire.send(words::features(false, dialback, &self.wire.settings));
+            return self.wire.send(words::features_proven(dialback, &self.wire.settings));
         }
         self.external_offered = matches!(verdict, Some(Ok(())));
         if !self.external_offered && !dialback {
@@ -307,6 +316,10 @@ impl Accepted {
             (words::TLS, "starttls") => self.starttls(),
             (words::SASL, "auth") => self.auth(&tree),
             (words::SASL, "abort" | "response") => self.auth_failed("aborted", "EXTERNAL takes a single step"),
+            (words::STREAM_MANAGEMENT, "enable") => self.enable(),
+            (words::STREAM_MANAGEMENT, "r") => self.asked_for_count(),
+            // We send nothing on it that could be acknowledged.
+            (words::STREAM_MANAGEMENT, "a") => {}
             (dialback::NAMESPACE, "result") if tree.attr("type").is_none() => self.dialback_key(&tree),
             (dialback::NAMESPACE, "verify") if tree.attr("type").is_none() => self.dialback_question(&tree),
             // Answers to questions that this stream never asked.

@@ -84,7 +84,16 @@ pub(super) fn features_plain(terms: Terms) -> Bytes {
 
 /// The features of a secure stream: how to prove oneself, and our limits (XEP-0478).
 pub(super) fn features(external: bool, dialback: bool, settings: &Settings) -> Bytes {
-    let mut text = String::from("<stream:features>");
+    features_with("", external, dialback, settings)
+}
+
+/// The features after EXTERNAL: stream management too (XEP-0198 §3).
+pub(super) fn features_proven(dialback: bool, settings: &Settings) -> Bytes {
+    features_with(&format!("<sm xmlns='{STREAM_MANAGEMENT}'/>"), false, dialback, settings)
+}
+
+fn features_with(more: &str, external: bool, dialback: bool, settings: &Settings) -> Bytes {
+    let mut text = format!("<stream:features>{more}");
     if external {
         let _ = write!(text, "<mechanisms xmlns='{SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>");
     }

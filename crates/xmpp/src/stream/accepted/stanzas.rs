@@ -12,18 +12,22 @@ enum Fault {
 
 impl Accepted {
     pub(super) fn stanza(&mut self, now: Instant, stanza: Stanza) {
-        let pair = match self.pair_of(&stanza) {
+        let pair = self.pair_of(&stanza);
+        let receipt = self.receipt();
+        let pair = match pair {
             Ok(pair) => pair,
             Err(Fault::OfStream(error)) => return self.wire.fail(error),
-            Err(Fault::OfStanza(pair, condition, text)) => return self.turn_back(pair, stanza, condition, &text),
+            Err(Fault::OfStanza(pair, condition, text)) => {
+                return self.turn_back(pair, stanza, receipt, condition, &text);
+            }
         };
         self.wire.stanza_passed(now);
         if self.may_send(&pair) {
-            return self.wire.step(Step::Stanza { pair, stanza });
+            return self.wire.step(Step::Stanza { pair, stanza, receipt });
         }
         // `from` is proven; whether it may also speak to this `to` is that pair's own policy.
         let Some(method) = self.method_of(&pair.from) else { return };
-        self.state = State::AwaitAdmission { pair: pair.clone(), stanza };
+        self.state = State::AwaitAdmission { pair: pair.clone(), stanza, receipt };
         self.ask(Question::Admit { pair, method, secure: self.secure });
     }
 
@@ -81,7 +85,17 @@ impl Accepted {
     }
 
     /// The stanza can't go on: back to its sender as an error, if it may be returned at all.
-    fn turn_back(&mut self, pair: DomainPair, stanza: Stanza, condition: StanzaCondition, text: &str) {
+    fn turn_back(
+        &mut self,
+        pair: DomainPair,
+        stanza: Stanza,
+        receipt: Option<u64>,
+        condition: StanzaCondition,
+        text: &str,
+    ) {
+        if let Some(receipt) = receipt {
+            self.settled(receipt);
+        }
         let error = match condition {
             StanzaCondition::JidMalformed | StanzaCondition::PolicyViolation => {
                 stanza.error_from(Some(pair.to.as_str()), condition, text)
@@ -95,21 +109,19 @@ impl Accepted {
     }
 
     pub(super) fn admission(&mut self, admitted: Result<(), StreamError>) {
-        let State::AwaitAdmission { pair, stanza } = std::mem::replace(&mut self.state, State::Open) else { return };
+        let State::AwaitAdmission { pair, stanza, receipt } = std::mem::replace(&mut self.state, State::Open) else {
+            return;
+        };
         match admitted {
             Ok(()) if self.pairs.len() < PAIRS => {
                 self.admit(pair.clone());
-                self.wire.step(Step::Stanza { pair, stanza });
+                self.wire.step(Step::Stanza { pair, stanza, receipt });
             }
             Ok(()) => {
-                self.turn_back(
-                    pair,
-                    stanza,
-                    StanzaCondition::ResourceConstraint,
-                    "too many domain pairs on one stream",
-                );
+                let text = "too many domain pairs on one stream";
+                self.turn_back(pair, stanza, receipt, StanzaCondition::ResourceConstraint, text);
             }
-            Err(error) => self.turn_back(pair, stanza, StanzaCondition::NotAllowed, &error.text),
+            Err(error) => self.turn_back(pair, stanza, receipt, StanzaCondition::NotAllowed, &error.text),
         }
     }
 }

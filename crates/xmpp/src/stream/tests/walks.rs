@@ -120,7 +120,7 @@ impl Seen {
             Step::StartTls => self.tls = true,
             Step::Ask(question) => self.asked.push_back(question),
             Step::Authenticated { pair, .. } => self.proven.push(pair.from),
-            Step::Stanza { pair, stanza } => {
+            Step::Stanza { pair, stanza, .. } => {
                 let from = stanza.from().expect("a `from`").into_owned();
                 assert_eq!(crate::jid::domain_of(&from), pair.from.as_str());
                 assert!(self.proven.contains(&pair.from), "{from} passed, {:?} are proven", self.proven);
