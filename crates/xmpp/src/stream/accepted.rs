@@ -56,6 +56,7 @@ struct PendingKey {
     key: String,
 }
 
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a stream, and it is never moved about")]
 enum State {
     ExpectHeader,
     AwaitArrival { version_1: bool },
