@@ -32,7 +32,7 @@ fn weights_are_chances() {
     with_dns(async |rig| {
         rig.address(ONE, &["127.0.4.1"]);
         rig.address(TWO, &["127.0.4.2"]);
-        rig.dns.srv(FABRIKAM, &[(10, 1, 5269, ONE), (10, 3, 5269, TWO)]);
+        rig.dns.srv(FABRIKAM, &[(10, 100, 5269, ONE), (10, 300, 5269, TWO)]);
         let mut first = HashMap::new();
         for _ in 0..400 {
             let targets = rig.targets().await;
@@ -40,7 +40,7 @@ fn weights_are_chances() {
             *first.entry(targets[0].clone()).or_insert(0_u32) += 1;
         }
         let two = first["two.fabrikam.test 127.0.4.2:5269"];
-        assert!((230..370).contains(&two), "{first:?}");
+        assert!((250..350).contains(&two), "{first:?}");
     });
 }
 
