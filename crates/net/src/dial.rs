@@ -226,9 +226,9 @@ async fn dial(face: &Arc<FaceState>, pair: DomainPair, goal: Goal) -> Result<Rea
             result
         }
     };
-    let won = race(targets, face.settings.pace.clone(), attempt).await.map_err(DialError::Nobody)?;
-    face.dead(|dead, now| won.overtaken.iter().for_each(|target| dead.failed(target.address, now)));
-    Ok(won.value)
+    // Whoever keeps us waiting comes last in the next round, and for other pairs, unless he succeeds after all.
+    let overtaken = |target: &Target| face.dead(|dead, now| dead.failed(target.address, now));
+    race(targets, face.settings.pace.clone(), attempt, overtaken).await.map_err(DialError::Nobody)
 }
 
 async fn attempt(

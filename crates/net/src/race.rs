@@ -43,16 +43,8 @@ impl Milestone {
     }
 }
 
-/// The target that did.
-#[derive(Debug)]
-pub struct Won<T> {
-    /// What it gave.
-    pub value: T,
-    /// Those that had kept us waiting for so long that others were tried.
-    pub overtaken: Vec<Target>,
-}
-
-/// Runs `attempt` with each target, in order, until one succeeds; the others are dropped then.
+/// Runs `attempt` with each target, in order, until one succeeds; the others are dropped then. Those that
+/// keep us waiting for so long that another is tried are told to `overtaken`.
 ///
 /// # Errors
 /// Each target's own, when none did.
@@ -60,7 +52,8 @@ pub async fn race<T, E, F>(
     targets: Vec<Target>,
     pace: Pace,
     attempt: impl Fn(Target, Milestone) -> F,
-) -> Result<Won<T>, Vec<(Target, E)>>
+    overtaken: impl Fn(&Target),
+) -> Result<T, Vec<(Target, E)>>
 where
     T: Send + 'static,
     E: Send + 'static,
@@ -84,12 +77,7 @@ where
                 patience = Instant::now() + pace.stream;
             },
             Some(ended) = running.join_next() => match ended {
-                Ok((index, Ok(value))) => {
-                    let failed = |index: &usize| failures.iter().any(|(other, _)| other == index);
-                    // The last one that was begun hasn't been given its time yet.
-                    let overtaken = (0..next.saturating_sub(1)).filter(|other| *other != index && !failed(other));
-                    return Ok(Won { value, overtaken: overtaken.map(|index| targets[index].clone()).collect() });
-                }
+                Ok((_, Ok(value))) => return Ok(value),
                 Ok((index, Err(error))) => {
                     failures.push((index, error));
                     patience = Instant::now();
@@ -98,6 +86,10 @@ where
                 Err(_) => patience = Instant::now(),
             },
             () = tokio::time::sleep_until(patience), if may_start => {
+                let failed = |index: &usize| failures.iter().any(|(other, _)| other == index);
+                if let Some(last) = next.checked_sub(1).filter(|last| !failed(last)) {
+                    overtaken(&targets[last]);
+                }
                 let milestone = Milestone { index: next, told: told.clone() };
                 let (index, attempt) = (next, attempt(targets[next].clone(), milestone));
                 running.spawn(async move { (index, attempt.await) });
@@ -141,8 +133,9 @@ mod tests {
     async fn run(behaviours: Vec<Behaviour>) -> (Option<(usize, Vec<String>)>, u64, Vec<usize>) {
         let began = Instant::now();
         let order = Arc::new(Mutex::new(Vec::new()));
+        let overtaken = Mutex::new(Vec::new());
         let targets = (0..behaviours.len()).map(target).collect();
-        let result = race(targets, Pace::default(), |target, milestone| {
+        let attempt = |target: Target, milestone: Milestone| {
             let index: usize = target.host.parse().expect("a number");
             order.lock().expect("no panic").push(index);
             let Behaviour(connect, done, good) = behaviours[index];
@@ -152,12 +145,13 @@ mod tests {
                 wait(done).await;
                 if good { Ok(index) } else { Err(()) }
             }
-        })
-        .await;
-        let overtaken = |won: Won<usize>| (won.value, won.overtaken.into_iter().map(|target| target.host).collect());
+        };
+        let told = |target: &Target| overtaken.lock().expect("no panic").push(target.host.clone());
+        let won = race(targets, Pace::default(), attempt, told).await.ok();
+        let won = won.map(|winner| (winner, overtaken.into_inner().expect("no panic")));
         let elapsed = u64::try_from(began.elapsed().as_millis()).expect("not long");
         let order = order.lock().expect("no panic").clone();
-        (result.ok().map(overtaken), elapsed, order)
+        (won, elapsed, order)
     }
 
     #[tokio::test(start_paused = true)]
@@ -189,7 +183,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_one_may_still_win() {
         let (won, _, order) = run(vec![Behaviour(Some(400), Some(100), true), Behaviour(Some(400), NEVER, true)]).await;
-        assert_eq!((won, order), (Some((0, vec![])), vec![0, 1]));
+        assert_eq!((won, order), (Some((0, vec!["0".to_owned()])), vec![0, 1]));
     }
 
     #[tokio::test(start_paused = true)]
