@@ -10,7 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry, fmt, reload};
 
 /// `[log]`: how the log is written.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// From which level on.
@@ -45,7 +45,10 @@ pub enum Format {
 
 /// Changes the level while the daemon runs.
 #[derive(Debug, Clone)]
-pub struct LogLevel(reload::Handle<Targets, Registry>);
+pub struct LogLevel {
+    handle: reload::Handle<Targets, Registry>,
+    format: Format,
+}
 
 /// Begins to log.
 pub fn init(log: &Log) -> LogLevel {
@@ -58,7 +61,7 @@ pub fn init(log: &Log) -> LogLevel {
         Format::Text => lines.with_ansi(false).boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(filter)).init();
-    LogLevel(handle)
+    LogLevel { handle, format: log.format }
 }
 
 impl LogLevel {
@@ -72,13 +75,23 @@ impl LogLevel {
             .map(level_filter)
             .find(|filter| filter.to_string() == level)
             .ok_or_else(|| format!("`{level}` is no level; take error, warn, info, debug or trace"))?;
-        self.0.reload(targets(filter)).map_err(|error| format!("the level could not be changed: {error}"))
+        self.handle.reload(targets(filter)).map_err(|error| format!("the level could not be changed: {error}"))
+    }
+
+    /// Logs as a configuration that was read again says, as far as that can change.
+    pub fn change(&self, log: &Log) {
+        if let Err(error) = self.handle.reload(targets(level_filter(log.level))) {
+            tracing::warn!(%error, "the log's level stays as it was");
+        }
+        if log.format != self.format {
+            tracing::warn!("the log's format changes with the next start");
+        }
     }
 
     /// The level from which on it logs now.
     pub fn name(&self) -> String {
         let level = |targets: &Targets| targets.iter().map(|(_, level)| level).max();
-        self.0.with_current(level).ok().flatten().unwrap_or(LevelFilter::INFO).to_string()
+        self.handle.with_current(level).ok().flatten().unwrap_or(LevelFilter::INFO).to_string()
     }
 }
 

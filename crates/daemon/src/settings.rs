@@ -70,7 +70,7 @@ pub enum ConfigError {
 /// Every fault, with its place; of unknown keys and wrong types only the first.
 pub fn read<F: DeserializeOwned, C>(
     path: &Path,
-    check: impl FnOnce(&F, &Path, &mut Faults) -> C,
+    check: impl FnOnce(F, &Path, &mut Faults) -> C,
 ) -> Result<C, ConfigError> {
     let text = fs::read_to_string(path).map_err(|error| ConfigError::Unreadable { file: path.to_owned(), error })?;
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -85,16 +85,18 @@ pub fn parse<F: DeserializeOwned, C>(
     name: &str,
     text: &str,
     folder: &Path,
-    check: impl FnOnce(&F, &Path, &mut Faults) -> C,
+    check: impl FnOnce(F, &Path, &mut Faults) -> C,
 ) -> Result<C, Faults> {
     let mut faults = Faults::new(name, text);
     match toml::from_str(text) {
         Ok(file) => {
-            let config = check(&file, folder, &mut faults);
+            let config = check(file, folder, &mut faults);
             faults.none_or(config)
         }
         Err(error) => {
-            let place = error.span().unwrap_or(0..0);
+            // Where something is missing, the place has no width; one that isn't empty is drawn.
+            let place = error.span().filter(|place| *place != (0..0));
+            let place = place.map(|place| place.start..place.end.max(place.start + 1)).unwrap_or_default();
             faults.add(place, error.message(), "docs/configuration.md names every key and its values");
             Err(faults.none_or(()).expect_err("a fault was added"))
         }

@@ -4,10 +4,10 @@
 pub mod answer;
 pub mod cache;
 pub mod config;
-pub mod daemon;
 pub mod forward;
 pub mod listen;
 pub mod message;
+pub mod run;
 pub mod service;
 pub mod view;
 

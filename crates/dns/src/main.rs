@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use dns::config::Config;
-use dns::daemon::{self, DaemonError};
+use dns::run::{self, DaemonError};
 
 /// The internal DNS view of fedge: leads internal XMPP servers that look for partners to the
 /// gateways, and forwards everything else to the site's resolvers.
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         }
     };
     let done = match command_line.command {
-        Command::Run { file } => daemon::run(&file),
+        Command::Run { file } => run::run(&file),
         Command::Check { file } => {
             let checked = Config::read(&file).map_err(DaemonError::from);
             checked.map(|_| println!("{}: good", file.display()))

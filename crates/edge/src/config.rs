@@ -119,7 +119,7 @@ impl Config {
     /// # Errors
     /// Every fault, with its place; of unknown keys and wrong types only the first.
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
-        settings::read(path, check)
+        settings::read(path, |file: File, folder, faults| check(&file, folder, faults))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU16;
 
+use daemon::log::Log;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -18,40 +19,6 @@ pub(super) struct File {
     pub(super) gateway: Vec<Gateway>,
     #[serde(default)]
     pub(super) local: Vec<Local>,
-}
-
-/// How the log is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Log {
-    /// From which level on.
-    pub level: Level,
-    /// For whom.
-    pub format: Format,
-}
-
-/// How much is logged.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names are the levels of every log")]
-pub enum Level {
-    Error,
-    Warn,
-    #[default]
-    Info,
-    Debug,
-    Trace,
-}
-
-/// How a line of the log looks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// For a person.
-    #[default]
-    Text,
-    /// For a program.
-    Json,
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use daemon::log::{Format, Level};
+use topology::faults::Faults;
 use topology::partner::NextHop;
 
 use super::*;
@@ -37,7 +39,7 @@ direct_tls = true
 "#;
 
 fn parse(text: &str) -> Result<Config, Faults> {
-    Config::parse("dns.toml", text)
+    daemon::settings::parse("dns.toml", text, Path::new(""), |file: file::File, _, faults| check::check(file, faults))
 }
 
 fn said(text: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Config, Inward, check};
+use super::{Config, File, Inward, check};
 use xmpp::domain::{Domain, DomainPair};
 use xmpp::stream::Need;
 
@@ -26,7 +26,9 @@ dialback = false
 "#;
 
 fn parse(text: &str) -> Result<Config, topology::faults::Faults> {
-    daemon::settings::parse("edge.toml", text, Path::new("/etc/fedge"), check)
+    daemon::settings::parse("edge.toml", text, Path::new("/etc/fedge"), |file: File, folder, faults| {
+        check(&file, folder, faults)
+    })
 }
 
 fn faults(text: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Config, check};
+use super::{Config, File, check};
 
 const GOOD: &str = r#"
 [gateway]
@@ -32,7 +32,9 @@ domains = ["fabrikam.test"]
 "#;
 
 fn parse(text: &str) -> Result<Config, topology::faults::Faults> {
-    daemon::settings::parse("gateway.toml", text, Path::new("/etc/fedge"), check)
+    daemon::settings::parse("gateway.toml", text, Path::new("/etc/fedge"), |file: File, folder, faults| {
+        check(&file, folder, faults)
+    })
 }
 
 #[test]

@@ -7,17 +7,16 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use daemon::log::{self, LogLevel};
+use daemon::settings::ConfigError;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Config, ConfigError};
-use crate::daemon::log::Logging;
+use crate::config::Config;
 use crate::forward::Forwarder;
 use crate::listen::Listener;
 use crate::service::{Served, Service};
 use crate::view::View;
-
-mod log;
 
 /// Why the daemon doesn't run.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +48,7 @@ pub enum DaemonError {
 /// When it can't start.
 pub fn run(path: &Path) -> Result<(), DaemonError> {
     let config = Config::read(path)?;
-    let logging = Logging::start(config.log);
+    let logging = log::init(&config.log);
     let failed = |what| move |error| DaemonError::System { what, error };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed("can't start threads"))?;
@@ -76,11 +75,11 @@ struct Daemon {
     service: Arc<Service>,
     /// By the address as configured.
     listeners: HashMap<SocketAddr, Listener>,
-    logging: Logging,
+    logging: LogLevel,
 }
 
 impl Daemon {
-    async fn start(config: Config, logging: Logging) -> Result<Daemon, DaemonError> {
+    async fn start(config: Config, logging: LogLevel) -> Result<Daemon, DaemonError> {
         let addresses = config.listen.clone();
         let summary = Summary::of(&config);
         let mut daemon = Daemon { service: Service::new(serve(config)), listeners: HashMap::new(), logging };
@@ -115,7 +114,7 @@ impl Daemon {
         let opened = self.open(&config.listen).await?;
         self.listeners.retain(|address, _| config.listen.contains(address));
         self.listeners.extend(opened);
-        self.logging.change(config.log);
+        self.logging.change(&config.log);
         let summary = Summary::of(&config);
         self.service.replace(serve(config));
         self.say("serves the internal view as configured now", &summary);
