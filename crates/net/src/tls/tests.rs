@@ -136,7 +136,10 @@ async fn a_domain_without_certificate_is_refused_with_an_alert_and_told() {
         let (dialed, accepted) = meet(&tls(Vec::new()), &accepter, to).await;
         assert!(matches!(dialed, Err(TlsError::Refused(_))), "{dialed:?}");
         let told = accepted.expect_err("there is none").to_string();
-        assert!(told.starts_with(&format!("there is no certificate to show as {}", to.unwrap_or("fabrikam.test"))), "{told}");
+        assert!(
+            told.starts_with(&format!("there is no certificate to show as {}", to.unwrap_or("fabrikam.test"))),
+            "{told}"
+        );
     }
 }
 
