@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use testkit::client::{Client, Collected};
-use testkit::lab::split::Split;
+use testkit::lab::split::{GATEWAYS, Split};
 use testkit::lab::{CONTOSO, FABRIKAM, Kind, LabPlan, Peer};
 use testkit::place::Place;
+use testkit::process::Daemon;
 use testkit::server::Authentication::{Dialback, External};
 
 /// Messages each way.
@@ -157,27 +158,41 @@ fn a_frozen_edge_server_is_left_within_seconds() {
 
 #[test]
 fn a_killed_gateway_loses_nothing_silently_of_what_comes_from_inside() {
+    without_a_gateway(|gateway| drop(gateway));
+}
+
+#[test]
+fn a_drained_gateway_loses_nothing_and_what_it_did_not_acknowledge_it_did_not_pass_on() {
+    without_a_gateway(|gateway| {
+        gateway.terminate(Duration::from_secs(60)).expect("it ends by itself");
+    });
+}
+
+/// Alice floods Bob, and the gateway that carries it ends in the middle: all arrives once and in order, or
+/// comes back; what comes back did not arrive.
+fn without_a_gateway(end: impl FnOnce(Daemon) + Send + 'static) {
     story(Kind::Prosody, |mut split, alice, bob| async move {
-        let inside = ["gateway1", "gateway2"].into_iter().find(|gateway| {
+        let inside = GATEWAYS.into_iter().find(|gateway| {
             let streams = split.ask(gateway, &["streams"]).expect("streams");
             streams.lines().any(|line| line.contains("accepted") && line.contains("contoso.test -> fabrikam.test"))
         });
-        let inside = inside.expect("a gateway has it");
+        let gateway = split.members.remove(inside.expect("a gateway has it")).expect("it runs");
         let numbers = 0..MESSAGES;
-        let kill = async {
+        let ending = async {
             tokio::time::sleep(Duration::from_millis(300)).await;
-            split.kill(inside);
+            tokio::task::spawn_blocking(move || end(gateway)).await.expect("no panic");
         };
         let (sent, at_bob, returned, ()) = tokio::join!(
             alice.flood(bob.jid(), numbers.clone(), 100, 50),
             bob.collect(alice.jid(), numbers.clone(), Duration::from_secs(10)),
             alice.collect(bob.jid(), 0..1, Duration::from_secs(10)),
-            kill,
+            ending,
         );
         sent.expect("alice's server goes on");
         let (at_bob, returned) = (at_bob.expect("a count"), returned.expect("a count").returned);
         let silently: Vec<_> =
             at_bob.missing.iter().filter(|number| !returned.iter().any(|(other, _)| other == *number)).collect();
+        println!("{} arrived, {} returned", at_bob.arrived, returned.len());
         assert!(silently.is_empty(), "{silently:?} are lost without a word; {} returned", returned.len());
         assert!(at_bob.arrived > 0 && at_bob.duplicates.is_empty(), "{at_bob:?}");
         split

@@ -31,7 +31,9 @@ pub async fn serve(
 ) {
     loop {
         let accepted = tokio::select! {
+            biased;
             accepted = listener.accept() => accepted,
+            // Only once nobody waits to be accepted: closing the listener would reset those.
             _ = stop.wait_for(|stop| *stop) => return,
         };
         match accepted {
@@ -91,6 +93,14 @@ struct Driver {
     policy: Arc<Policy>,
 }
 
+/// How far a stream that was told to end has come.
+enum Ending {
+    /// Told so; until when it may settle what is open.
+    Asked(Command, Instant),
+    /// It has said so to the peer.
+    Said,
+}
+
 fn late() -> std::io::Error {
     std::io::Error::new(std::io::ErrorKind::TimedOut, "nothing was said, or no TLS came up, in time")
 }
@@ -141,15 +151,25 @@ impl Driver {
         let (answers, mut answered) = mpsc::unbounded_channel();
         let most = face.settings.stream.limits.stanza_bytes + READ;
         let mut ended = false;
+        let mut ending: Option<Ending> = None;
         loop {
             self.heed_policy(face);
             entry.trace_received(self.machine.follow(entry.is_traced()));
             if let Some(end) = self.steps(face, links, entry, &answers).await? {
                 return Ok(end);
             }
-            let deadline = self.machine.deadline();
+            // What the peer counts on is told first; nothing new is looked at until then.
+            if let Some(Ending::Asked(command, until)) = ending
+                && (!self.machine.is_unsettled() || Instant::now() >= until)
+            {
+                self.machine.close(Instant::now(), told(command).as_ref());
+                ending = Some(Ending::Said);
+                continue;
+            }
+            let asked = if let Some(Ending::Asked(_, until)) = ending { Some(until) } else { None };
+            let deadline = self.machine.deadline().into_iter().chain(asked).min();
             // What the machine doesn't look at now is left where it is, so that the peer feels it.
-            let may_read = !ended && self.machine.input().len() < most;
+            let may_read = !ended && asked.is_none() && self.machine.input().len() < most;
             tokio::select! {
                 read = self.transport.receive(self.machine.input()), if may_read => if read? == 0 {
                     ended = true;
@@ -162,7 +182,9 @@ impl Driver {
                     }
                 }
                 Some(answer) = answered.recv() => self.machine.answer(Instant::now(), answer),
-                Some(command) = commands.recv() => self.machine.close(Instant::now(), told(command).as_ref()),
+                Some(command) = commands.recv(), if ending.is_none() => {
+                    ending = Some(Ending::Asked(command, Instant::now() + face.settings.stream.drain));
+                }
                 () = until(deadline) => self.machine.tick(Instant::now()),
             }
         }

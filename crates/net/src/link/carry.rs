@@ -82,7 +82,8 @@ impl Carrying {
             self.heed_policy(link);
             self.close_when_settled();
             let may_write = self.closing.is_none();
-            let deadline = self.machine.deadline().into_iter().chain(self.closing.map(|(_, until)| until)).min();
+            let closing = self.closing.filter(|(_, until)| Instant::now() < *until).map(|(_, until)| until);
+            let deadline = self.machine.deadline().into_iter().chain(closing).min();
             tokio::select! {
                 biased;
                 read = self.transport.receive(self.machine.input()) => if read? == 0 {
@@ -161,7 +162,10 @@ impl Carrying {
             self.written.push_back(item);
         }
         let stanzas = (self.written.len() - before) as u64;
-        self.transport.send(&self.batch).await?;
+        // A peer that reads nothing for so long is as good as gone.
+        let most = link.face.settings.stream.establish;
+        let sent = tokio::time::timeout(most, self.transport.send(&self.batch)).await;
+        sent.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         self.entry.passed(stanzas);
         Ok(stanzas)
     }

@@ -88,6 +88,11 @@ impl Accepted {
         self.handled.as_ref().is_some_and(Handled::is_full)
     }
 
+    /// Whether something that the peer wants to know of isn't settled yet.
+    pub fn is_unsettled(&self) -> bool {
+        self.handled.as_ref().is_some_and(|handled| handled.settled < handled.received)
+    }
+
     /// The stanza with this receipt was taken further on, or returned.
     pub fn settled(&mut self, receipt: u64) {
         let Some(handled) = &mut self.handled else { return };

@@ -12,6 +12,10 @@ enum Fault {
 
 impl Accepted {
     pub(super) fn stanza(&mut self, now: Instant, stanza: Stanza) {
+        if self.wire.is_closing() && self.handled.is_some() {
+            // It can't be acknowledged any more, so the peer returns it or sends it again by itself.
+            return;
+        }
         let pair = self.pair_of(&stanza);
         let receipt = self.receipt();
         let pair = match pair {
