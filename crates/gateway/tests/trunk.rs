@@ -158,7 +158,7 @@ fn a_frozen_edge_server_is_left_within_seconds() {
 
 #[test]
 fn a_killed_gateway_loses_nothing_silently_of_what_comes_from_inside() {
-    without_a_gateway(|gateway| drop(gateway));
+    without_a_gateway(drop);
 }
 
 #[test]
