@@ -14,7 +14,7 @@ use daemon::settings::ConfigError;
 use gateway::inside::{Inside, InsideError};
 use net::bridge::{self, End};
 use net::face::FaceState;
-use net::hold::PeerState;
+use net::trunk::PeerState;
 use net::trunk::members::{Members, Standing};
 use net::trunk::tls::FilesError;
 use net::trunk::wire::{Hello, VERSION};

@@ -11,7 +11,7 @@ use daemon::log::{self, LogLevel};
 use daemon::parts::{PartsError, Shared};
 use daemon::settings::ConfigError;
 use net::crypto::random_below;
-use net::hold::PeerState;
+use net::trunk::PeerState;
 use net::trunk::members::{Members, Standing};
 use net::trunk::tls::{Dialer, FilesError};
 use net::trunk::wire::{Hello, VERSION};

@@ -13,11 +13,12 @@ use xmpp::domain::Domain;
 use xmpp::stream::{Accepted, Answer, End, Step};
 
 use crate::crypto::random_id;
+use crate::dial;
 use crate::face::FaceState;
 use crate::hold::Receipt;
 use crate::link::{log_end, told, until};
 use crate::links::Links;
-use crate::streams::{Command, Direction, Registered};
+use crate::streams::{Command, Direction, Ending, Registered};
 use crate::tls::HANDSHAKE_BYTE;
 use crate::transport::{READ, Transport};
 
@@ -93,14 +94,6 @@ struct Driver {
     policy: Arc<Policy>,
 }
 
-/// How far a stream that was told to end has come.
-enum Ending {
-    /// Told so; until when it may settle what is open.
-    Asked(Command, Instant),
-    /// It has said so to the peer.
-    Said,
-}
-
 fn late() -> std::io::Error {
     std::io::Error::new(std::io::ErrorKind::TimedOut, "nothing was said, or no TLS came up, in time")
 }
@@ -151,7 +144,7 @@ impl Driver {
         let (answers, mut answered) = mpsc::unbounded_channel();
         let most = face.settings.stream.limits.stanza_bytes + READ;
         let mut ended = false;
-        let mut ending: Option<Ending> = None;
+        let mut ending = Ending::default();
         loop {
             self.heed_policy(face);
             entry.trace_received(self.machine.follow(entry.is_traced()));
@@ -159,17 +152,13 @@ impl Driver {
                 return Ok(end);
             }
             // What the peer counts on is told first; nothing new is looked at until then.
-            if let Some(Ending::Asked(command, until)) = ending
-                && (!self.machine.is_unsettled() || Instant::now() >= until)
-            {
+            if let Some(command) = ending.due(!self.machine.is_unsettled(), Instant::now()) {
                 self.machine.close(Instant::now(), told(command).as_ref());
-                ending = Some(Ending::Said);
                 continue;
             }
-            let asked = if let Some(Ending::Asked(_, until)) = ending { Some(until) } else { None };
-            let deadline = self.machine.deadline().into_iter().chain(asked).min();
+            let deadline = self.machine.deadline().into_iter().chain(ending.until()).min();
             // What the machine doesn't look at now is left where it is, so that the peer feels it.
-            let may_read = !ended && asked.is_none() && self.machine.input().len() < most;
+            let may_read = !ended && ending.until().is_none() && self.machine.input().len() < most;
             tokio::select! {
                 read = self.transport.receive(self.machine.input()), if may_read => if read? == 0 {
                     ended = true;
@@ -182,8 +171,8 @@ impl Driver {
                     }
                 }
                 Some(answer) = answered.recv() => self.machine.answer(Instant::now(), answer),
-                Some(command) = commands.recv(), if ending.is_none() => {
-                    ending = Some(Ending::Asked(command, Instant::now() + face.settings.stream.drain));
+                Some(command) = commands.recv(), if ending.is_open() => {
+                    ending = Ending::Told(command, Instant::now() + face.settings.stream.drain);
                 }
                 () = until(deadline) => self.machine.tick(Instant::now()),
             }
@@ -228,7 +217,7 @@ impl Driver {
                     Err(key) => {
                         let (face, answers) = (face.clone(), answers.clone());
                         // The stream may be gone when the answer comes; then nobody needs it.
-                        tokio::spawn(async move { answers.send(face.verify_key(key).await) });
+                        tokio::spawn(async move { answers.send(dial::authoritative(face, key).await) });
                     }
                 },
                 Step::Authenticated { pair, method } => {

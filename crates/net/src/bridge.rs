@@ -6,10 +6,10 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use crate::face::FaceState;
-use crate::hold::{PeerId, PeerState};
+use crate::hold::PeerId;
 use crate::links::Links;
 use crate::trunk::wire::Frame;
-use crate::trunk::{Crossing, FrameReceiver, FrameSender, channel};
+use crate::trunk::{Crossing, FrameReceiver, FrameSender, PeerState, channel};
 
 /// A face with its links: one end of a trunk.
 #[derive(Clone)]

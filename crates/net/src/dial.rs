@@ -11,9 +11,9 @@ use topology::address::may_dial;
 use topology::policy::Refusal;
 use xmpp::domain::{Domain, DomainPair};
 use xmpp::stanza::StanzaCondition;
-use xmpp::stream::{Answer, Condition, Dialed, End, Goal, Method, Need, Step, Terms};
+use xmpp::stream::{Answer, Condition, Dialed, End, Goal, KeyVerdict, Method, Need, Step, Terms};
 
-use crate::face::FaceState;
+use crate::face::{FaceState, KeyToVerify};
 use crate::race::{Milestone, race};
 use crate::resolve::{ResolveError, Target};
 use crate::tls::TlsError;
@@ -179,7 +179,7 @@ pub async fn carry(face: &Arc<FaceState>, pair: DomainPair) -> Result<Reached, D
 ///
 /// # Errors
 /// When it couldn't be asked.
-pub async fn verify(face: &Arc<FaceState>, pair: DomainPair, id: String, key: String) -> Result<bool, DialError> {
+async fn verify(face: &Arc<FaceState>, pair: DomainPair, id: String, key: String) -> Result<bool, DialError> {
     let mut reached = dial(face, pair, Goal::Verify { id, key }).await?;
     let Reach::Verified(valid) = reached.milestone else { return Ok(false) };
     // Politely; nothing depends on it.
@@ -191,6 +191,17 @@ pub async fn verify(face: &Arc<FaceState>, pair: DomainPair, id: String, key: St
     }
     let _ = reached.transport.shutdown().await;
     Ok(valid)
+}
+
+/// Asks the authoritative server of a key's `pair.from` whether it made the key (XEP-0220 §2.3).
+pub async fn authoritative(face: Arc<FaceState>, question: KeyToVerify) -> Answer {
+    let KeyToVerify { pair, id, key } = question;
+    let verdict = match verify(&face, pair.reversed(), id, key).await {
+        Ok(true) => KeyVerdict::Valid,
+        Ok(false) => KeyVerdict::Invalid,
+        Err(error) => KeyVerdict::Unreachable(error.to_string()),
+    };
+    Answer::Key { pair, verdict }
 }
 
 async fn dial(face: &Arc<FaceState>, pair: DomainPair, goal: Goal) -> Result<Reached, DialError> {

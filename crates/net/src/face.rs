@@ -10,11 +10,10 @@ use topology::face::Face;
 use topology::policy::Policy;
 use xmpp::dialback::Secrets;
 use xmpp::domain::{Domain, DomainPair};
-use xmpp::stream::{self, Answer, KeyVerdict, Question};
+use xmpp::stream::{self, Answer, Question};
 
 use crate::crypto::Sha2;
 use crate::dead::Dead;
-use crate::dial;
 use crate::hold::Limits;
 use crate::holder::Holder;
 use crate::judge::Judge;
@@ -103,17 +102,6 @@ impl FaceState {
 
     fn judge(&self, chain: &[CertificateDer<'static>], domain: &Domain) -> Result<(), String> {
         self.judge.load().judge(chain, domain, SystemTime::now()).map_err(|fault| fault.to_string())
-    }
-
-    /// Asks the authoritative server of `pair.from` whether it made a key (XEP-0220 §2.3).
-    pub async fn verify_key(self: Arc<Self>, question: KeyToVerify) -> Answer {
-        let KeyToVerify { pair, id, key } = question;
-        let verdict = match dial::verify(&self, pair.reversed(), id, key).await {
-            Ok(true) => KeyVerdict::Valid,
-            Ok(false) => KeyVerdict::Invalid,
-            Err(error) => KeyVerdict::Unreachable(error.to_string()),
-        };
-        Answer::Key { pair, verdict }
     }
 
     /// Whether DNS is not believed when it leads to where no outsider can be.

@@ -17,7 +17,7 @@ use xmpp::domain::DomainPair;
 use xmpp::stanza::{Kind, Stanza, StanzaCondition};
 
 use crate::fate::Fate;
-use crate::trunk::{Crossing, Undeliverable};
+use crate::trunk::{Crossing, PeerState, Undeliverable};
 
 mod link;
 #[cfg(test)]
@@ -53,19 +53,6 @@ impl Default for Limits {
             age: Duration::from_secs(20),
         }
     }
-}
-
-/// Whether a peer can be given stanzas.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PeerState {
-    /// It can.
-    Up,
-    /// Not now: its connection is lost, and it may come back with everything it was sent.
-    Away,
-    /// It finishes what it has and takes nothing new.
-    Draining,
-    /// It can't reach anybody on its other face.
-    Cut,
 }
 
 /// What has to be done, in this order.

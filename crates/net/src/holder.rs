@@ -11,8 +11,8 @@ use xmpp::domain::DomainPair;
 use xmpp::stanza::{Stanza, StanzaCondition};
 
 use crate::fate::{Fate, Fates};
-use crate::hold::{Action, Hold, Limits, PeerId, PeerState, Receipt};
-use crate::trunk::{Crossing, FrameSender};
+use crate::hold::{Action, Hold, Limits, PeerId, Receipt};
+use crate::trunk::{Crossing, FrameSender, PeerState};
 
 /// How often it is looked for what has waited too long.
 const LOOK: Duration = Duration::from_millis(250);

@@ -22,7 +22,7 @@ use crate::trunk::Undeliverable;
 mod carry;
 
 /// Between two rounds of dialing: the first pause, and the longest.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(3));
 
 /// One link at work.
 pub(crate) struct Link {

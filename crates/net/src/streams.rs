@@ -59,6 +59,40 @@ pub enum Command {
     Shutdown,
 }
 
+/// How far the end of a stream, as we were told to bring it about, has come.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum Ending {
+    /// Nobody told us to.
+    #[default]
+    Open,
+    /// Told; until when what is open on it may be settled.
+    Told(Command, Instant),
+    /// Our side has ended.
+    Said,
+}
+
+impl Ending {
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Ending::Open)
+    }
+
+    /// Until when something may be settled that isn't.
+    pub(crate) fn until(self) -> Option<Instant> {
+        if let Ending::Told(_, until) = self { Some(until) } else { None }
+    }
+
+    /// What to end our side with, once, when its time has come.
+    pub(crate) fn due(&mut self, settled: bool, now: Instant) -> Option<Command> {
+        match *self {
+            Ending::Told(command, until) if settled || now >= until => {
+                *self = Ending::Said;
+                Some(command)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// All open streams of a process.
 #[derive(Default)]
 pub struct Streams {

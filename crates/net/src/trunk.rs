@@ -61,6 +61,19 @@ pub enum Crossing {
     },
 }
 
+/// Whether a peer can be given stanzas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerState {
+    /// It can.
+    Up,
+    /// Not now: its connection is lost, and it may come back with everything it was sent.
+    Away,
+    /// It finishes what it has and takes nothing new.
+    Draining,
+    /// It can't reach anybody on its other face.
+    Cut,
+}
+
 /// Why a stanza can't be delivered, as its sender will read it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{condition}: {text}")]

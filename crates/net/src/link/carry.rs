@@ -15,7 +15,7 @@ use super::{Link, log_end, told, until};
 use crate::dial::{Reach, Reached};
 use crate::hold::PeerId;
 use crate::links::Item;
-use crate::streams::{Command, Direction, Registered};
+use crate::streams::{Command, Direction, Ending, Registered};
 use crate::transport::Transport;
 use crate::trunk::Undeliverable;
 
@@ -39,7 +39,8 @@ pub(super) async fn carry(link: &mut Link, reached: Reached) {
     let written = VecDeque::new();
     let policy = link.face.policy.load_full();
     let batch = BytesMut::new();
-    let mut carrying = Carrying { machine, transport, entry, written, taken: 0, batch, closing: None, policy };
+    let ending = Ending::default();
+    let mut carrying = Carrying { machine, transport, entry, written, taken: 0, batch, ending, policy };
     let end = carrying.run(link, &mut commands).await;
     let _ = carrying.transport.shutdown().await;
     let why = Undeliverable {
@@ -62,8 +63,7 @@ struct Carrying {
     /// How many were taken in all.
     taken: u64,
     batch: BytesMut,
-    /// We were told to end the stream, with what to say, and until when the peer may still take things.
-    closing: Option<(Command, Instant)>,
+    ending: Ending,
     /// By which the stream was dialed.
     policy: Arc<Policy>,
 }
@@ -80,18 +80,18 @@ impl Carrying {
                 return Ok(end);
             }
             self.heed_policy(link);
-            self.close_when_settled();
-            let may_write = self.closing.is_none();
-            let closing = self.closing.filter(|(_, until)| Instant::now() < *until).map(|(_, until)| until);
-            let deadline = self.machine.deadline().into_iter().chain(closing).min();
+            if let Some(command) = self.ending.due(self.written.is_empty(), Instant::now()) {
+                self.machine.close(Instant::now(), told(command).as_ref());
+                continue;
+            }
+            let may_write = self.ending.is_open();
+            let deadline = self.machine.deadline().into_iter().chain(self.ending.until()).min();
             tokio::select! {
                 biased;
                 read = self.transport.receive(self.machine.input()) => if read? == 0 {
                     self.machine.eof();
                 },
-                command = commands.recv(), if may_write => if let Some(command) = command {
-                    self.closing = Some((command, Instant::now() + link.face.settings.stream.drain));
-                },
+                Some(command) = commands.recv(), if may_write => self.end_with(link, command),
                 () = std::future::ready(()), if may_write && !link.waiting.is_empty() => {
                     let stanzas = self.write(link).await?;
                     self.machine.sent(Instant::now(), stanzas);
@@ -136,19 +136,15 @@ impl Carrying {
         let policy = link.face.policy.load();
         if !Arc::ptr_eq(&self.policy, &policy) {
             self.policy = policy.clone();
-            if self.policy.way_out(link.face.face, &link.pair).is_err() && self.closing.is_none() {
-                self.closing = Some((Command::Close, Instant::now() + link.face.settings.stream.drain));
+            if self.policy.way_out(link.face.face, &link.pair).is_err() && self.ending.is_open() {
+                self.end_with(link, Command::Close);
             }
         }
     }
 
-    /// Ends our side once the peer has taken everything, or has had the time to.
-    fn close_when_settled(&mut self) {
-        if let Some((command, until)) = self.closing
-            && (self.written.is_empty() || Instant::now() >= until)
-        {
-            self.machine.close(Instant::now(), told(command).as_ref());
-        }
+    /// Writes no more; our side ends once the peer has taken everything, or has had the time to.
+    fn end_with(&mut self, link: &Link, command: Command) {
+        self.ending = Ending::Told(command, Instant::now() + link.face.settings.stream.drain);
     }
 
     /// Writes what waits, in one piece; gives how many stanzas that were.

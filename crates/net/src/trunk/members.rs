@@ -12,9 +12,9 @@ use topology::partner::Pattern;
 
 use super::connection::{ConnectionError, greet};
 use super::wire::{Frame, Hello, WireError};
-use super::{FrameSender, channel};
+use super::{FrameSender, PeerState, channel};
 use crate::bridge::End;
-use crate::hold::{PeerId, PeerState};
+use crate::hold::PeerId;
 
 /// Without a connection for so long, a member is given up, with what it had in flight.
 const PATIENCE: Duration = Duration::from_millis(1500);

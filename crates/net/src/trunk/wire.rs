@@ -7,8 +7,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use xmpp::domain::{Domain, DomainPair};
 use xmpp::stanza::{Stanza, StanzaCondition};
 
-use super::{Crossing, Undeliverable};
-use crate::hold::PeerState;
+use super::{Crossing, PeerState, Undeliverable};
 
 /// The version of these words; both ends must speak the same.
 pub const VERSION: u16 = 1;
