@@ -21,6 +21,8 @@ struct Arrival {
     taken: u64,
     /// Those refused that the peer may not know of yet.
     refused: BTreeMap<u64, Undeliverable>,
+    /// Something came or was said since the last look.
+    touched: bool,
 }
 
 impl Arrivals {
@@ -30,6 +32,7 @@ impl Arrivals {
             Some(arrival) => arrival,
             None => self.pairs.entry(pair.clone()).or_default(),
         };
+        arrival.touched = true;
         while arrival.refused.first_key_value().is_some_and(|(first, _)| *first <= settled) {
             arrival.refused.pop_first();
         }
@@ -42,6 +45,7 @@ impl Arrivals {
     /// answer gets lost, they come again as new.
     pub fn recall(&mut self, pair: &DomainPair, first: Option<u64>) -> Crossing {
         let arrival = self.pairs.entry(pair.clone()).or_default();
+        arrival.touched = true;
         let from = first.unwrap_or(arrival.received + 1);
         arrival.received = from - 1;
         Crossing::Unsent { pair: pair.clone(), from }
@@ -50,6 +54,7 @@ impl Arrivals {
     /// The pair's stanzas up to this one were taken, apart from those refused.
     pub fn taken(&mut self, pair: &DomainPair, up_to: u64) -> Crossing {
         if let Some(arrival) = self.pairs.get_mut(pair) {
+            arrival.touched = true;
             arrival.taken = arrival.taken.max(up_to);
         }
         Crossing::Taken { pair: pair.clone(), up_to }
@@ -58,9 +63,17 @@ impl Arrivals {
     /// This one can't be delivered.
     pub fn refused(&mut self, pair: &DomainPair, number: u64, why: Undeliverable) -> Crossing {
         if let Some(arrival) = self.pairs.get_mut(pair) {
+            arrival.touched = true;
             arrival.refused.insert(number, why.clone());
         }
         Crossing::Refused { pair: pair.clone(), number, why }
+    }
+
+    /// Forgets the pairs of which nothing was heard since the last call and that aren't `open`: what was
+    /// said of them is known by now, or its listener is given up. To be called far less often than
+    /// connections take to come back.
+    pub fn forget_idle(&mut self, open: impl Fn(&DomainPair) -> bool) {
+        self.pairs.retain(|pair, arrival| std::mem::take(&mut arrival.touched) || open(pair));
     }
 
     /// What has to be said first on a new connection, since the end of the old one may be lost:
@@ -113,6 +126,19 @@ mod tests {
         assert!(!arrivals.stanza(&pair(), 3, 0));
         assert!(arrivals.stanza(&pair(), 4, 0));
         assert!(matches!(arrivals.recall(&pair(), None), Crossing::Unsent { from: 5, .. }));
+    }
+
+    #[test]
+    fn what_is_long_settled_is_forgotten() {
+        let mut arrivals = Arrivals::default();
+        arrivals.stanza(&pair(), 1, 0);
+        arrivals.refused(&pair(), 1, why());
+        arrivals.forget_idle(|_| false);
+        assert_eq!(arrivals.say_again().len(), 2, "it was touched lately");
+        arrivals.forget_idle(|_| true);
+        assert_eq!(arrivals.say_again().len(), 2, "its link is open");
+        arrivals.forget_idle(|_| false);
+        assert!(arrivals.say_again().is_empty());
     }
 
     #[test]

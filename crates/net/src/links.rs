@@ -1,8 +1,8 @@
 //! The links of one face: which are open, and what becomes of stanzas that peers on the trunk have given them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use xmpp::domain::DomainPair;
@@ -13,6 +13,9 @@ use crate::face::FaceState;
 use crate::hold::PeerId;
 use crate::link::Link;
 use crate::trunk::{Crossing, FrameSender, Undeliverable};
+
+/// Between two looks at what is long settled: many times what a broken connection has to come back.
+const TIDY: Duration = Duration::from_secs(60);
 
 /// The links of one face. Cheap to clone.
 #[derive(Clone)]
@@ -119,6 +122,18 @@ impl Links {
         let _ = sender.send(job);
         open.insert(pair.clone(), sender);
         tokio::spawn(Link::new(self.face.clone(), self.shared.clone(), pair, queue).run());
+    }
+
+    /// Forgets what is long settled, so that memory doesn't grow with every domain that was ever spoken to.
+    pub async fn keep_tidy(&self) {
+        let mut look = tokio::time::interval(TIDY);
+        loop {
+            look.tick().await;
+            let open: HashSet<DomainPair> = locked(&self.shared.open).keys().cloned().collect();
+            for peer in locked(&self.shared.peers).values_mut() {
+                peer.arrivals.forget_idle(|pair| open.contains(pair));
+            }
+        }
     }
 
     /// How many links there are.

@@ -44,6 +44,10 @@ pub fn serve(face: &Arc<FaceState>, listeners: Vec<TcpListener>, mut returns: Re
         let face = face.clone();
         async move { face.holder.keep_time().await }
     });
+    tasks.spawn({
+        let links = links.clone();
+        async move { links.keep_tidy().await }
+    });
     Served { end: End { face: face.clone(), links }, stop, accepting, _tasks: tasks }
 }
 
