@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -21,6 +21,8 @@ use crate::log::LogLevel;
 
 /// A request is longer only by mistake.
 const REQUEST: u64 = 64 * 1024;
+/// Before the next try, when a connection can't be accepted.
+const PAUSE: Duration = Duration::from_millis(100);
 /// For a request to come.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -74,50 +76,81 @@ pub struct DeskError {
     error: io::Error,
 }
 
+/// A socket on which nobody answers yet; leaving scope takes it away.
+#[derive(Debug)]
+pub struct Socket {
+    listener: UnixListener,
+    place: Place,
+}
+
 /// An open desk; leaving scope closes it and takes the socket away.
 #[derive(Debug)]
 pub struct Open {
-    socket: PathBuf,
     _serving: JoinSet<()>,
+    _place: Place,
 }
 
-impl Drop for Open {
+/// Where a socket of ours is.
+#[derive(Debug)]
+struct Place(PathBuf);
+
+impl Drop for Place {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.socket);
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 
-/// Opens the desk. A socket that a daemon left behind is replaced; one that answers isn't.
+/// Makes the socket, before there is a desk. One that a daemon left behind is replaced; one that
+/// answers isn't, nor is anything else.
 ///
 /// # Errors
 /// When that can't be done.
-pub fn open(socket: &Path, desk: Desk) -> Result<Open, DeskError> {
-    let failed = |error| DeskError { socket: socket.to_owned(), error };
-    if std::os::unix::net::UnixStream::connect(socket).is_ok() {
+pub fn bind(path: &Path) -> Result<Socket, DeskError> {
+    let failed = |error| DeskError { socket: path.to_owned(), error };
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(failed(io::Error::new(io::ErrorKind::AddrInUse, "another daemon answers there")));
     }
-    match std::fs::remove_file(socket) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
-    let listener = UnixListener::bind(socket).map_err(failed)?;
-    // The owner and the group: traces show who talks to whom.
-    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
-    let mut serving = JoinSet::new();
-    let desk = Arc::new(desk);
-    serving.spawn(async move {
-        let mut asked = JoinSet::new();
-        while let Ok((stream, _)) = listener.accept().await {
-            while asked.try_join_next().is_some() {}
-            let desk = desk.clone();
-            asked.spawn(async move {
-                if let Err(error) = serve(stream, &desk).await {
-                    tracing::debug!(%error, "a local command left early");
-                }
-            });
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path).map_err(failed)?,
+        Ok(_) => {
+            let what = "something else than a socket is there";
+            return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, what)));
         }
-    });
-    Ok(Open { socket: socket.to_owned(), _serving: serving })
+        Err(_) => {}
+    }
+    let socket = Socket { listener: UnixListener::bind(path).map_err(failed)?, place: Place(path.to_owned()) };
+    // The owner and the group: traces show who talks to whom.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
+    Ok(socket)
+}
+
+/// Opens the desk.
+pub fn open(socket: Socket, desk: Desk) -> Open {
+    let mut serving = JoinSet::new();
+    serving.spawn(accept(socket.listener, Arc::new(desk)));
+    Open { _serving: serving, _place: socket.place }
+}
+
+async fn accept(listener: UnixListener, desk: Arc<Desk>) {
+    let mut asked = JoinSet::new();
+    loop {
+        while asked.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let desk = desk.clone();
+                asked.spawn(async move {
+                    if let Err(error) = serve(stream, &desk).await {
+                        tracing::debug!(%error, "a local command left early");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a local command could not be accepted");
+                // Out of descriptors, most likely: some will be free again soon.
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
 }
 
 async fn serve(stream: UnixStream, desk: &Desk) -> io::Result<()> {

@@ -8,12 +8,13 @@ use net::face::FaceState;
 use net::holder::Returns;
 use net::serve::{Served, serve};
 use net::streams::{Command, Direction, Streams};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Connections that may wait to be accepted.
-const BACKLOG: u32 = 1024;
+/// Connections that may wait to be accepted; the kernel's own limit is the same (net.core.somaxconn).
+const BACKLOG: u32 = 4096;
 /// Something is given this long to end, however long what came before it took.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -48,6 +49,22 @@ impl Ending {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// Lets this process have as many files open as it may at all: each stream is one, and systems give
+/// far fewer at first, for the sake of old programs.
+pub fn allow_open_files(streams: usize) {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_err() {
+        tracing::warn!(files = soft, "more open files were not allowed");
+    }
+    if (hard as usize) < streams {
+        tracing::warn!(
+            files = hard,
+            streams,
+            "fewer files may be open than streams; raise LimitNOFILE or `ulimit -Hn`"
+        );
     }
 }
 
@@ -101,12 +118,16 @@ pub async fn drain(at_work: &mut [Served], streams: &Streams, most: Duration) {
     }
     streams.command_all(Direction::Accepted, Command::Shutdown);
     let accepted_are_gone = tokio::time::timeout(most, streams.none_left(Direction::Accepted)).await.is_ok();
-    let settled = async {
-        for served in at_work.iter() {
-            served.end.face.holder.settled().await;
-        }
-    };
-    let all_settled = tokio::time::timeout(most.saturating_sub(began.elapsed()).max(FAREWELL), settled).await.is_ok();
+    let left = most.saturating_sub(began.elapsed()).max(FAREWELL);
+    let all_settled = tokio::time::timeout(left, settled(at_work)).await.is_ok();
+    if !all_settled {
+        // What can't be delivered goes back as long as there is somebody to bring it back.
+        at_work.iter().for_each(|served| served.end.links.give_up());
+        let _ = tokio::time::timeout(FAREWELL, settled(at_work)).await;
+    }
+    for served in at_work.iter() {
+        let _ = tokio::time::timeout(FAREWELL, served.end.links.idle()).await;
+    }
     streams.command_all(Direction::Dialed, Command::Close);
     let left = most.saturating_sub(began.elapsed()).max(FAREWELL);
     let dialed_are_gone = tokio::time::timeout(left, streams.none_left(Direction::Dialed)).await.is_ok();
@@ -118,4 +139,11 @@ pub async fn drain(at_work: &mut [Served], streams: &Streams, most: Duration) {
         );
     }
     tracing::info!(seconds = began.elapsed().as_secs(), accepted_are_gone, all_settled, dialed_are_gone, "drained");
+}
+
+/// Waits until everything that was accepted has its outcome.
+async fn settled(at_work: &[Served]) {
+    for served in at_work {
+        served.end.face.holder.settled().await;
+    }
 }

@@ -18,7 +18,7 @@ use net::trunk::PeerState;
 use net::trunk::members::{Members, Standing};
 use net::trunk::tls::FilesError;
 use net::trunk::wire::{Hello, VERSION};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use topology::policy::Policy;
 
@@ -142,12 +142,16 @@ pub fn run(file: &Path) -> Result<(), Failure> {
 async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failure> {
     let began = Instant::now();
     let mut ending = Ending::new()?;
+    // Before anybody knows that we run: until it is caught, this signal would end us.
+    let hangup = signal(SignalKind::hangup())?;
+    life::allow_open_files(config.settings.streams);
     let shared = Shared::new(config.policy.clone(), own_addresses(config), config.private_targets);
     let files = Files::read(config, shared.policy.clone())?;
     let (external, returns) = files.outside.face(&config.external, &config.settings, &shared)?;
     // All listeners are open before any is served: half a border is none.
     let listeners = life::listen(&config.external.listen)?;
     let inward = Opened::open(config, &files, &shared)?;
+    let socket = config.socket.as_deref().map(desk::bind).transpose()?;
     let mut at_work = vec![life::begin(&external, listeners, returns)];
     let mut faces = vec![(external, config.external.listen.clone())];
     let mut tasks = JoinSet::new();
@@ -170,8 +174,8 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
         faces,
         office: Box::new(Borderer { files: files.clone(), members: members.clone() }),
     };
-    let _desk = config.socket.as_deref().map(|socket| desk::open(socket, desk)).transpose()?;
-    let watching = tokio::spawn(watch(file.to_owned(), files));
+    let _desk = socket.map(|socket| desk::open(socket, desk));
+    let watching = tokio::spawn(watch(file.to_owned(), hangup, files));
     life::ready(PROGRAM, VERSION_TEXT);
     ending.wait().await;
     life::stopping();
@@ -258,8 +262,7 @@ impl Office for Borderer {
 }
 
 /// Takes over changed files: certificates and roots by themselves, everything on SIGHUP.
-async fn watch(file: PathBuf, files: Files) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+async fn watch(file: PathBuf, mut hangup: Signal, files: Files) {
     let mut look = tokio::time::interval(LOOK);
     let mut looks = 0_u32;
     loop {

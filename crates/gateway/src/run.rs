@@ -16,7 +16,7 @@ use net::trunk::members::{Members, Standing};
 use net::trunk::tls::{Dialer, FilesError};
 use net::trunk::wire::{Hello, VERSION};
 use tokio::net::TcpStream;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use topology::policy::Policy;
 
@@ -98,12 +98,16 @@ pub fn run(file: &Path) -> Result<(), Failure> {
 async fn work(file: &Path, config: Config, level: LogLevel) -> Result<(), Failure> {
     let began = Instant::now();
     let mut ending = Ending::new()?;
+    // Before anybody knows that we run: until it is caught, this signal would end us.
+    let hangup = signal(SignalKind::hangup())?;
+    life::allow_open_files(config.settings.streams);
     let own = config.face.listen.iter().map(std::net::SocketAddr::ip).collect();
     let shared = Shared::new(config.policy, own, false);
     let inside = Inside::read(&config.face, config.ca.as_deref())?;
     let (face, returns) = inside.face(&config.face, &config.settings, &shared)?;
     let dialer = config.trunk.dialer()?;
     let listeners = life::listen(&config.face.listen)?;
+    let socket = config.socket.as_deref().map(desk::bind).transpose()?;
     let mut at_work = [life::begin(&face, listeners, returns)];
     let edges: Vec<&Edge> = config.pools.iter().flat_map(|pool| &pool.edges).collect();
     let names: Vec<String> = edges.iter().map(|edge| edge.name.clone()).collect();
@@ -125,8 +129,8 @@ async fn work(file: &Path, config: Config, level: LogLevel) -> Result<(), Failur
         faces: vec![(face.clone(), config.face.listen.clone())],
         office: Box::new(Gatekeeper { route, inside: inside.clone(), policy: shared.policy.clone() }),
     };
-    let _desk = config.socket.as_deref().map(|socket| desk::open(socket, desk)).transpose()?;
-    tasks.spawn(reload(file.to_owned(), inside, shared.policy.clone()));
+    let _desk = socket.map(|socket| desk::open(socket, desk));
+    tasks.spawn(reload(file.to_owned(), hangup, inside, shared.policy.clone()));
     life::ready(PROGRAM, VERSION_TEXT);
     ending.wait().await;
     life::stopping();
@@ -210,8 +214,7 @@ impl Office for Gatekeeper {
 }
 
 /// Takes over changed files: roots by themselves, policy, CA and secrets on SIGHUP.
-async fn reload(file: PathBuf, inside: Inside, policy: Arc<ArcSwap<Policy>>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+async fn reload(file: PathBuf, mut hangup: Signal, inside: Inside, policy: Arc<ArcSwap<Policy>>) {
     let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {

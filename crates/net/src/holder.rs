@@ -1,6 +1,7 @@
 //! The holder: the hold of one face at work, with its peers on the trunk, its clock and its waiting senders.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ pub struct Holder {
     /// Somebody may find room, or everything has its outcome.
     change: Notify,
     returns: mpsc::UnboundedSender<(DomainPair, Stanza)>,
+    /// Sent there and not handed over yet.
+    returning: AtomicUsize,
     fates: Arc<Fates>,
 }
 
@@ -43,7 +46,7 @@ impl Holder {
         let (returns, receiver) = mpsc::unbounded_channel();
         let inner =
             Mutex::new(Inner { hold: Hold::new(limits.clone()), peers: HashMap::new(), streams: HashMap::new() });
-        (Holder { inner, limits, change: Notify::new(), returns, fates }, receiver)
+        (Holder { inner, limits, change: Notify::new(), returns, returning: AtomicUsize::new(0), fates }, receiver)
     }
 
     /// Takes a stanza and sees to it that it gets an outcome. Waits while there is no room for it,
@@ -66,15 +69,10 @@ impl Holder {
     fn turn_back(&self, pair: &DomainPair, stanza: &Stanza, receipt: Option<Receipt>) {
         const WHY: &str = "too much is waiting here; try again later";
         let error = stanza.error_reply(StanzaCondition::ResourceConstraint, WHY);
-        self.turned_back(pair, error.is_some());
+        self.turned_back(pair, stanza, WHY, error.is_some());
         receipt.into_iter().for_each(|receipt| self.locked().settle(receipt));
-        match error {
-            Some(error) => {
-                self.fates.record(pair, stanza, Fate::Returned(WHY.to_owned()));
-                // Nobody takes it only when the process ends.
-                let _ = self.returns.send((pair.reversed(), error));
-            }
-            None => self.fates.record(pair, stanza, Fate::Failed(WHY.to_owned())),
+        if let Some(error) = error {
+            self.give_back(pair.reversed(), error);
         }
     }
 
@@ -90,9 +88,23 @@ impl Holder {
         self.locked().streams.remove(&stream);
     }
 
-    /// Counts a stanza that was turned back before it could be accepted: returned, or failed.
-    pub fn turned_back(&self, pair: &DomainPair, returned: bool) {
+    /// Counts a stanza that was turned back before it could be accepted, and why: returned, or failed.
+    pub fn turned_back(&self, pair: &DomainPair, stanza: &Stanza, why: &str, returned: bool) {
         self.with(|inner| inner.hold.turned_back(pair, returned));
+        let fate = if returned { Fate::Returned } else { Fate::Failed };
+        self.fates.record(pair, stanza, fate(why.to_owned()));
+    }
+
+    fn give_back(&self, pair: DomainPair, error: Stanza) {
+        self.returning.fetch_add(1, Ordering::Relaxed);
+        // Nobody takes it only when the process ends.
+        let _ = self.returns.send((pair, error));
+    }
+
+    /// An error that goes back was handed to the link that brings it.
+    pub fn handed_over(&self) {
+        self.returning.fetch_sub(1, Ordering::Relaxed);
+        self.change.notify_waiters();
     }
 
     /// What a peer says of stanzas that it was sent.
@@ -152,11 +164,11 @@ impl Holder {
         }
     }
 
-    /// Waits until everything that was accepted has its outcome.
+    /// Waits until everything that was accepted has its outcome, and links have what goes back.
     pub async fn settled(&self) {
         loop {
             let change = self.change.notified();
-            if self.with(|inner| inner.hold.is_settled()) {
+            if self.with(|inner| inner.hold.is_settled()) && self.returning.load(Ordering::Relaxed) == 0 {
                 return;
             }
             change.await;
@@ -186,9 +198,7 @@ impl Holder {
                         sender.send(crossing);
                     }
                 }
-                Action::Return(pair, error) => {
-                    let _ = self.returns.send((pair, error));
-                }
+                Action::Return(pair, error) => self.give_back(pair, error),
                 Action::Record(pair, stanza, fate) => self.fates.record(&pair, &stanza, fate),
                 Action::Settled(receipt) => inner.settle(receipt),
                 Action::Room => news = true,

@@ -76,6 +76,7 @@ impl Link {
 
     fn take(&mut self, job: Job) {
         match job {
+            Job::Carry(item) if self.shared.is_given_up() && item.origin.is_some() => self.refuse(&item, &given_up()),
             Job::Carry(item) => self.waiting.push_back(item),
             Job::Recall(peer) => {
                 let theirs = |item: &Item| item.origin.filter(|(origin, _)| *origin == peer).map(|(_, number)| number);
@@ -89,18 +90,29 @@ impl Link {
     /// Waits for something, and meanwhile refuses what has waited for longer than the hold.
     async fn meanwhile<T>(&mut self, what: impl Future<Output = T>) -> T {
         tokio::pin!(what);
-        let why = Undeliverable {
-            condition: StanzaCondition::RemoteServerTimeout,
-            text: format!("the server of {} did not answer in time", self.pair.to),
-        };
+        let shared = self.shared.clone();
         loop {
-            let oldest = self.waiting.front().map(|item| item.arrived + self.face.settings.hold.age);
+            let oldest = self.oldest();
             tokio::select! {
                 result = &mut what => return result,
                 Some(job) = self.queue.recv() => self.take(job),
-                () = until(oldest) => self.refuse_late(&why),
+                () = until(oldest) => self.refuse_late(),
+                () = shared.given_up(), if self.waiting.iter().any(|item| item.origin.is_some()) => self.give_up(),
             }
         }
+    }
+
+    /// When that which has waited longest has waited too long.
+    fn oldest(&self) -> Option<Instant> {
+        self.waiting.front().map(|item| item.arrived + self.face.settings.hold.age)
+    }
+
+    /// Refuses all for whose outcome somebody waits; errors still go back.
+    fn give_up(&mut self) {
+        let (theirs, errors): (Vec<_>, _) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|item| item.origin.is_some());
+        self.waiting = errors.into();
+        theirs.iter().for_each(|item| self.refuse(item, &given_up()));
     }
 
     fn failed(&mut self, error: &DialError) {
@@ -114,7 +126,7 @@ impl Link {
                 self.refuse(&item, &why);
             }
         } else {
-            self.refuse_late(&why);
+            self.refuse_older(&why);
         }
     }
 
@@ -126,7 +138,14 @@ impl Link {
         self.waiting.pop_front()
     }
 
-    fn refuse_late(&mut self, why: &Undeliverable) {
+    fn refuse_late(&mut self) {
+        self.refuse_older(&Undeliverable {
+            condition: StanzaCondition::RemoteServerTimeout,
+            text: format!("the server of {} did not answer in time", self.pair.to),
+        });
+    }
+
+    fn refuse_older(&mut self, why: &Undeliverable) {
         let hold = self.face.settings.hold.age;
         while self.waiting.front().is_some_and(|item| item.arrived.elapsed() >= hold) {
             if let Some(item) = self.waiting.pop_front() {
@@ -143,6 +162,12 @@ impl Link {
             }
         }
     }
+}
+
+/// Why stanzas are given back when the process ends.
+fn given_up() -> Undeliverable {
+    let text = "the server in between is shutting down".to_owned();
+    Undeliverable { condition: StanzaCondition::RemoteServerTimeout, text }
 }
 
 /// What a command says on the stream before its end.
@@ -162,7 +187,7 @@ pub(crate) async fn until(when: Option<Instant>) {
 }
 
 /// One line for the end of each stream.
-pub(crate) fn log_end(face: &FaceState, entry: &Registered, end: std::io::Result<End>) {
+pub(crate) fn log_end(face: &FaceState, entry: &Registered, end: &std::io::Result<End>) {
     let (age, stanzas) = entry.summary();
     let reason = match end {
         Ok(end) => end.to_string(),

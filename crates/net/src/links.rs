@@ -1,10 +1,11 @@
 //! The links of one face: which are open, and what becomes of stanzas that peers on the trunk have given them.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use xmpp::domain::DomainPair;
 use xmpp::stanza::Stanza;
 
@@ -16,6 +17,8 @@ use crate::trunk::{Crossing, FrameSender, Undeliverable};
 
 /// Between two looks at what is long settled: many times what a broken connection has to come back.
 const TIDY: Duration = Duration::from_secs(60);
+/// Bytes of errors that may wait on a link, in windows: small stanzas have larger errors.
+const ERRORS: usize = 16;
 
 /// The links of one face. Cheap to clone.
 #[derive(Clone)]
@@ -38,13 +41,44 @@ pub(crate) struct Item {
     pub(crate) origin: Option<(PeerId, u64)>,
     pub(crate) stanza: Stanza,
     pub(crate) arrived: Instant,
+    _counted: Counted,
+}
+
+/// One more stanza that links haven't brought out, until it is dropped; and the bytes of errors on its
+/// link, if it is one.
+struct Counted {
+    shared: Arc<Shared>,
+    errors: Option<(Arc<AtomicUsize>, usize)>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some((errors, bytes)) = &self.errors {
+            errors.fetch_sub(*bytes, Ordering::Relaxed);
+        }
+        self.shared.waiting.send_if_modified(|waiting| {
+            *waiting -= 1;
+            *waiting == 0
+        });
+    }
+}
+
+/// An open link, as its face sees it.
+struct Open {
+    jobs: mpsc::UnboundedSender<Job>,
+    /// Bytes of errors that wait on it.
+    errors: Arc<AtomicUsize>,
 }
 
 /// What links and their face share.
 #[derive(Default)]
 pub(crate) struct Shared {
-    open: Mutex<HashMap<DomainPair, mpsc::UnboundedSender<Job>>>,
+    open: Mutex<HashMap<DomainPair, Open>>,
     peers: Mutex<HashMap<PeerId, Peer>>,
+    /// How many stanzas wait on links.
+    waiting: watch::Sender<usize>,
+    /// The process ends: what can't be brought out now goes back.
+    given_up: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -95,13 +129,14 @@ impl Links {
     /// A peer wants back what it gave for this pair and wasn't written.
     pub fn recall(&self, peer: PeerId, pair: &DomainPair) {
         let open = locked(&self.shared.open);
-        if open.get(pair).is_none_or(|link| link.send(Job::Recall(peer)).is_err()) {
+        if open.get(pair).is_none_or(|link| link.jobs.send(Job::Recall(peer)).is_err()) {
             self.shared.unsent(peer, pair, None);
         }
     }
 
     /// Sends an error back to the sender of a stanza that came in on this face. Errors aren't held
     /// and aren't returned again: where they can't go they are dropped, and counted where they began.
+    /// So are those of a peer that makes us say more errors than it takes.
     pub fn send_back(&self, pair: DomainPair, error: Stanza) {
         self.put(pair, None, error);
     }
@@ -109,19 +144,44 @@ impl Links {
     /// Queues a stanza on its pair's link, which is made if there is none.
     fn put(&self, pair: DomainPair, origin: Option<(PeerId, u64)>, stanza: Stanza) {
         let mut open = locked(&self.shared.open);
-        let job = Job::Carry(Item { origin, stanza, arrived: Instant::now() });
-        let job = match open.get(&pair) {
-            Some(link) => match link.send(job) {
-                Ok(()) => return,
-                Err(unsent) => unsent.0,
-            },
-            None => job,
-        };
-        let (sender, queue) = mpsc::unbounded_channel();
-        // The receiver is right here, so there is somebody to receive it.
-        let _ = sender.send(job);
-        open.insert(pair.clone(), sender);
-        tokio::spawn(Link::new(self.face.clone(), self.shared.clone(), pair, queue).run());
+        let link = open.get(&pair).filter(|link| !link.jobs.is_closed());
+        let errors = link.map(|link| link.errors.clone()).unwrap_or_default();
+        let bytes = stanza.bytes().len();
+        if origin.is_none() {
+            let most = ERRORS * self.face.settings.hold.window_bytes;
+            if errors.load(Ordering::Relaxed) + bytes > most {
+                tracing::debug!(face = %self.face.face, %pair, "too many errors wait to go back; one more was dropped");
+                return;
+            }
+            errors.fetch_add(bytes, Ordering::Relaxed);
+        }
+        self.shared.waiting.send_modify(|waiting| *waiting += 1);
+        let counted = origin.is_none().then(|| (errors.clone(), bytes));
+        let counted = Counted { shared: self.shared.clone(), errors: counted };
+        let job = Job::Carry(Item { origin, stanza, arrived: Instant::now(), _counted: counted });
+        // Under the lock a link that isn't closed doesn't leave.
+        match link {
+            Some(link) => drop(link.jobs.send(job)),
+            None => {
+                let (jobs, queue) = mpsc::unbounded_channel();
+                // The receiver is right here, so there is somebody to receive it.
+                let _ = jobs.send(job);
+                open.insert(pair.clone(), Open { jobs, errors });
+                tokio::spawn(Link::new(self.face.clone(), self.shared.clone(), pair, queue).run());
+            }
+        }
+    }
+
+    /// Gives up what can't be brought out at once: it goes back to where it came from. Errors that go
+    /// back still do.
+    pub fn give_up(&self) {
+        self.shared.given_up.send_replace(true);
+    }
+
+    /// Waits until nothing waits to be brought out.
+    pub async fn idle(&self) {
+        // The sender is in our own hands.
+        let _ = self.shared.waiting.subscribe().wait_for(|waiting| *waiting == 0).await;
     }
 
     /// Forgets what is long settled, so that memory doesn't grow with every domain that was ever spoken to.
@@ -148,6 +208,16 @@ impl Links {
 }
 
 impl Shared {
+    /// Waits until everything is to be given up.
+    pub(crate) async fn given_up(&self) {
+        let _ = self.given_up.subscribe().wait_for(|given_up| *given_up).await;
+    }
+
+    /// Whether everything is to be given up.
+    pub(crate) fn is_given_up(&self) -> bool {
+        *self.given_up.borrow()
+    }
+
     /// Strikes a link out unless something came for it meanwhile, so that the next stanza makes a
     /// new one. Decided under the lock, so that nothing is queued on a link that is leaving.
     pub(crate) fn leave(&self, pair: &DomainPair, queue: &mut mpsc::UnboundedReceiver<Job>) -> Option<Job> {

@@ -33,10 +33,11 @@ pub fn serve(face: &Arc<FaceState>, listeners: Vec<TcpListener>, mut returns: Re
     }
     let mut tasks = JoinSet::new();
     tasks.spawn({
-        let links = links.clone();
+        let (face, links) = (face.clone(), links.clone());
         async move {
             while let Some((pair, error)) = returns.recv().await {
                 links.send_back(pair, error);
+                face.holder.handed_over();
             }
         }
     });

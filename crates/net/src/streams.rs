@@ -92,6 +92,8 @@ impl Ending {
         }
     }
 }
+/// Lines that one who follows a stream may be behind.
+const TRACED: usize = 1024;
 
 /// All open streams of a process.
 #[derive(Default)]
@@ -108,7 +110,8 @@ struct Entry {
     since: Instant,
     commands: mpsc::UnboundedSender<Command>,
     traced: AtomicBool,
-    trace: broadcast::Sender<String>,
+    /// Made for the first who follows: thousands of streams are open, and hardly any is followed.
+    trace: Mutex<Option<broadcast::Sender<String>>>,
 }
 
 /// A stream's own place in the table; leaving scope strikes it out.
@@ -149,7 +152,7 @@ impl Streams {
             since: Instant::now(),
             commands,
             traced: AtomicBool::new(false),
-            trace: broadcast::channel(1024).0,
+            trace: Mutex::default(),
         });
         locked(&self.open).insert(number, entry.clone());
         (Registered { streams: self.clone(), entry, number }, receiver)
@@ -187,8 +190,11 @@ impl Streams {
     /// Follows what one stream says and hears, without any text in it.
     pub fn trace(&self, number: u64) -> Option<broadcast::Receiver<String>> {
         let entry = locked(&self.open).get(&number)?.clone();
+        let mut trace = locked(&entry.trace);
+        let lines = trace.get_or_insert_with(|| broadcast::channel(TRACED).0).subscribe();
+        // Under the lock, so that nobody who just found that no one listens takes it back.
         entry.traced.store(true, Ordering::Relaxed);
-        Some(entry.trace.subscribe())
+        Some(lines)
     }
 }
 
@@ -232,22 +238,27 @@ impl Registered {
     /// Shows what we say to whoever follows, without its text.
     pub fn trace_sent(&self, bytes: &[u8]) {
         if self.is_traced() {
-            self.show(format!("> {}", xmpp::xml::redacted(bytes)));
+            self.show(&format!("> {}", xmpp::xml::redacted(bytes)));
         }
     }
 
     /// Shows what the peer said, which came without its text.
     pub fn trace_received(&self, seen: Vec<String>) {
         for line in seen {
-            self.show(format!("< {line}"));
+            self.show(&format!("< {line}"));
         }
     }
 
-    fn show(&self, line: String) {
-        // Nobody listens any more: no fault, and no work from here on.
-        if self.entry.trace.send(line).is_err() {
-            self.entry.traced.store(false, Ordering::Relaxed);
+    fn show(&self, line: &str) {
+        // A peer chooses what stands in attributes: it shall neither begin a line nor colour the screen.
+        let line = line.replace(char::is_control, " ");
+        let mut trace = locked(&self.entry.trace);
+        if trace.as_ref().is_some_and(|lines| lines.send(line).is_ok()) {
+            return;
         }
+        // Nobody listens any more: no fault, and no work from here on.
+        *trace = None;
+        self.entry.traced.store(false, Ordering::Relaxed);
     }
 }
 

@@ -17,8 +17,10 @@ use crate::process::Daemon;
 use crate::server::{Authentication, Server, ServerPlan};
 use crate::{ejabberd, jabberd2, prosody};
 
+pub mod border;
 mod layout;
 pub mod paced;
+pub mod played;
 mod settings;
 pub mod split;
 pub mod target;

@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -20,6 +21,20 @@ const FIRST_LOOK: Duration = Duration::from_millis(2);
 const NEXT_LOOKS: Duration = Duration::from_millis(50);
 /// How much of a log an error shows.
 const LINES_SHOWN: usize = 25;
+
+/// Lets this process, and those that it starts from here on, have at least so many files open.
+///
+/// # Errors
+/// When the machine doesn't allow it; says what to do.
+pub fn allow_open_files(at_least: usize) -> anyhow::Result<()> {
+    let at_least = at_least as u64;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft >= at_least {
+        return Ok(());
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, at_least, hard.max(at_least))
+        .with_context(|| format!("{at_least} open files are needed: raise the hard limit (`ulimit -Hn`, {hard} now)"))
+}
 
 /// A program that runs until it is told to end. It leads a process group of its own, which no
 /// Ctrl-C at the terminal reaches; dropping it kills the group.

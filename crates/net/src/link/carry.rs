@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt as _;
 use topology::policy::Policy;
 use xmpp::stanza::StanzaCondition;
 use xmpp::stream::{Dialed, End, Step};
@@ -21,6 +20,8 @@ use crate::trunk::Undeliverable;
 
 /// Bytes that are written at once.
 const BATCH: usize = 128 * 1024;
+/// For a peer to answer our end while there is more to bring out, or to take it.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Carries the link's stanzas for as long as the stream lives. What was written and that the peer
 /// didn't take, as far as it could tell, goes back: it may have been delivered, so it isn't sent again.
@@ -38,11 +39,12 @@ pub(super) async fn carry(link: &mut Link, reached: Reached) {
     );
     let written = VecDeque::new();
     let policy = link.face.policy.load_full();
-    let batch = BytesMut::new();
-    let ending = Ending::default();
-    let mut carrying = Carrying { machine, transport, entry, written, taken: 0, batch, ending, policy };
+    let (batch, taken, ending) = (BytesMut::new(), 0, Ending::default());
+    let mut carrying = Carrying { machine, transport, entry, written, taken, batch, ending, farewell: None, policy };
     let end = carrying.run(link, &mut commands).await;
-    let _ = carrying.transport.shutdown().await;
+    if end.is_ok() {
+        carrying.transport.end(FAREWELL).await;
+    }
     let why = Undeliverable {
         condition: StanzaCondition::RemoteServerTimeout,
         text: format!(
@@ -51,7 +53,7 @@ pub(super) async fn carry(link: &mut Link, reached: Reached) {
         ),
     };
     carrying.written.iter().for_each(|item| link.refuse(item, &why));
-    log_end(&link.face, &carrying.entry, end);
+    log_end(&link.face, &carrying.entry, &end);
 }
 
 struct Carrying {
@@ -64,6 +66,8 @@ struct Carrying {
     taken: u64,
     batch: BytesMut,
     ending: Ending,
+    /// Until when the peer may answer our end, as there is more to bring out.
+    farewell: Option<Instant>,
     /// By which the stream was dialed.
     policy: Arc<Policy>,
 }
@@ -84,19 +88,27 @@ impl Carrying {
                 self.machine.close(Instant::now(), told(command).as_ref());
                 continue;
             }
-            let may_write = self.ending.is_open();
+            let may_write = self.ending.is_open() && !self.machine.is_closing();
+            if self.machine.is_closing() && !link.waiting.is_empty() {
+                self.farewell.get_or_insert_with(|| Instant::now() + FAREWELL);
+            }
             let deadline = self.machine.deadline().into_iter().chain(self.ending.until()).min();
+            let (shared, oldest) = (link.shared.clone(), link.oldest());
+            let awaited = self.written.iter().any(|item| item.origin.is_some());
             tokio::select! {
                 biased;
                 read = self.transport.receive(self.machine.input()) => if read? == 0 {
                     self.machine.eof();
                 },
-                Some(command) = commands.recv(), if may_write => self.end_with(link, command),
+                Some(command) = commands.recv(), if self.ending.is_open() => self.end_with(link, command),
+                () = shared.given_up(), if awaited => return Ok(End::Closed),
                 () = std::future::ready(()), if may_write && !link.waiting.is_empty() => {
                     let stanzas = self.write(link).await?;
                     self.machine.sent(Instant::now(), stanzas);
                 }
                 Some(job) = link.queue.recv() => link.take(job),
+                () = until(oldest), if !may_write => link.refuse_late(),
+                () = until(self.farewell) => return Ok(End::Closed),
                 () = until(deadline) => self.machine.tick(Instant::now()),
             }
         }
@@ -108,7 +120,7 @@ impl Carrying {
             match step {
                 Step::Send(bytes) => {
                     self.entry.trace_sent(&bytes);
-                    self.transport.send(&bytes).await?;
+                    self.transport.send_while_taken(&bytes, link.face.settings.stream.establish).await?;
                 }
                 Step::Ask(question) => {
                     if let Ok(answer) = link.face.answer(question, &[]) {
@@ -158,10 +170,11 @@ impl Carrying {
             self.written.push_back(item);
         }
         let stanzas = (self.written.len() - before) as u64;
-        // A peer that reads nothing for so long is as good as gone.
-        let most = link.face.settings.stream.establish;
-        let sent = tokio::time::timeout(most, self.transport.send(&self.batch)).await;
-        sent.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let (shared, patience) = (link.shared.clone(), link.face.settings.stream.establish);
+        tokio::select! {
+            sent = link.meanwhile(self.transport.send_while_taken(&self.batch, patience)) => sent?,
+            () = shared.given_up() => return Err(io::Error::other("this server is shutting down")),
+        }
         self.entry.passed(stanzas);
         Ok(stanzas)
     }

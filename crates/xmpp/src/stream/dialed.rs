@@ -147,6 +147,11 @@ impl Dialed {
         self.wire.close(now, error);
     }
 
+    /// Whether our side has ended: nothing may be written any more.
+    pub fn is_closing(&self) -> bool {
+        self.wire.is_closing()
+    }
+
     /// The domain pair.
     pub fn pair(&self) -> &DomainPair {
         &self.pair

@@ -1,0 +1,305 @@
+//! One accepted stream at work: carries out what its machine says, and asks for it what it can't know.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::CertificateDer;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use topology::policy::Policy;
+use xmpp::domain::{Domain, DomainPair};
+use xmpp::stanza::Stanza;
+use xmpp::stream::{Accepted, Answer, End, Question, Step};
+
+use crate::crypto::random_id;
+use crate::dial;
+use crate::face::FaceState;
+use crate::hold::Receipt;
+use crate::link::{told, until};
+use crate::links::Links;
+use crate::streams::{Command, Ending, Registered};
+use crate::tls::HANDSHAKE_BYTE;
+use crate::transport::{READ, Transport};
+
+/// A peer that is about to prove itself while we shut down is given this long: it sends what it has
+/// as soon as its stream is open, and would not try elsewhere if we closed it before.
+const SETTLE: Duration = Duration::from_secs(1);
+/// For a peer to read why its stream was ended.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Serves a connection to its end.
+///
+/// # Errors
+/// When it broke, or TLS didn't come up.
+pub(super) async fn serve(
+    socket: TcpStream,
+    face: Arc<FaceState>,
+    links: Links,
+    entry: Arc<Registered>,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+) -> std::io::Result<End> {
+    // Boxed, for thousands of connections that come no further than this, or have been silent for long.
+    let opening = Box::pin(Driver::open(socket, face, links, entry));
+    match unless_closed(opening, &mut commands).await? {
+        (Some(mut driver), told) => {
+            driver.shutting_down = told.then(Instant::now);
+            Box::pin(driver.run(commands)).await
+        }
+        (None, _) => Ok(End::Probe),
+    }
+}
+
+struct Driver {
+    face: Arc<FaceState>,
+    links: Links,
+    entry: Arc<Registered>,
+    machine: Accepted,
+    transport: Transport,
+    /// By when somebody must have proved himself.
+    deadline: Instant,
+    /// What the peer showed in TLS.
+    chain: Vec<CertificateDer<'static>>,
+    /// Keys that are being asked about; given up with the stream.
+    verifying: JoinSet<Answer>,
+    /// By which the pairs were admitted.
+    policy: Arc<Policy>,
+    proven_at: Option<Instant>,
+    /// Since when we shut down, as long as the peer hasn't been told.
+    shutting_down: Option<Instant>,
+    ending: Ending,
+}
+
+fn late() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, "no stream came up in time")
+}
+
+/// Our side of a TLS handshake, in bounded time.
+async fn secure(
+    socket: TcpStream,
+    to: Option<&Domain>,
+    face: &FaceState,
+    entry: &Registered,
+    deadline: Instant,
+) -> std::io::Result<(Transport, Vec<CertificateDer<'static>>)> {
+    let handshake = tokio::time::timeout_at(deadline.into(), face.tls.accept(socket, to));
+    let (secured, established) =
+        handshake.await.map_err(|_| late())?.map_err(|error| std::io::Error::other(format!("TLS: {error}")))?;
+    entry.secured(established.to_string());
+    Ok((Transport::Tls(Box::new(secured.into())), established.chain))
+}
+
+impl Driver {
+    /// Tells direct TLS from a stream in clear by the first byte. Nothing if the peer left or said nothing.
+    async fn open(
+        socket: TcpStream,
+        face: Arc<FaceState>,
+        links: Links,
+        entry: Arc<Registered>,
+    ) -> std::io::Result<Option<Box<Driver>>> {
+        socket.set_nodelay(true)?;
+        let opened = Instant::now();
+        let deadline = opened + face.settings.stream.establish;
+        let mut first = [0];
+        let said = tokio::time::timeout_at(deadline.into(), socket.peek(&mut first)).await;
+        if said.unwrap_or(Ok(0))? == 0 {
+            return Ok(None);
+        }
+        let (transport, chain, direct) = match first[0] {
+            HANDSHAKE_BYTE => {
+                let (transport, chain) = Box::pin(secure(socket, None, &face, &entry, deadline)).await?;
+                (transport, chain, true)
+            }
+            _ => (Transport::Plain(socket), Vec::new(), false),
+        };
+        let (settings, policy) = (face.settings.stream.clone(), face.policy.load_full());
+        let machine = Accepted::new(opened, random_id(), direct, !chain.is_empty(), settings);
+        Ok(Some(Box::new(Driver {
+            face,
+            links,
+            entry,
+            machine,
+            transport,
+            deadline,
+            chain,
+            verifying: JoinSet::new(),
+            policy,
+            proven_at: None,
+            shutting_down: None,
+            ending: Ending::default(),
+        })))
+    }
+
+    /// Runs the stream to its end.
+    async fn run(mut self: Box<Self>, mut commands: mpsc::UnboundedReceiver<Command>) -> std::io::Result<End> {
+        let mut settled = self.face.holder.enter_stream(self.entry.number());
+        let end = self.drive(&mut commands, &mut settled).await;
+        self.face.holder.leave_stream(self.entry.number());
+        self.entry.trace_received(self.machine.follow(false));
+        match end {
+            // It may be in the middle of what it says.
+            Ok(End::OurError(_)) => self.transport.finish(LINGER).await,
+            Ok(_) => self.transport.end(LINGER).await,
+            Err(_) => {}
+        }
+        end
+    }
+
+    async fn drive(
+        &mut self,
+        commands: &mut mpsc::UnboundedReceiver<Command>,
+        settled: &mut mpsc::UnboundedReceiver<u64>,
+    ) -> std::io::Result<End> {
+        let most = self.face.settings.stream.limits.stanza_bytes + READ;
+        let mut ended = false;
+        loop {
+            self.heed_policy();
+            self.entry.trace_received(self.machine.follow(self.entry.is_traced()));
+            if let Some(end) = self.steps(commands).await? {
+                return Ok(end);
+            }
+            // What the peer counts on is told first; nothing new is looked at until then.
+            if let Some(command) = self.ending.due(!self.machine.is_unsettled(), Instant::now()) {
+                self.machine.close(Instant::now(), told(command).as_ref());
+                continue;
+            }
+            let deadline = self.machine.deadline().into_iter().chain(self.ending.until()).min();
+            // What the machine doesn't look at now is left where it is, so that the peer feels it.
+            let may_read = !ended && self.ending.until().is_none() && self.machine.input().len() < most;
+            let leave = self.shutting_down.map(|since| self.proven_at.unwrap_or(since) + SETTLE);
+            tokio::select! {
+                read = self.transport.receive(self.machine.input()), if may_read => if read? == 0 {
+                    ended = true;
+                    self.machine.eof();
+                },
+                Some(receipt) = settled.recv() => {
+                    self.machine.settled(receipt);
+                    while let Ok(receipt) = settled.try_recv() {
+                        self.machine.settled(receipt);
+                    }
+                }
+                // A panic has been told; its key remains without an answer.
+                Some(Ok(answer)) = self.verifying.join_next() => self.machine.answer(Instant::now(), answer),
+                Some(command) = commands.recv() => self.told(command),
+                () = until(leave) => {
+                    self.shutting_down = None;
+                    if self.proven_at.is_some() {
+                        self.end_with(Command::Shutdown);
+                    } else {
+                        // Nothing can come from it that we would wait for.
+                        self.machine.close(Instant::now(), told(Command::Shutdown).as_ref());
+                        let end = self.steps(commands).await?;
+                        return Ok(end.unwrap_or(End::Closed));
+                    }
+                }
+                () = until(deadline) => self.machine.tick(Instant::now()),
+            }
+        }
+    }
+
+    fn told(&mut self, command: Command) {
+        match command {
+            Command::Close => self.end_with(command),
+            Command::Shutdown => self.shutting_down = Some(Instant::now()),
+        }
+    }
+
+    fn end_with(&mut self, command: Command) {
+        if self.ending.is_open() {
+            self.ending = Ending::Told(command, Instant::now() + self.face.settings.stream.drain);
+        }
+    }
+
+    /// Where policy was replaced, each pair is admitted anew.
+    fn heed_policy(&mut self) {
+        let policy = self.face.policy.load();
+        if !Arc::ptr_eq(&self.policy, &policy) {
+            self.policy = policy.clone();
+            self.machine.admit_anew();
+        }
+    }
+
+    /// Carries out what the machine says, until it waits for something.
+    async fn steps(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> std::io::Result<Option<End>> {
+        while let Some(step) = self.machine.poll(Instant::now()) {
+            match step {
+                Step::Send(bytes) => {
+                    self.entry.trace_sent(&bytes);
+                    // A peer that doesn't read what it is told can't hold a stream open for ever.
+                    self.transport.send_while_taken(&bytes, self.face.settings.stream.establish).await?;
+                    self.machine.sent(Instant::now());
+                }
+                Step::StartTls => {
+                    let socket = std::mem::replace(&mut self.transport, Transport::Gone).into_plain()?;
+                    let handshake = secure(socket, self.machine.to(), &self.face, &self.entry, self.deadline);
+                    let handshake = Box::pin(handshake);
+                    let told;
+                    ((self.transport, self.chain), told) = unless_closed(handshake, commands).await?;
+                    self.shutting_down = self.shutting_down.or(told.then(Instant::now));
+                    let answer = Answer::TlsUp { certificate: !self.chain.is_empty(), own_certificate: true };
+                    self.machine.answer(Instant::now(), answer);
+                }
+                Step::Ask(question) => self.ask(question),
+                Step::Authenticated { pair, method } => {
+                    self.entry.authenticated(&pair, method);
+                    self.proven_at.get_or_insert_with(Instant::now);
+                    tracing::info!(face = %self.face.face, stream = self.entry.number(), %pair, %method, "stream authenticated");
+                }
+                Step::Ready { .. } | Step::Taken { .. } | Step::Verified { .. } => {}
+                Step::Stanza { pair, stanza, receipt } => {
+                    self.entry.passed(1);
+                    let receipt = receipt.map(|number| Receipt { stream: self.entry.number(), number });
+                    self.face.holder.accept(&pair, stanza, receipt).await;
+                }
+                Step::Return { pair, stanza } => self.give_back(&pair, stanza),
+                Step::Discard { pair, stanza } => {
+                    tracing::debug!(face = %self.face.face, stream = self.entry.number(), %pair, ?stanza, "an error or result could not pass");
+                    self.face.holder.turned_back(&pair, &stanza, "it may not pass", false);
+                }
+                Step::End(end) => return Ok(Some(end)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn ask(&mut self, question: Question) {
+        match self.face.answer(question, &self.chain) {
+            Ok(answer) => self.machine.answer(Instant::now(), answer),
+            Err(key) => drop(self.verifying.spawn(dial::authoritative(self.face.clone(), key))),
+        }
+    }
+
+    /// Brings an error back to where its stanza came from. Where we may not speak as the domain that
+    /// it was for, nobody could be told so; then it is the stream that is told.
+    fn give_back(&mut self, pair: &DomainPair, error: Stanza) {
+        let way_out = self.face.policy.load().way_out(self.face.face, pair).map(|_| ());
+        let why = match &way_out {
+            Ok(()) => "it could not pass; its sender was told why".to_owned(),
+            Err(refusal) => refusal.to_string(),
+        };
+        self.face.holder.turned_back(&pair.reversed(), &error, &why, way_out.is_ok());
+        match way_out {
+            Ok(()) => self.links.send_back(pair.clone(), error),
+            Err(refusal) => self.machine.close(Instant::now(), Some(&refusal.to_stream_error())),
+        }
+    }
+}
+
+/// Does that unless the stream is to be closed meanwhile, when nothing has been accepted on it yet;
+/// and whether it was told that we shut down.
+async fn unless_closed<T>(
+    mut what: impl Future<Output = std::io::Result<T>> + Unpin,
+    commands: &mut mpsc::UnboundedReceiver<Command>,
+) -> std::io::Result<(T, bool)> {
+    let command = tokio::select! {
+        done = &mut what => return done.map(|done| (done, false)),
+        Some(command) = commands.recv() => command,
+    };
+    match command {
+        Command::Close => Err(std::io::Error::other("it was closed before a stream was up")),
+        Command::Shutdown => {
+            let done = tokio::time::timeout(SETTLE, what).await;
+            done.map_err(|_| late())?.map(|done| (done, true))
+        }
+    }
+}
