@@ -15,6 +15,9 @@ use crate::streams::Direction;
 
 mod driver;
 
+/// More can't wait to be accepted.
+const WAITING: usize = 4096;
+
 /// Accepts streams until `stop` says so. `links` take the errors that go back to senders.
 pub async fn serve(
     listener: TcpListener,
@@ -37,9 +40,10 @@ pub async fn serve(
             }
         }
     }
-    // Their peers see these as up, and would not try elsewhere when they are reset.
+    // Closing the listener would reset those who wait to be accepted; their peers see them as up, and
+    // would not try elsewhere. Bounded, so that a crowd can't keep us from ending.
     let Ok(listener) = listener.into_std() else { return };
-    while let Ok((socket, peer)) = listener.accept() {
+    for (socket, peer) in std::iter::from_fn(|| listener.accept().ok()).take(WAITING) {
         if socket.set_nonblocking(true).is_ok()
             && let Ok(socket) = TcpStream::from_std(socket)
         {

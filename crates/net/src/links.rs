@@ -17,6 +17,7 @@ use crate::trunk::{Crossing, FrameSender, Undeliverable};
 
 /// Between two looks at what is long settled: many times what a broken connection has to come back.
 const TIDY: Duration = Duration::from_secs(60);
+
 /// Bytes of errors that may wait on a link, in windows: small stanzas have larger errors.
 const ERRORS: usize = 16;
 

@@ -92,6 +92,7 @@ impl Ending {
         }
     }
 }
+
 /// Lines that one who follows a stream may be behind.
 const TRACED: usize = 1024;
 

@@ -163,7 +163,7 @@ fn floods_of_keys_and_pairs_are_bounded() {
         caller.until("from='contoso.test' to='n999.fabrikam.test' type='error'").await.expect("refused at once");
         beside.goes_on().await;
         assert!(silent.streams() <= 16, "{} streams were dialed for one that proved nothing", silent.streams());
-        drop(silent);
+        silent.stop().await;
         // A genuine authority, and one who guesses.
         let _authority = authority(&border, FABRIKAM, DIALBACK);
         let (mut caller, _) = opens(EXTERNAL, FABRIKAM, CONTOSO).await;

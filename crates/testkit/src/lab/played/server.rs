@@ -76,7 +76,7 @@ pub enum What {
 pub struct PlayedServer {
     shared: Arc<Shared>,
     heard: mpsc::UnboundedReceiver<Heard>,
-    _serving: JoinSet<()>,
+    serving: JoinSet<()>,
 }
 
 #[derive(Debug)]
@@ -110,7 +110,12 @@ impl PlayedServer {
         let shared = Arc::new(Shared { identity, conduct, keys, streams: AtomicU32::new(0), heard: sender });
         let mut serving = JoinSet::new();
         serving.spawn(serve(listener, shared.clone()));
-        Ok(PlayedServer { shared, heard, _serving: serving })
+        Ok(PlayedServer { shared, heard, serving })
+    }
+
+    /// Ends at once, without a farewell; its address is free then.
+    pub async fn stop(mut self) {
+        self.serving.shutdown().await;
     }
 
     /// Does something else with streams that come from now on.
