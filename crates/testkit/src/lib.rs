@@ -12,6 +12,7 @@ pub mod place;
 pub mod process;
 pub mod prosody;
 pub mod relay;
+pub mod rig;
 pub mod scripted;
 pub mod server;
 

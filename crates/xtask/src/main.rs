@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod check;
 mod demo;
 mod rooms;
+mod soak;
 mod targets;
 
 /// What the project does for those who try it and those who work on it.
@@ -25,6 +26,8 @@ enum Command {
     Test,
     /// Measure what misbehaving targets cost Prosody, ejabberd, and a Prosody behind fedge.
     Targets,
+    /// Flood through gateways and edge servers while one thing breaks, again and again, and count every message.
+    Soak(soak::Options),
     /// Check that crates and files stand in their order.
     Rooms,
 }
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Test => check::run(),
         Command::Targets => targets::run(),
+        Command::Soak(options) => soak::run(&options),
         Command::Rooms => rooms::check(),
     };
     match done {

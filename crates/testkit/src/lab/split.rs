@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{CONTOSO, LabPlan, Layout, publish_partners, rooms, settings, start_servers, with_rooms};
+use super::{CONTOSO, Kind, LabPlan, Layout, everybody, publish_partners, rooms, settings, start_servers, with_rooms};
 use crate::client::Client;
 use crate::fedge::Programs;
 use crate::lab_dns::LabDns;
@@ -18,12 +18,16 @@ use crate::place::Place;
 use crate::process::Daemon;
 use crate::server::Server;
 
+mod sites;
+
+pub use sites::Sites;
+
 /// The gateways.
 pub const GATEWAYS: [&str; 2] = ["gateway1", "gateway2"];
 /// The pools and their edge servers.
 pub const POOLS: [(&str, &[&str]); 2] = [("pool1", &["edge1", "edge2"]), ("pool2", &["edge3"])];
 /// Where edge servers take trunks.
-const TRUNK: u16 = 5280;
+pub const TRUNK: u16 = 5280;
 
 /// A laboratory at work. Dropping it ends everything in it.
 #[derive(Debug)]
@@ -36,19 +40,19 @@ pub struct Split {
     pub servers: Vec<Server>,
     /// Gateways and edge servers by name: those that run.
     pub members: BTreeMap<&'static str, Daemon>,
+    /// Where the members are.
+    pub sites: Sites,
     fedge_dns: Daemon,
     programs: Programs,
+    debian: Debian,
+    /// What runs at each of `servers`.
+    kinds: Vec<Kind>,
     folder: PathBuf,
 }
 
-fn edges() -> impl Iterator<Item = &'static str> {
+/// All edge servers.
+pub fn edges() -> impl Iterator<Item = &'static str> {
     POOLS.iter().flat_map(|(_, edges)| edges.iter().copied())
-}
-
-/// The address of a gateway's internal, or an edge server's external face.
-fn address(member: &str) -> IpAddr {
-    let number = member.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(1);
-    IpAddr::from([127, 0, if member.starts_with("gateway") { 2 } else { 3 }, number])
 }
 
 fn program(member: &str) -> &'static str {
@@ -62,7 +66,15 @@ impl Split {
     /// # Errors
     /// When something doesn't start; with its log.
     pub fn start(place: Place, plan: &LabPlan, folder: &Path) -> anyhow::Result<Split> {
-        let layout = Layout::loopback(place);
+        Split::start_at(Sites::loopback(place), plan, folder)
+    }
+
+    /// The same wherever `sites` says.
+    ///
+    /// # Errors
+    /// When something doesn't start; with its log.
+    pub fn start_at(sites: Sites, plan: &LabPlan, folder: &Path) -> anyhow::Result<Split> {
+        let layout = sites.layout.clone();
         let debian = Debian::unpack(&Debian::usual_folder(), &plan.packages(), &mut |_| {})?;
         let programs = Programs::built()?;
         let folder = folder.canonicalize().with_context(|| format!("no folder {}", folder.display()))?;
@@ -70,7 +82,7 @@ impl Split {
         let roots = public_ca.write(&folder)?;
         let dns = LabDns::start(&layout.public_dns.place, layout.public_dns())?;
         publish_partners(&dns, plan, &layout);
-        publish_pools(&dns);
+        publish_pools(&dns, &sites);
         fs::create_dir_all(folder.join("certificates"))?;
         let ours = public_ca.issue(&Request::new(&with_rooms(CONTOSO)))?;
         ours.write(&folder.join("certificates"), "contoso")?;
@@ -79,17 +91,18 @@ impl Split {
         let root = settings::internal_ca(&folder, &programs)?.join("root.crt");
         write_trunk(&folder, &programs)?;
         for edge in edges() {
-            fs::write(folder.join(format!("{edge}.toml")), edge_settings(edge, plan, &layout))?;
+            fs::write(folder.join(format!("{edge}.toml")), edge_settings(edge, plan, &sites))?;
         }
         for gateway in GATEWAYS {
-            fs::write(folder.join(format!("{gateway}.toml")), gateway_settings(gateway, plan, &layout))?;
+            fs::write(folder.join(format!("{gateway}.toml")), gateway_settings(gateway, plan, &sites))?;
         }
-        fs::write(folder.join("dns.toml"), dns_settings(&layout))?;
+        fs::write(folder.join("dns.toml"), dns_settings(&sites))?;
         let log = folder.join("fedge-dns.log");
         let fedge_dns = programs.start("fedge-dns", &layout.fedge, &folder.join("dns.toml"), &log)?;
         let servers = start_servers(&debian, plan, &layout, &public_ca, [&root, &roots], &folder, &mut |_| {})?;
         let members = BTreeMap::new();
-        let mut split = Split { layout, dns, servers, members, fedge_dns, programs, folder };
+        let kinds = everybody(plan).into_iter().map(|(_, peer)| peer.kind).collect();
+        let mut split = Split { layout, dns, servers, members, sites, fedge_dns, programs, debian, kinds, folder };
         for member in edges().chain(GATEWAYS) {
             split.begin(member)?;
         }
@@ -109,7 +122,8 @@ impl Split {
         let log = (1..).map(|time| log.with_added_extension(time.to_string())).find(|log| !log.exists());
         let config = self.folder.join(format!("{member}.toml"));
         let log = log.context("no name for a log")?;
-        let daemon = self.programs.start(program(member), &self.layout.fedge, &config, &log)?;
+        let place = &self.sites.member(member).place;
+        let daemon = self.programs.start(program(member), place, &config, &log)?;
         self.members.insert(member, daemon);
         Ok(())
     }
@@ -117,6 +131,36 @@ impl Split {
     /// Kills a member where it stands.
     pub fn kill(&mut self, member: &str) {
         drop(self.members.remove(member));
+    }
+
+    /// Kills the server of a domain and everything that it knew, and starts it again after `pause`.
+    ///
+    /// # Errors
+    /// With its log, when it doesn't start again.
+    ///
+    /// # Panics
+    /// When the domain has no server here, which is a mistake in a test.
+    pub fn replace_server(&mut self, domain: &str, pause: Duration) -> anyhow::Result<()> {
+        let index = self.servers.iter().position(|server| server.plan.domain == domain).expect("a domain of the plan");
+        let killed = self.servers.remove(index);
+        let plan = killed.plan.clone();
+        drop(killed);
+        std::thread::sleep(pause);
+        let name = |life: &u32| self.folder.join(format!("{domain}.d{life}"));
+        let folder = (2..).map(|life| name(&life)).find(|folder| !folder.exists()).context("no name for a folder")?;
+        let place = self.layout.server(domain).place.clone();
+        self.servers.insert(index, self.kinds[index].start(&self.debian, &place, plan, &folder)?);
+        Ok(())
+    }
+
+    /// The packages that it runs from.
+    pub fn debian(&self) -> &Debian {
+        &self.debian
+    }
+
+    /// Where everything keeps its files.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Waits until a gateway has that many trunks up.
@@ -183,11 +227,11 @@ fn ask(programs: &Programs, folder: &Path, member: &str, arguments: &[&str]) -> 
 }
 
 /// One SRV target for each pool, the first pool first.
-fn publish_pools(dns: &LabDns) {
+fn publish_pools(dns: &LabDns, sites: &Sites) {
     let mut records = Vec::new();
     for (index, (pool, edges)) in (0..).zip(POOLS) {
         let host: &str = format!("{pool}.{CONTOSO}").leak();
-        let addresses: Vec<IpAddr> = edges.iter().map(|edge| address(edge)).collect();
+        let addresses: Vec<IpAddr> = edges.iter().map(|edge| sites.member(edge).address).collect();
         dns.addresses(host, &addresses);
         records.push((10 + index, 0, 5269, host));
     }
@@ -224,8 +268,8 @@ fn policy(plan: &LabPlan, next_hop: &str) -> String {
     text + &plan.more
 }
 
-fn edge_settings(edge: &str, plan: &LabPlan, layout: &Layout) -> String {
-    let (address, dns) = (address(edge), layout.public_dns());
+fn edge_settings(edge: &str, plan: &LabPlan, sites: &Sites) -> String {
+    let (address, dns) = (sites.member(edge).address, sites.layout.public_dns());
     let gateways: Vec<String> = GATEWAYS.iter().map(|gateway| format!("\"{gateway}.{CONTOSO}\"")).collect();
     format!(
         "socket = \"{edge}.sock\"\n[log]\nlevel = \"debug\"\n\n[external]\nlisten = [\"{address}:5269\"]\n\
@@ -238,29 +282,32 @@ fn edge_settings(edge: &str, plan: &LabPlan, layout: &Layout) -> String {
     )
 }
 
-fn gateway_settings(gateway: &str, plan: &LabPlan, layout: &Layout) -> String {
+fn gateway_settings(gateway: &str, plan: &LabPlan, sites: &Sites) -> String {
     let mut text = format!(
         "socket = \"{gateway}.sock\"\n[log]\nlevel = \"debug\"\n\n[gateway]\nlisten = [\"{}:5269\"]\n\
          trusted = \"trusted.crt\"\nca = \"ca\"\ndialback_secrets = \"dialback-inside\"\n\n[trunk]\nroute = \"{}\"\n{}\n",
-        address(gateway),
+        sites.member(gateway).address,
         POOLS[0].0,
         trunk_files(gateway)
     );
     for (pool, edges) in POOLS {
-        let edge = |edge: &&str| format!("{{ name = \"{edge}.{CONTOSO}\", address = \"{}:{TRUNK}\" }}", address(edge));
+        let edge = |edge: &&str| {
+            format!("{{ name = \"{edge}.{CONTOSO}\", address = \"{}:{TRUNK}\" }}", sites.member(edge).address)
+        };
         let edges: Vec<String> = edges.iter().map(edge).collect();
         text.push_str(&format!("[[pool]]\nname = \"{pool}\"\nedges = [{}]\n\n", edges.join(", ")));
     }
-    text + &policy(plan, &format!("next_hop = \"{}:5269\"\n", layout.inside.address))
+    text + &policy(plan, &format!("next_hop = \"{}:5269\"\n", sites.layout.inside.address))
 }
 
-fn dns_settings(layout: &Layout) -> String {
+fn dns_settings(sites: &Sites) -> String {
+    let layout = &sites.layout;
     let mut text =
         format!("[view]\nlisten = [\"{}\"]\nforward = [\"{}\"]\nttl = 1\n\n", layout.internal_dns, layout.public_dns());
     for gateway in GATEWAYS {
         text.push_str(&format!(
             "[[gateway]]\nname = \"{gateway}.{CONTOSO}\"\naddresses = [\"{}\"]\n\n",
-            address(gateway)
+            sites.member(gateway).address
         ));
     }
     let (rooms, inside) = (rooms(CONTOSO), layout.inside.address);

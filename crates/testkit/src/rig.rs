@@ -1,0 +1,76 @@
+//! The fault rig: a split laboratory in which two users flood each other while one thing breaks, and the account of every message.
+
+use std::time::Duration;
+
+use crate::lab::split::{GATEWAYS, Sites, Split};
+use crate::lab::{CONTOSO, FABRIKAM, Kind, LabPlan, Peer, TAILSPIN};
+use crate::server::Authentication::External;
+
+mod account;
+mod cause;
+mod fault;
+mod flood;
+mod random;
+mod run;
+
+pub use account::Outcome;
+pub use fault::{Deed, Fault, Victim};
+pub use run::{Order, Report};
+
+/// For streams to come up in a laboratory where nothing is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A laboratory for one run after the other: contoso.test with a Prosody inside, fabrikam.test with a Prosody and
+/// tailspin.test with an ejabberd outside, each gateway, edge server and server on a host of its own.
+#[derive(Debug)]
+pub struct Rig {
+    split: Split,
+    /// How many runs it has seen; ids of messages are not used again.
+    runs: u32,
+    /// Its files; gone when it is.
+    _folder: tempfile::TempDir,
+}
+
+impl Rig {
+    /// Builds it up.
+    ///
+    /// # Errors
+    /// When something doesn't start; with its log.
+    pub fn start() -> anyhow::Result<Rig> {
+        let peer = |kind| Peer { kind, authentication: External };
+        let partners = [(FABRIKAM, peer(Kind::Prosody)), (TAILSPIN, peer(Kind::Ejabberd))];
+        let plan = LabPlan::new(peer(Kind::Prosody), &partners);
+        let folder = tempfile::Builder::new().prefix("fedge-rig-").tempdir()?;
+        let split = Split::start_at(Sites::hosts()?, &plan, folder.path())?;
+        Ok(Rig { split, runs: 0, _folder: folder })
+    }
+
+    /// Where its logs are.
+    pub fn folder(&self) -> &std::path::Path {
+        self.split.folder()
+    }
+
+    /// Leaves its files where they are when it ends.
+    pub fn keep_files(&mut self) {
+        self._folder.disable_cleanup(true);
+    }
+
+    /// Starts again what doesn't run, and waits until all trunks are up and the route is on the first pool.
+    fn heal(&mut self) -> anyhow::Result<()> {
+        let edges = crate::lab::split::edges();
+        for member in edges.chain(GATEWAYS) {
+            if !self.split.members.contains_key(member) {
+                self.split.begin(member)?;
+            }
+        }
+        for gateway in GATEWAYS {
+            self.split.wait_for_trunks(gateway, crate::lab::split::edges().count())?;
+        }
+        self.split.route(crate::lab::split::POOLS[0].0)
+    }
+
+    /// A user of the laboratory's own domain, and one of the partner's.
+    fn users(partner: &str) -> [String; 2] {
+        [format!("alice@{CONTOSO}/rig"), format!("bob@{partner}/rig")]
+    }
+}

@@ -1,0 +1,190 @@
+//! What became of the numbered messages of one direction, as seen at the clients.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+/// The account of one direction while it goes on.
+#[derive(Debug)]
+pub(super) struct Account {
+    messages: Vec<Message>,
+    doubled: usize,
+    overtaken: usize,
+    highest: Option<usize>,
+    /// When something was last heard of any of them.
+    pub(super) news: Instant,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Message {
+    /// When it was given to its server.
+    sent: Option<Instant>,
+    /// Whether its server answered something that was said after it.
+    read: bool,
+    arrived: Option<Instant>,
+    returned: Option<(Instant, String)>,
+}
+
+/// What became of the messages of one direction.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Those that the sender's server has read.
+    pub sent: usize,
+    /// Those of them that arrived.
+    pub arrived: usize,
+    /// Those of them that came back, whether or not they arrived.
+    pub returned: usize,
+    /// Those of them that came back although they arrived.
+    pub returned_though_arrived: usize,
+    /// Those of them that neither arrived nor came back.
+    pub lost: usize,
+    /// How often a message arrived that had arrived before.
+    pub doubled: usize,
+    /// Those that arrived after one with a higher number.
+    pub disordered: usize,
+    /// The longest time without any arrival from the fault on, in milliseconds, while there was
+    /// something to arrive; nothing when nothing arrived any more.
+    pub pause_ms: Option<u64>,
+    /// With which errors messages came back, and how many.
+    pub errors: BTreeMap<String, usize>,
+    /// Where the lost ones were lost, as far as anybody can tell, and how many of those asked for.
+    pub lost_at: BTreeMap<String, usize>,
+    /// The ids of the first few lost ones.
+    pub lost_ids: Vec<String>,
+}
+
+impl Account {
+    pub(super) fn new(messages: usize) -> Account {
+        Account {
+            messages: vec![Message::default(); messages],
+            doubled: 0,
+            overtaken: 0,
+            highest: None,
+            news: Instant::now(),
+        }
+    }
+
+    pub(super) fn sent(&mut self, number: usize) {
+        self.messages[number].sent = Some(Instant::now());
+    }
+
+    pub(super) fn read(&mut self, numbers: std::ops::Range<usize>) {
+        self.messages[numbers].iter_mut().for_each(|message| message.read = true);
+    }
+
+    /// How many its server has read.
+    pub(super) fn progress(&self) -> usize {
+        self.messages.iter().filter(|message| message.read).count()
+    }
+
+    pub(super) fn arrived(&mut self, number: usize) {
+        let Some(message) = self.messages.get_mut(number) else { return };
+        self.news = Instant::now();
+        if message.arrived.is_some() {
+            self.doubled += 1;
+            return;
+        }
+        message.arrived = Some(self.news);
+        self.overtaken += usize::from(self.highest > Some(number));
+        self.highest = self.highest.max(Some(number));
+    }
+
+    pub(super) fn returned(&mut self, number: usize, error: String) {
+        let Some(message) = self.messages.get_mut(number) else { return };
+        self.news = Instant::now();
+        message.returned.get_or_insert((self.news, error));
+    }
+
+    /// Those of which nothing was heard.
+    pub(super) fn lost(&self) -> impl Iterator<Item = usize> {
+        let unheard = |message: &Message| message.read && message.arrived.is_none() && message.returned.is_none();
+        self.messages.iter().enumerate().filter(move |(_, message)| unheard(message)).map(|(number, _)| number)
+    }
+
+    pub(super) fn outcome(&self, fault: Instant) -> Outcome {
+        let sent: Vec<&Message> = self.messages.iter().filter(|message| message.read).collect();
+        let count = |is: fn(&Message) -> bool| sent.iter().filter(|message| is(message)).count();
+        let mut errors = BTreeMap::new();
+        for (_, error) in sent.iter().filter_map(|message| message.returned.as_ref()) {
+            *errors.entry(error.clone()).or_default() += 1;
+        }
+        Outcome {
+            sent: sent.len(),
+            arrived: count(|message| message.arrived.is_some()),
+            returned: count(|message| message.returned.is_some()),
+            returned_though_arrived: count(|message| message.returned.is_some() && message.arrived.is_some()),
+            lost: self.lost().count(),
+            doubled: self.doubled,
+            disordered: self.overtaken,
+            pause_ms: self.pause(fault).map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
+            errors,
+            ..Outcome::default()
+        }
+    }
+
+    /// What was returned before it arrived says nothing about when others arrived again.
+    fn pause(&self, fault: Instant) -> Option<Duration> {
+        let in_time = |message: &Message| {
+            let arrived = message.arrived?;
+            let late = message.returned.as_ref().is_some_and(|(returned, _)| *returned < arrived);
+            (!late && arrived >= fault).then_some(arrived)
+        };
+        let mut arrivals: Vec<Instant> = self.messages.iter().filter_map(in_time).collect();
+        arrivals.sort_unstable();
+        let sent_later = |message: &Message| message.sent.is_some_and(|sent| sent > fault);
+        let flows_again = self.messages.iter().any(|message| sent_later(message) && message.arrived.is_some());
+        if !flows_again && self.messages.iter().any(sent_later) {
+            return None;
+        }
+        let before = [fault].into_iter().chain(arrivals.iter().copied());
+        before.zip(&arrivals).map(|(before, after)| after.duration_since(before)).max().or(Some(Duration::ZERO))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_message_is_in_its_column() {
+        let began = Instant::now();
+        let mut account = Account::new(7);
+        (0..7).for_each(|number| account.sent(number));
+        account.read(0..6);
+        assert_eq!(account.progress(), 6);
+        for number in [0, 2, 1, 2] {
+            account.arrived(number);
+        }
+        account.returned(3, "gone".into());
+        account.returned(3, "gone again".into());
+        account.returned(1, "gone".into());
+        let outcome = account.outcome(began);
+        let expected = Outcome {
+            sent: 6,
+            arrived: 3,
+            returned: 2,
+            returned_though_arrived: 1,
+            lost: 2,
+            doubled: 1,
+            disordered: 1,
+            pause_ms: Some(0),
+            errors: BTreeMap::from([("gone".into(), 2)]),
+            ..Outcome::default()
+        };
+        assert_eq!(outcome, expected);
+        assert_eq!(account.lost().collect::<Vec<_>>(), [4, 5], "the last one was never read by its own server");
+    }
+
+    #[test]
+    fn when_nothing_arrives_any_more_there_is_no_pause_but_an_end() {
+        let mut account = Account::new(2);
+        account.sent(0);
+        account.arrived(0);
+        let fault = Instant::now();
+        account.sent(1);
+        assert_eq!(account.outcome(fault).pause_ms, None);
+        account.arrived(1);
+        assert!(account.outcome(fault).pause_ms.is_some());
+    }
+}

@@ -1,0 +1,119 @@
+//! `cargo xtask soak`: floods through gateways and edge servers while one thing breaks, again and again, counted in a file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context as _, ensure};
+use testkit::packages::Debian;
+use testkit::rig::{Fault, Order, Rig};
+
+mod evidence;
+mod promise;
+mod results;
+mod table;
+
+use results::{Line, Results};
+
+/// What is run, and where it is written.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Only this fault; may be given several times. Default: all.
+    #[arg(long)]
+    fault: Vec<Fault>,
+    /// Runs of each fault.
+    #[arg(long, default_value_t = 100)]
+    runs: u64,
+    /// The first run's seed; the next one's is one higher. Fault and seed make a run.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where each run's result is appended; runs that are in it already are skipped.
+    #[arg(long, default_value = "soak.jsonl")]
+    results: PathBuf,
+    /// Only print the table of what is in the file.
+    #[arg(long)]
+    report: bool,
+}
+
+/// In every tenth run more is said.
+fn messages(seed: u64) -> usize {
+    if seed.is_multiple_of(10) { 20_000 } else { 2_000 }
+}
+
+/// Runs what isn't in the results yet, then prints the table.
+///
+/// # Errors
+/// When the laboratory doesn't start, or the results can't be written; never for what a run finds.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    if !options.report {
+        soak(options)?;
+    }
+    table::print(&Results::read(&options.results)?);
+    Ok(())
+}
+
+fn soak(options: &Options) -> anyhow::Result<()> {
+    ensure!(testkit::is_root(), "it takes root: every host is a network namespace");
+    let faults = if options.fault.is_empty() { Fault::all() } else { options.fault.clone() };
+    let mut results = Results::read(&options.results)?;
+    let orders: Vec<Order> = (options.seed..options.seed + options.runs)
+        .flat_map(|seed| faults.iter().map(move |fault| Order { fault: *fault, seed, messages: messages(seed) }))
+        .filter(|order| !results.have(order))
+        .collect();
+    println!("{} runs to go", orders.len());
+    if orders.is_empty() {
+        return Ok(());
+    }
+    Debian::unpack(&Debian::usual_folder(), testkit::place::PACKAGES, &mut |told| println!("{told}"))?;
+    println!("building fedge");
+    testkit::fedge::Programs::built()?;
+    let began = Instant::now();
+    let mut rig = None;
+    let mut failed = 0;
+    for (index, order) in orders.iter().enumerate() {
+        print!(
+            "{:6.0} s  {}/{}  {} seed {}: ",
+            began.elapsed().as_secs_f64(),
+            index + 1,
+            orders.len(),
+            order.fault,
+            order.seed
+        );
+        match once(&mut rig, order, &options.results) {
+            Ok(line) => {
+                println!("{}", table::in_short(&line));
+                results.append(&options.results, line)?;
+            }
+            Err(error) => {
+                // The next one begins in a new laboratory.
+                rig = None;
+                failed += 1;
+                println!("couldn't be done: {error:#}");
+                ensure!(failed < 10, "too many runs couldn't be done");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn once(rig: &mut Option<Rig>, order: &Order, results: &Path) -> anyhow::Result<Line> {
+    let mut lab = match rig.take() {
+        Some(lab) => lab,
+        None => Rig::start().context("the laboratory doesn't start")?,
+    };
+    let before = evidence::lengths(lab.folder())?;
+    let report = lab.run(order)?;
+    let broken = promise::broken(order.fault, &report);
+    if !broken.is_empty() {
+        let name = format!("{}-{}", order.fault, order.seed);
+        evidence::keep(lab.folder(), &before, &results.with_added_extension("logs").join(name))?;
+    }
+    // Where nothing flows any more, the next run would find nothing.
+    if report.flows {
+        *rig = Some(lab);
+    }
+    Ok(Line::new(order, report, broken)?)
+}
+
+/// How many of each.
+type Counted = BTreeMap<String, usize>;

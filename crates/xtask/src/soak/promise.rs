@@ -1,0 +1,83 @@
+//! What fedge promises for each fault, and what a run shows of that.
+
+use testkit::rig::{Deed, Fault, Outcome, Report, Victim};
+
+/// Flowing again within this time.
+const PAUSE_MS: u64 = 3000;
+/// What a link may have in flight.
+const WINDOW: usize = 5000;
+
+/// What isn't as promised, in sentences; empty when all is.
+pub(super) fn broken(fault: Fault, report: &Report) -> Vec<String> {
+    let mut broken = report.notes.clone();
+    let ways = [("outbound", &report.outbound), ("inbound", &report.inbound)];
+    match (fault.deed, fault.victim) {
+        (Deed::Move | Deed::Drain, _) => {
+            for (way, outcome) in ways {
+                perfect(way, outcome, &mut broken);
+            }
+            if report.rooms[0] < report.rooms[1] {
+                broken.push(format!("{} of {} rooms intact", report.rooms[0], report.rooms[1]));
+            }
+        }
+        (_, Victim::NextHop | Victim::Partner) => {
+            // What the server itself lost with its life isn't ours.
+            for (way, outcome) in ways {
+                held(way, outcome, &mut broken);
+            }
+        }
+        _ => {
+            let [(way, outbound), (back, inbound)] = ways;
+            silent(way, outbound, &mut broken);
+            // A partner without acknowledgements loses what was on its way: stated, and not promised.
+            if report.partner == "prosody" {
+                silent(back, inbound, &mut broken);
+            }
+        }
+    }
+    if !report.flows {
+        broken.push("nothing flows in the end, in one way at least".to_owned());
+    }
+    broken
+}
+
+fn perfect(way: &str, outcome: &Outcome, broken: &mut Vec<String>) {
+    let Outcome { lost, returned, doubled, disordered, .. } = *outcome;
+    for (count, what) in [(lost, "lost"), (returned, "returned"), (doubled, "doubled"), (disordered, "disordered")] {
+        if count > 0 {
+            broken.push(format!("{way} {count} {what}"));
+        }
+    }
+}
+
+/// Nothing without a word, nothing twice, and soon again.
+fn silent(way: &str, outcome: &Outcome, broken: &mut Vec<String>) {
+    let Outcome { lost, doubled, disordered, returned_though_arrived, pause_ms, .. } = *outcome;
+    for (count, what) in [(lost, "lost"), (doubled, "doubled"), (disordered, "disordered")] {
+        if count > 0 {
+            broken.push(format!("{way} {count} {what}"));
+        }
+    }
+    if returned_though_arrived > WINDOW {
+        broken.push(format!("{way} {returned_though_arrived} returned though they arrived: more than a window"));
+    }
+    match pause_ms {
+        Some(pause) if pause <= PAUSE_MS => {}
+        Some(pause) => broken.push(format!("{way} a pause of {:.1} s", pause as f64 / 1000.0)),
+        None => broken.push(format!("{way} nothing of what was sent after the fault arrived")),
+    }
+}
+
+/// Nothing that fedge had accepted and not handed over, and nothing twice.
+fn held(way: &str, outcome: &Outcome, broken: &mut Vec<String>) {
+    let ours =
+        |place: &&String| place.contains(": in flight") || place.contains(": returned") || place.contains(": failed");
+    for (place, count) in outcome.lost_at.iter().filter(|(place, _)| ours(place)) {
+        broken.push(format!("{way} {count} lost that fedge had ({place})"));
+    }
+    for (count, what) in [(outcome.doubled, "doubled"), (outcome.disordered, "disordered")] {
+        if count > 0 {
+            broken.push(format!("{way} {count} {what}"));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The results' file: a line of JSON for each run, with all that it takes to repeat it.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use testkit::fedge::Programs;
+use testkit::rig::{Order, Report};
+
+/// A run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Line {
+    pub(super) fault: String,
+    pub(super) seed: u64,
+    pub(super) messages: usize,
+    /// When it ended: seconds since 1970.
+    pub(super) at: u64,
+    /// Of fedge.
+    pub(super) version: String,
+    /// What it found that isn't as promised.
+    pub(super) broken: Vec<String>,
+    #[serde(flatten)]
+    pub(super) report: Report,
+}
+
+impl Line {
+    pub(super) fn new(order: &Order, report: Report, broken: Vec<String>) -> anyhow::Result<Line> {
+        Ok(Line {
+            fault: order.fault.to_string(),
+            seed: order.seed,
+            messages: order.messages,
+            at: SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
+            version: Programs::built()?.run("fedge-edge", &["--version"])?.trim().to_owned(),
+            broken,
+            report,
+        })
+    }
+}
+
+/// All runs so far.
+pub(super) struct Results(pub(super) Vec<Line>);
+
+impl Results {
+    /// Reads them; none when there is no file yet.
+    pub(super) fn read(file: &Path) -> anyhow::Result<Results> {
+        let text = match fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error).with_context(|| format!("can't read {}", file.display())),
+        };
+        let line = |(index, line): (usize, &str)| {
+            serde_json::from_str(line)
+                .with_context(|| format!("{}, line {}: not a result of this soak", file.display(), index + 1))
+        };
+        Ok(Results(text.lines().enumerate().map(line).collect::<anyhow::Result<_>>()?))
+    }
+
+    pub(super) fn have(&self, order: &Order) -> bool {
+        self.0.iter().any(|line| line.seed == order.seed && line.fault == order.fault.to_string())
+    }
+
+    /// Adds one, also to the file.
+    pub(super) fn append(&mut self, file: &Path, line: Line) -> anyhow::Result<()> {
+        let text = serde_json::to_string(&line)? + "\n";
+        let written =
+            File::options().create(true).append(true).open(file).and_then(|mut file| file.write_all(text.as_bytes()));
+        written.with_context(|| format!("can't write {}", file.display()))?;
+        self.0.push(line);
+        Ok(())
+    }
+}
