@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use testkit::packages::Debian;
 use testkit::rig::{Fault, Order, Rig};
+use tokio::signal::unix::{SignalKind, signal};
 
 mod evidence;
 mod promise;
@@ -70,7 +73,11 @@ fn soak(options: &Options) -> anyhow::Result<()> {
     let began = Instant::now();
     let mut rig = None;
     let mut failed = 0;
+    let interrupted = interrupted()?;
     for (index, order) in orders.iter().enumerate() {
+        if interrupted.load(Ordering::Relaxed) {
+            break;
+        }
         print!(
             "{:6.0} s  {}/{}  {} seed {}: ",
             began.elapsed().as_secs_f64(),
@@ -94,6 +101,28 @@ fn soak(options: &Options) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Says when it shall end: after the run that is under way, so that everything is ended that was started.
+fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let raised = flag.clone();
+    std::thread::spawn(move || {
+        let waited = runtime.block_on(async {
+            let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            std::io::Result::Ok(())
+        });
+        if waited.is_ok() {
+            eprintln!("this run is finished first; the next start goes on from there");
+            raised.store(true, Ordering::Relaxed);
+        }
+    });
+    Ok(flag)
 }
 
 fn once(rig: &mut Option<Rig>, order: &Order, results: &Path) -> anyhow::Result<Line> {

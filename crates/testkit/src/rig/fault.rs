@@ -185,14 +185,15 @@ impl Fault {
         };
         match self.deed {
             Deed::Reject => {
+                // The refusals themselves have to get out.
                 let what = "meta l4proto tcp reject with tcp reset";
-                format!("{one} {what}; {other} {what}")
+                format!("tcp flags & rst == rst accept; {one} {what}; {other} {what}")
             }
             _ => format!("{one} drop; {other} drop"),
         }
     }
 
-    /// Whether clients lose their sessions with it, and of which side: that of the internal server, or the partner's.
+    /// Whether clients lose their sessions with it.
     pub(super) fn ends_sessions(self) -> bool {
         self.deed == Deed::Kill && matches!(self.victim, Victim::NextHop | Victim::Partner)
     }

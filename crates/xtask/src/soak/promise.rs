@@ -26,12 +26,16 @@ pub(super) fn broken(fault: Fault, report: &Report) -> Vec<String> {
                 held(way, outcome, &mut broken);
             }
         }
-        _ => {
-            let [(way, outbound), (back, inbound)] = ways;
-            silent(way, outbound, &mut broken);
-            // A partner without acknowledgements loses what was on its way: stated, and not promised.
-            if report.partner == "prosody" {
-                silent(back, inbound, &mut broken);
+        (_, victim) => {
+            // Whoever speaks to the victim itself does so at its own risk, but for what was acknowledged to it.
+            let [mut ours, mut theirs] = ways;
+            if victim == Victim::Gateway {
+                std::mem::swap(&mut ours, &mut theirs);
+            }
+            silent(ours.0, ours.1, &mut broken);
+            // ejabberd has no acknowledgements: what was on its way to the victim is stated, and not promised.
+            if victim == Victim::Gateway || report.partner == "prosody" {
+                acknowledged(theirs.0, theirs.1, &mut broken);
             }
         }
     }
@@ -65,6 +69,18 @@ fn silent(way: &str, outcome: &Outcome, broken: &mut Vec<String>) {
         Some(pause) if pause <= PAUSE_MS => {}
         Some(pause) => broken.push(format!("{way} a pause of {:.1} s", pause as f64 / 1000.0)),
         None => broken.push(format!("{way} nothing of what was sent after the fault arrived")),
+    }
+}
+
+/// Nothing that the victim can have acknowledged, and nothing twice.
+fn acknowledged(way: &str, outcome: &Outcome, broken: &mut Vec<String>) {
+    let Outcome { lost_of_before, doubled, disordered, .. } = *outcome;
+    for (count, what) in
+        [(lost_of_before, "lost of those sent before the fault"), (doubled, "doubled"), (disordered, "disordered")]
+    {
+        if count > 0 {
+            broken.push(format!("{way} {count} {what}"));
+        }
     }
 }
 
