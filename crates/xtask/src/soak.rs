@@ -141,7 +141,7 @@ fn once(rig: &mut Option<Rig>, order: &Order, results: &Path) -> anyhow::Result<
     if report.flows {
         *rig = Some(lab);
     }
-    Ok(Line::new(order, report, broken)?)
+    Line::new(order, report, broken)
 }
 
 /// How many of each.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use xmpp::jid::domain_of;
+use xmpp::xml::tree::Element;
 
 use super::account::Account;
 use crate::client::{Client, Stanza};
@@ -96,7 +97,7 @@ pub(super) async fn listen(client: Arc<Client>, own: Talk, others: Talk, seen: S
 fn told(stanza: &Stanza) -> String {
     let tree = stanza.tree();
     let error = tree.child(&tree.namespace, "error");
-    let text = error.and_then(|error| error.children().find(|child| child.name == "text").map(|text| text.text()));
+    let text = error.and_then(|error| error.children().find(|child| child.name == "text").map(Element::text));
     let condition = stanza.condition().unwrap_or_default();
     text.map_or(condition.clone(), |text| format!("{condition} ({text})"))
 }

@@ -229,11 +229,11 @@ impl Sides {
         let mut passed = [false; 2];
         let mut round = 0;
         while passed != [true; 2] && began.elapsed() < AGAIN {
-            for side in 0..2 {
-                let (Some(client), false) = (self.present(side), passed[side]) else { continue };
+            for (side, passed) in passed.iter_mut().enumerate() {
+                let (Some(client), false) = (self.present(side), *passed) else { continue };
                 let id = format!("{}last-{round}", self.talks[side].tag);
                 client.message(&self.users[1 - side], &id, "last");
-                passed[side] = saw(&self.seen, &id, Duration::from_secs(2)).await;
+                *passed = saw(&self.seen, &id, Duration::from_secs(2)).await;
             }
             round += 1;
         }

@@ -27,7 +27,7 @@ impl Sites {
             (member, Spot { place: place.clone(), address: IpAddr::from([127, 0, net, number]) })
         };
         let members = edges().chain(GATEWAYS).map(spot).collect();
-        Sites { layout: Layout::loopback(place.clone()), members, _network: None }
+        Sites { layout: Layout::loopback(place), members, _network: None }
     }
 
     /// Each on a host of its own, all on one network, so that one can be cut off.
