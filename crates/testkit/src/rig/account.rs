@@ -39,8 +39,6 @@ pub struct Outcome {
     pub returned_though_arrived: usize,
     /// Those of them that neither arrived nor came back.
     pub lost: usize,
-    /// Those of the lost ones that were sent before the fault, so that a server hit by it may have acknowledged them.
-    pub lost_of_before: usize,
     /// How often a message arrived that had arrived before.
     pub doubled: usize,
     /// Those that arrived after one with a higher number.
@@ -48,6 +46,9 @@ pub struct Outcome {
     /// The longest time without any arrival from the fault on, in milliseconds, while there was
     /// something to arrive; nothing when nothing arrived any more.
     pub pause_ms: Option<u64>,
+    /// For how many stanzas of its streams that broke the sender's server, if it is a Prosody, had seen no
+    /// acknowledgement. It returns the last 500 of them, and drops the others.
+    pub unacknowledged: usize,
     /// With which errors messages came back, and how many.
     pub errors: BTreeMap<String, usize>,
     /// Where the lost ones were lost, as far as anybody can tell, and how many of those asked for.
@@ -117,10 +118,6 @@ impl Account {
             returned: count(|message| message.returned.is_some()),
             returned_though_arrived: count(|message| message.returned.is_some() && message.arrived.is_some()),
             lost: self.lost().count(),
-            lost_of_before: self
-                .lost()
-                .filter(|number| self.messages[*number].sent.is_some_and(|sent| sent < fault))
-                .count(),
             doubled: self.doubled,
             disordered: self.overtaken,
             pause_ms: self.pause(fault).map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
@@ -172,7 +169,6 @@ mod tests {
             returned: 2,
             returned_though_arrived: 1,
             lost: 2,
-            lost_of_before: 0,
             doubled: 1,
             disordered: 1,
             pause_ms: Some(0),

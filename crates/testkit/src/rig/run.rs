@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, block_in_place};
 
 use super::account::Outcome;
-use super::cause;
+use super::cause::{self, Since};
 use super::fault::{Chances, Fault, Victim};
 use super::flood::{Seen, Session, Talk, listen, saw};
 use super::random::Random;
@@ -98,6 +98,7 @@ impl Rig {
         let victims = block_in_place(|| order.fault.victims(&self.split, domain, &chances))?;
 
         let per_second = if order.messages > 5000 { 1000 } else { 300 };
+        let logs = [Since::now(&self.split, CONTOSO)?, Since::now(&self.split, domain)?];
         let mut speakers = JoinSet::new();
         for (talk, session) in sides.talks.iter().zip(&sides.sessions) {
             speakers.spawn(talk.clone().speak(session.subscribe(), order.messages, per_second));
@@ -119,9 +120,12 @@ impl Rig {
 
         let rooms_kept = sides.rooms_kept().await;
         let flows = sides.flows().await;
-        let outbound = self.outcome(&sides.talks[0], fault, &GATEWAYS, &format!("{CONTOSO} -> {domain}"))?;
+        let mut outbound = self.outcome(&sides.talks[0], fault, &GATEWAYS, &format!("{CONTOSO} -> {domain}"))?;
         let edges: Vec<_> = edges().collect();
-        let inbound = self.outcome(&sides.talks[1], fault, &edges, &format!("{domain} -> {CONTOSO}"))?;
+        let mut inbound = self.outcome(&sides.talks[1], fault, &edges, &format!("{domain} -> {CONTOSO}"))?;
+        for (outcome, log) in [&mut outbound, &mut inbound].into_iter().zip(&logs) {
+            outcome.unacknowledged = log.as_ref().map_or(Ok(0), Since::unacknowledged)?;
+        }
         Ok(Report {
             partner: kind.to_owned(),
             victims: victims.iter().map(|victim| (*victim).to_owned()).collect(),

@@ -72,11 +72,14 @@ fn silent(way: &str, outcome: &Outcome, broken: &mut Vec<String>) {
     }
 }
 
-/// Nothing that the victim can have acknowledged, and nothing twice.
+/// Nothing that was acknowledged to the sender's server, and nothing twice.
 fn acknowledged(way: &str, outcome: &Outcome, broken: &mut Vec<String>) {
-    let Outcome { lost_of_before, doubled, disordered, .. } = *outcome;
+    let Outcome { lost, unacknowledged, doubled, disordered, .. } = *outcome;
+    let returned = outcome.errors.get("recipient-unavailable").copied().unwrap_or_default();
+    // What a Prosody returned or dropped itself it had no acknowledgement for.
+    let acknowledged = lost.saturating_sub(unacknowledged.saturating_sub(returned));
     for (count, what) in
-        [(lost_of_before, "lost of those sent before the fault"), (doubled, "doubled"), (disordered, "disordered")]
+        [(acknowledged, "lost that were acknowledged"), (doubled, "doubled"), (disordered, "disordered")]
     {
         if count > 0 {
             broken.push(format!("{way} {count} {what}"));
