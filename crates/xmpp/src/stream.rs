@@ -160,6 +160,9 @@ pub enum Step {
         pair: DomainPair,
         /// The error stanza.
         stanza: Stanza,
+        /// The refused stanza's, to be told to [`Accepted::settled`] once the error is on its way; if it
+        /// can't be sent, the peer shall know that the stanza went nowhere.
+        receipt: Option<u64>,
     },
     /// A stanza that can neither pass nor be returned (it is an error or a result itself).
     Discard {

@@ -251,7 +251,7 @@ impl Driver {
                     let receipt = receipt.map(|number| Receipt { stream: self.entry.number(), number });
                     self.face.holder.accept(&pair, stanza, receipt).await;
                 }
-                Step::Return { pair, stanza } => self.give_back(&pair, stanza),
+                Step::Return { pair, stanza, receipt } => self.give_back(&pair, stanza, receipt),
                 Step::Discard { pair, stanza } => {
                     tracing::debug!(face = %self.face.face, stream = self.entry.number(), %pair, ?stanza, "an error or result could not pass");
                     self.face.holder.turned_back(&pair, &stanza, "it may not pass", false);
@@ -271,7 +271,7 @@ impl Driver {
 
     /// Brings an error back to where its stanza came from. Where we may not speak as the domain that
     /// it was for, nobody could be told so; then it is the stream that is told.
-    fn give_back(&mut self, pair: &DomainPair, error: Stanza) {
+    fn give_back(&mut self, pair: &DomainPair, error: Stanza, receipt: Option<u64>) {
         let way_out = self.face.policy.load().way_out(self.face.face, pair).map(|_| ());
         let why = match &way_out {
             Ok(()) => "it could not pass; its sender was told why".to_owned(),
@@ -279,7 +279,10 @@ impl Driver {
         };
         self.face.holder.turned_back(&pair.reversed(), &error, &why, way_out.is_ok());
         match way_out {
-            Ok(()) => self.links.send_back(pair.clone(), error),
+            Ok(()) => {
+                self.links.send_back(pair.clone(), error);
+                receipt.into_iter().for_each(|receipt| self.machine.settled(receipt));
+            }
             Err(refusal) => self.machine.close(Instant::now(), Some(&refusal.to_stream_error())),
         }
     }

@@ -97,9 +97,6 @@ impl Accepted {
         condition: StanzaCondition,
         text: &str,
     ) {
-        if let Some(receipt) = receipt {
-            self.settled(receipt);
-        }
         let error = match condition {
             StanzaCondition::JidMalformed | StanzaCondition::PolicyViolation => {
                 stanza.error_from(Some(pair.to.as_str()), condition, text)
@@ -107,8 +104,13 @@ impl Accepted {
             _ => stanza.error_reply(condition, text),
         };
         match error {
-            Some(error) => self.wire.step(Step::Return { pair: pair.reversed(), stanza: error }),
-            None => self.wire.step(Step::Discard { pair, stanza }),
+            Some(error) => self.wire.step(Step::Return { pair: pair.reversed(), stanza: error, receipt }),
+            None => {
+                if let Some(receipt) = receipt {
+                    self.settled(receipt);
+                }
+                self.wire.step(Step::Discard { pair, stanza });
+            }
         }
     }
 

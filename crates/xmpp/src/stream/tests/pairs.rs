@@ -10,7 +10,7 @@ fn each_pair_on_one_stream_has_its_own_policy() {
     host.hears("<message type='error' from='a@contoso.test' to='b@forbidden.test'/>");
     let steps = &host.steps[..];
     assert!(matches!(&steps[0], Step::Stanza { pair, .. } if pair.to == domain("rooms.fabrikam.test")));
-    let Step::Return { pair, stanza } = &steps[1] else { panic!("{steps:?}") };
+    let Step::Return { pair, stanza, .. } = &steps[1] else { panic!("{steps:?}") };
     assert_eq!(pair.to, domain("contoso.test"));
     assert_eq!(stanza.type_().as_deref(), Some("error"));
     assert!(matches!(&steps[2], Step::Discard { .. }), "an error is never returned");
@@ -40,7 +40,7 @@ fn what_servers_read_in_different_ways_goes_back_to_its_sender() {
     ] {
         let mut host = Host::authenticated();
         host.hears(&format!("<message type='chat' id='1' {head}><body>x</body></message>"));
-        let [Step::Return { pair: way, stanza }] = &host.steps[..] else { panic!("{head}: {:?}", host.steps) };
+        let [Step::Return { pair: way, stanza, .. }] = &host.steps[..] else { panic!("{head}: {:?}", host.steps) };
         assert_eq!((&way.from, &way.to), (&pair().to, &pair().from));
         // Its sender is one that the pair's way back may carry.
         assert_eq!((stanza.from().as_deref(), stanza.type_().as_deref()), (Some("fabrikam.test"), Some("error")));
