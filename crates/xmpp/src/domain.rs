@@ -24,6 +24,9 @@ pub enum DomainError {
     /// The A-label form exceeds what DNS carries.
     #[error("the domain is {0} bytes long in its DNS form; 253 is the most that DNS carries")]
     TooLong(usize),
+    /// An address rather than a domain. It isn't quoted, as it is a person's.
+    #[error("an address with `@` or `/` stands where a domain was expected")]
+    Address,
     /// A label is empty, too long, or holds a character that no domain may hold.
     #[error("`{0}` is not a valid domain name")]
     Invalid(String),
@@ -47,6 +50,9 @@ impl Domain {
         let text = text.strip_suffix('.').unwrap_or(text);
         if text.is_empty() {
             return Err(DomainError::Empty);
+        }
+        if text.contains(['@', '/']) {
+            return Err(DomainError::Address);
         }
         if text.len() > 1023 {
             return Err(DomainError::TooLong(text.len()));
@@ -224,6 +230,14 @@ mod tests {
         }
         assert!(Domain::parse(&"a.".repeat(200)).is_err());
         assert!(Domain::parse(&"a".repeat(64)).is_err());
+    }
+
+    #[test]
+    fn addresses_are_not_quoted() {
+        for text in ["user@a.test", "a.test/x", "user@a.test/x"] {
+            assert_eq!(Domain::parse(text), Err(DomainError::Address));
+        }
+        assert!(!DomainError::Address.to_string().contains("user"));
     }
 
     #[test]

@@ -155,7 +155,7 @@ fn floods_of_keys_and_pairs_are_bounded() {
     let plan = BorderPlan::default().partner("*.fabrikam.test", "next_hop = \"127.0.4.1:5269\"");
     at_the_border(&plan, |border| async move {
         let mut beside = Beside::new(&border).await;
-        let silent = authority(&border, FABRIKAM, Conduct { silent: true, ..DIALBACK });
+        let mut silent = authority(&border, FABRIKAM, Conduct { silent: true, ..DIALBACK });
         let (mut caller, _) = opens(EXTERNAL, FABRIKAM, CONTOSO).await;
         let pairs: String =
             (0..1000).map(|n| format!("<db:result from='n{n}.fabrikam.test' to='{CONTOSO}'>key</db:result>")).collect();

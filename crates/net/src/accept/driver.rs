@@ -135,7 +135,7 @@ impl Driver {
         let mut settled = self.face.holder.enter_stream(self.entry.number());
         let end = self.drive(&mut commands, &mut settled).await;
         self.face.holder.leave_stream(self.entry.number());
-        self.entry.trace_received(self.machine.follow(false));
+        self.show_received();
         match end {
             // It may be in the middle of what it says.
             Ok(End::OurError(_)) => self.transport.finish(LINGER).await,
@@ -154,10 +154,11 @@ impl Driver {
         let mut ended = false;
         loop {
             self.heed_policy();
-            self.entry.trace_received(self.machine.follow(self.entry.is_traced()));
+            self.show_received();
             if let Some(end) = self.steps(commands).await? {
                 return Ok(end);
             }
+            self.show_received();
             // What the peer counts on is told first; nothing new is looked at until then.
             if let Some(command) = self.ending.due(!self.machine.is_unsettled(), Instant::now()) {
                 self.machine.close(Instant::now(), told(command).as_ref());
@@ -195,6 +196,11 @@ impl Driver {
                 () = until(deadline) => self.machine.tick(Instant::now()),
             }
         }
+    }
+
+    /// To whoever follows the stream, from here on.
+    fn show_received(&mut self) {
+        self.entry.trace_received(self.machine.follow(self.entry.is_traced()));
     }
 
     fn told(&mut self, command: Command) {

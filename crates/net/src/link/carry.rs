@@ -42,6 +42,7 @@ pub(super) async fn carry(link: &mut Link, reached: Reached) {
     let (batch, taken, ending) = (BytesMut::new(), 0, Ending::default());
     let mut carrying = Carrying { machine, transport, entry, written, taken, batch, ending, farewell: None, policy };
     let end = carrying.run(link, &mut commands).await;
+    carrying.show_received();
     if end.is_ok() {
         carrying.transport.end(FAREWELL).await;
     }
@@ -79,10 +80,11 @@ impl Carrying {
         commands: &mut tokio::sync::mpsc::UnboundedReceiver<Command>,
     ) -> io::Result<End> {
         loop {
-            self.entry.trace_received(self.machine.follow(self.entry.is_traced()));
+            self.show_received();
             if let Some(end) = self.steps(link).await? {
                 return Ok(end);
             }
+            self.show_received();
             self.heed_policy(link);
             if let Some(command) = self.ending.due(self.written.is_empty(), Instant::now()) {
                 self.machine.close(Instant::now(), told(command).as_ref());
@@ -112,6 +114,11 @@ impl Carrying {
                 () = until(deadline) => self.machine.tick(Instant::now()),
             }
         }
+    }
+
+    /// To whoever follows the stream, from here on.
+    fn show_received(&mut self) {
+        self.entry.trace_received(self.machine.follow(self.entry.is_traced()));
     }
 
     /// Carries out what the machine says, until it waits for something.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nix::sys::signal::Signal;
 
 use super::{CONTOSO, FABRIKAM, TAILSPIN, WOODGROVE};
 use crate::fedge::Programs;
@@ -23,6 +24,9 @@ pub const INTERNAL: SocketAddr = at(2, 5269);
 pub const NEXT_HOP: SocketAddr = at(1, 5269);
 /// The DNS that fedge asks.
 const DNS: SocketAddr = at(9, 53);
+
+/// Longer than anything takes here that is to come at all.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const fn at(host: u8, port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, host, 1)), port)
@@ -49,8 +53,8 @@ pub struct BorderPlan {
     pub partners: Vec<(String, String)>,
     /// More sections.
     pub more: String,
-    /// From which level on it logs.
-    pub log_level: &'static str,
+    /// What stands in `[log]`.
+    pub log: String,
 }
 
 impl Default for BorderPlan {
@@ -61,7 +65,7 @@ impl Default for BorderPlan {
             local: String::new(),
             partners: vec![(FABRIKAM.to_owned(), String::new())],
             more: String::new(),
-            log_level: "debug",
+            log: "level = \"debug\"".to_owned(),
         }
     }
 }
@@ -133,6 +137,30 @@ impl Border {
         fs::write(self.config(), plan.text()).context("can't write edge.toml")
     }
 
+    /// Tells fedge-edge to read its files again (SIGHUP), waits until it did, and gives what it logged about that.
+    ///
+    /// # Errors
+    /// When it ended, or says nothing.
+    pub fn reload(&mut self) -> anyhow::Result<String> {
+        let before = self.log()?.len();
+        self.fedge_edge.signal(Signal::SIGHUP)?;
+        self.logged_since(before, &["were read again; other", "everything stays as it was"])
+    }
+
+    /// Waits until one of these is in a line that fedge-edge logs from there on, and gives that line.
+    ///
+    /// # Errors
+    /// When it ended, or none comes.
+    pub fn logged_since(&mut self, begin: usize, needles: &[&str]) -> anyhow::Result<String> {
+        let log = self.fedge_edge.log().to_owned();
+        self.fedge_edge.wait_for(&format!("one of {needles:?}"), PATIENCE, || {
+            let text = fs::read_to_string(&log)?;
+            let lines = text[begin..].split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            let found = lines.into_iter().find(|line| needles.iter().any(|needle| line.contains(needle)));
+            Ok(found.map(str::to_owned))
+        })
+    }
+
     /// Runs a local command of fedge-edge, such as `status`.
     ///
     /// # Errors
@@ -184,7 +212,7 @@ impl BorderPlan {
             r#"socket = "socket"
 
 [log]
-level = "{}"
+{}
 
 [external]
 listen = ["{EXTERNAL}"]
@@ -207,7 +235,7 @@ domains = ["{CONTOSO}"]
 next_hop = "{NEXT_HOP}"
 {}
 "#,
-            self.log_level, self.federation, self.local
+            self.log, self.federation, self.local
         );
         for (domain, terms) in &self.partners {
             let _ = writeln!(text, "[[partner]]\ndomains = [\"{domain}\"]\n{terms}\n");

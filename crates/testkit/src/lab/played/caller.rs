@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use bytes::BytesMut;
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
+use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -30,6 +31,8 @@ pub struct Caller {
     /// In clear, for TLS to begin on.
     plain: Option<TcpStream>,
     heard: BytesMut,
+    /// What the other side showed in TLS.
+    shown: Vec<CertificateDer<'static>>,
 }
 
 /// How a connection ended.
@@ -51,7 +54,7 @@ impl Caller {
     pub async fn connect(at: SocketAddr) -> io::Result<Caller> {
         let socket = TcpStream::connect(at).await?;
         socket.set_nodelay(true)?;
-        Ok(Caller { wire: None, plain: Some(socket), heard: BytesMut::new() })
+        Ok(Caller { wire: None, plain: Some(socket), heard: BytesMut::new(), shown: Vec::new() })
     }
 
     /// Writes.
@@ -119,8 +122,15 @@ impl Caller {
     pub async fn tls(&mut self, name: &str, identity: Option<&Issued>) -> io::Result<()> {
         let socket = self.plain.take().ok_or(io::ErrorKind::NotConnected)?;
         let handshake = timeout(PATIENCE, tls::dial(socket, name, identity, VERSIONS)).await;
-        self.wire = Some(Box::new(handshake.map_err(|_| io::ErrorKind::TimedOut)??));
+        let wire = handshake.map_err(|_| io::ErrorKind::TimedOut)??;
+        self.shown = wire.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+        self.wire = Some(Box::new(wire));
         Ok(())
+    }
+
+    /// The certificates that the other side showed in TLS, its own first.
+    pub fn shown(&self) -> &[CertificateDer<'static>] {
+        &self.shown
     }
 
     /// Opens a stream, asks for TLS, and opens another in it; what is offered there has not been read.

@@ -65,9 +65,9 @@ pub enum What {
     Error(String),
     /// White space.
     KeepAlive,
-    /// The stream's end.
+    /// The stream's end, if anybody had proved himself on it.
     Closed,
-    /// The connection's end without the stream's.
+    /// The connection's end without the stream's, if anybody had proved himself on it.
     Vanished,
 }
 
@@ -114,7 +114,7 @@ impl PlayedServer {
     }
 
     /// Ends at once, without a farewell; its address is free then.
-    pub async fn stop(mut self) {
+    pub async fn stop(&mut self) {
         self.serving.shutdown().await;
     }
 
@@ -168,14 +168,16 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         let (shared, stream) = (shared.clone(), shared.streams.fetch_add(1, Ordering::Relaxed) + 1);
         streams.spawn(async move {
             let conduct = *locked(&shared.conduct);
-            let played =
+            let mut played =
                 Stream { stream, conduct, shared: shared.clone(), secure: false, proven: false, id: String::new() };
             let end = match played.run(socket).await {
                 Ok(true) => What::Closed,
                 Ok(false) | Err(_) => What::Vanished,
             };
-            // The test may have looked enough.
-            let _ = shared.heard.send(Heard { stream, what: end });
+            // Those that only ask about keys come and go.
+            if played.proven {
+                played.hear(end);
+            }
         });
     }
 }
@@ -203,7 +205,7 @@ enum Then {
 
 impl Stream {
     /// Whether the stream ended properly.
-    async fn run(mut self, socket: TcpStream) -> anyhow::Result<bool> {
+    async fn run(&mut self, socket: TcpStream) -> anyhow::Result<bool> {
         if self.conduct.silent {
             return std::future::pending().await;
         }
@@ -291,6 +293,7 @@ impl Stream {
                 Then::Say(format!("<db:verify from='{to}' to='{from}' id='{}' type='{verdict}'/>", key.0))
             }
             "result" => {
+                self.proven = true;
                 self.hear(What::Key { id: self.id.clone(), key: tree.text() });
                 Then::Say(format!("<db:result from='{to}' to='{from}' type='valid'/>"))
             }
