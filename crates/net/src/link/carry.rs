@@ -96,7 +96,7 @@ impl Carrying {
             }
             let deadline = self.machine.deadline().into_iter().chain(self.ending.until()).min();
             let (shared, oldest) = (link.shared.clone(), link.oldest());
-            let awaited = self.written.iter().any(|item| item.origin.is_some());
+            let awaited = self.is_awaited();
             tokio::select! {
                 biased;
                 read = self.transport.receive(self.machine.input()) => if read? == 0 {
@@ -178,12 +178,20 @@ impl Carrying {
         }
         let stanzas = (self.written.len() - before) as u64;
         let (shared, patience) = (link.shared.clone(), link.face.settings.stream.establish);
+        // Errors that go back are brought out until the very end.
+        let awaited = self.is_awaited();
         tokio::select! {
+            biased;
             sent = link.meanwhile(self.transport.send_while_taken(&self.batch, patience)) => sent?,
-            () = shared.given_up() => return Err(io::Error::other("this server is shutting down")),
+            () = shared.given_up(), if awaited => return Err(io::Error::other("this server is shutting down")),
         }
         self.entry.passed(stanzas);
         Ok(stanzas)
+    }
+
+    /// Whether somebody waits for the outcome of what was written.
+    fn is_awaited(&self) -> bool {
+        self.written.iter().any(|item| item.origin.is_some())
     }
 
     /// The peer has taken so many in all: each of those who gave them is told up to where.
