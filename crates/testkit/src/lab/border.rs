@@ -55,6 +55,8 @@ pub struct BorderPlan {
     pub more: String,
     /// What stands in `[log]`.
     pub log: String,
+    /// What stands in `[external]` besides.
+    pub external: String,
 }
 
 impl Default for BorderPlan {
@@ -65,6 +67,7 @@ impl Default for BorderPlan {
             local: String::new(),
             partners: vec![(FABRIKAM.to_owned(), String::new())],
             more: String::new(),
+            external: String::new(),
             log: "level = \"debug\"".to_owned(),
         }
     }
@@ -88,7 +91,8 @@ pub struct Border {
 }
 
 impl Border {
-    /// Starts fedge-edge in a network of its own with its files in `folder`, which must be empty.
+    /// Starts fedge-edge in a network of its own with its files in `folder`, which may have what its
+    /// configuration names besides.
     ///
     /// # Errors
     /// When something doesn't start; with its log.
@@ -221,6 +225,7 @@ trusted = "trusted.crt"
 resolvers = ["{DNS}"]
 # Everybody in this laboratory is at a loopback address.
 private_targets = true
+{}
 
 [gateway]
 listen = ["{INTERNAL}"]
@@ -235,7 +240,7 @@ domains = ["{CONTOSO}"]
 next_hop = "{NEXT_HOP}"
 {}
 "#,
-            self.log, self.federation, self.local
+            self.log, self.external, self.federation, self.local
         );
         for (domain, terms) in &self.partners {
             let _ = writeln!(text, "[[partner]]\ndomains = [\"{domain}\"]\n{terms}\n");

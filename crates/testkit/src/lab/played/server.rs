@@ -270,7 +270,10 @@ impl Stream {
     async fn answer(&mut self, frame: Frame) -> anyhow::Result<Then> {
         let element = match frame {
             Frame::Header(header) => return Ok(Then::Say(self.greeting(&header))),
-            Frame::Footer if self.conduct.lingers => std::future::pending().await,
+            Frame::Footer if self.conduct.lingers => {
+                self.hear(What::Closed);
+                return std::future::pending().await;
+            }
             Frame::Footer => return Ok(Then::End(super::FOOTER.to_owned())),
             Frame::Whitespace => {
                 self.hear(What::KeepAlive);

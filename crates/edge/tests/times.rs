@@ -1,0 +1,8 @@
+//! The times that administrators set, and what the end of the daemon costs: nobody's stanza.
+
+#[path = "times/clocks.rs"]
+mod clocks;
+#[path = "times/drain.rs"]
+mod drain;
+#[path = "times/rig.rs"]
+mod rig;
