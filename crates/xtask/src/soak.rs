@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use testkit::packages::Debian;
-use testkit::rig::{Fault, Order, Rig};
+use testkit::rig::{Fault, Order, Outcome, Rig};
 use tokio::signal::unix::{SignalKind, signal};
 
 mod evidence;
@@ -133,7 +133,8 @@ fn once(rig: &mut Option<Rig>, order: &Order, results: &Path) -> anyhow::Result<
     let before = evidence::lengths(lab.folder())?;
     let report = lab.run(order)?;
     let broken = promise::broken(order.fault, &report);
-    if !broken.is_empty() {
+    let odd = |outcome: &Outcome| outcome.lost > 0 || outcome.disordered > 0;
+    if !broken.is_empty() || odd(&report.outbound) || odd(&report.inbound) {
         let name = format!("{}-{}", order.fault, order.seed);
         evidence::keep(lab.folder(), &before, &results.with_added_extension("logs").join(name))?;
     }

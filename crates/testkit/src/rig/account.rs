@@ -5,12 +5,19 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+/// Most of the disordered that are named.
+const NAMED: usize = 5;
+
 /// The account of one direction while it goes on.
 #[derive(Debug)]
 pub(super) struct Account {
     messages: Vec<Message>,
     doubled: usize,
     overtaken: usize,
+    /// The longest time that one of them was on its way.
+    overtaken_age: Duration,
+    /// The first few of them, and which had come before.
+    first_overtaken: Vec<[usize; 2]>,
     highest: Option<usize>,
     /// When something was last heard of any of them.
     pub(super) news: Instant,
@@ -43,6 +50,13 @@ pub struct Outcome {
     pub doubled: usize,
     /// Those that arrived after one with a higher number.
     pub disordered: usize,
+    /// For how long one of these was on its way at most, in milliseconds: a server that disorders its queue when
+    /// it connects anew does so within a moment, a member that comes back brings what is old.
+    #[serde(default)]
+    pub disordered_age_ms: u64,
+    /// The numbers of the first few, each with the one that had come before.
+    #[serde(default)]
+    pub disordered_first: Vec<[usize; 2]>,
     /// The longest time without any arrival from the fault on, in milliseconds, while there was
     /// something to arrive; nothing when nothing arrived any more.
     pub pause_ms: Option<u64>,
@@ -63,6 +77,8 @@ impl Account {
             messages: vec![Message::default(); messages],
             doubled: 0,
             overtaken: 0,
+            overtaken_age: Duration::ZERO,
+            first_overtaken: Vec::new(),
             highest: None,
             news: Instant::now(),
         }
@@ -89,7 +105,14 @@ impl Account {
             return;
         }
         message.arrived = Some(self.news);
-        self.overtaken += usize::from(self.highest > Some(number));
+        if let Some(highest) = self.highest.filter(|highest| *highest > number) {
+            self.overtaken += 1;
+            if self.first_overtaken.len() < NAMED {
+                self.first_overtaken.push([number, highest]);
+            }
+            let age = message.sent.map(|sent| self.news.duration_since(sent)).unwrap_or_default();
+            self.overtaken_age = self.overtaken_age.max(age);
+        }
         self.highest = self.highest.max(Some(number));
     }
 
@@ -120,7 +143,9 @@ impl Account {
             lost: self.lost().count(),
             doubled: self.doubled,
             disordered: self.overtaken,
-            pause_ms: self.pause(fault).map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
+            disordered_age_ms: milliseconds(self.overtaken_age),
+            disordered_first: self.first_overtaken.clone(),
+            pause_ms: self.pause(fault).map(milliseconds),
             errors,
             ..Outcome::default()
         }
@@ -143,6 +168,10 @@ impl Account {
         let before = [fault].into_iter().chain(arrivals.iter().copied());
         before.zip(&arrivals).map(|(before, after)| after.duration_since(before)).max().or(Some(Duration::ZERO))
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -171,6 +200,7 @@ mod tests {
             lost: 2,
             doubled: 1,
             disordered: 1,
+            disordered_first: vec![[1, 2]],
             pause_ms: Some(0),
             errors: BTreeMap::from([("gone".into(), 2)]),
             ..Outcome::default()

@@ -1,4 +1,4 @@
-//! What everybody logged during a run that broke a promise.
+//! What everybody logged during a run that somebody should look at.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -15,6 +15,7 @@ pub(super) fn broken(fault: Fault, report: &Report) -> Vec<String> {
         (Deed::Move | Deed::Drain, _) => {
             for (way, outcome) in ways {
                 perfect(way, outcome, &mut broken);
+                flowing(way, outcome, &mut broken);
             }
             if report.rooms[0] < report.rooms[1] {
                 broken.push(format!("{} of {} rooms intact", report.rooms[0], report.rooms[1]));
@@ -56,7 +57,7 @@ fn perfect(way: &str, outcome: &Outcome, broken: &mut Vec<String>) {
 
 /// Nothing without a word, nothing twice, and soon again.
 fn silent(way: &str, outcome: &Outcome, broken: &mut Vec<String>) {
-    let Outcome { lost, doubled, disordered, returned_though_arrived, pause_ms, .. } = *outcome;
+    let Outcome { lost, doubled, disordered, returned_though_arrived, .. } = *outcome;
     for (count, what) in [(lost, "lost"), (doubled, "doubled"), (disordered, "disordered")] {
         if count > 0 {
             broken.push(format!("{way} {count} {what}"));
@@ -65,22 +66,26 @@ fn silent(way: &str, outcome: &Outcome, broken: &mut Vec<String>) {
     if returned_though_arrived > WINDOW {
         broken.push(format!("{way} {returned_though_arrived} returned though they arrived: more than a window"));
     }
-    match pause_ms {
+    flowing(way, outcome, broken);
+}
+
+/// Soon again.
+fn flowing(way: &str, outcome: &Outcome, broken: &mut Vec<String>) {
+    match outcome.pause_ms {
         Some(pause) if pause <= PAUSE_MS => {}
         Some(pause) => broken.push(format!("{way} a pause of {:.1} s", pause as f64 / 1000.0)),
         None => broken.push(format!("{way} nothing of what was sent after the fault arrived")),
     }
 }
 
-/// Nothing that was acknowledged to the sender's server, and nothing twice.
+/// Nothing that was acknowledged to the sender's server, and nothing twice. The order is not ours alone: a Prosody
+/// that connects anew sends what is said meanwhile before what waited.
 fn acknowledged(way: &str, outcome: &Outcome, broken: &mut Vec<String>) {
-    let Outcome { lost, unacknowledged, doubled, disordered, .. } = *outcome;
+    let Outcome { lost, unacknowledged, doubled, .. } = *outcome;
     let returned = outcome.errors.get("recipient-unavailable").copied().unwrap_or_default();
     // What a Prosody returned or dropped itself it had no acknowledgement for.
     let acknowledged = lost.saturating_sub(unacknowledged.saturating_sub(returned));
-    for (count, what) in
-        [(acknowledged, "lost that were acknowledged"), (doubled, "doubled"), (disordered, "disordered")]
-    {
+    for (count, what) in [(acknowledged, "lost that were acknowledged"), (doubled, "doubled")] {
         if count > 0 {
             broken.push(format!("{way} {count} {what}"));
         }
