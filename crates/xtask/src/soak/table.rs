@@ -61,13 +61,15 @@ pub(super) fn print(results: &Results) {
     let mut promises: BTreeMap<&str, Counted> = BTreeMap::new();
     for line in &results.0 {
         for broken in &line.broken {
-            let kind: String = broken.chars().filter(|c| !c.is_ascii_digit()).collect();
+            let is_number = |word: &&str| word.starts_with(|first: char| first.is_ascii_digit());
+            let kind = broken.split(' ').map(|word| if is_number(&word) { "…" } else { word });
+            let kind = kind.collect::<Vec<_>>().join(" ");
             *promises.entry(&line.fault).or_default().entry(kind).or_default() += 1;
         }
     }
     for (fault, kinds) in promises {
         for (kind, runs) in kinds {
-            println!("{fault}: in {runs} runs: {}", kind.trim());
+            println!("{fault}: in {runs} runs: {kind}");
         }
     }
 }
