@@ -8,11 +8,12 @@ use anyhow::{Context as _, ensure};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Each crate, and those of ours that it may use. Left to right, and nothing else crosses.
-const ORDER: [(&str, &[&str]); 11] = [
+const ORDER: [(&str, &[&str]); 12] = [
     ("xmpp", &[]),
     ("topology", &["xmpp"]),
     ("api", &["xmpp", "topology"]),
-    ("net", &["xmpp", "topology", "api"]),
+    ("tcp", &[]),
+    ("net", &["xmpp", "topology", "api", "tcp"]),
     ("daemon", &["xmpp", "topology", "api", "net"]),
     ("gateway", &["xmpp", "topology", "api", "net", "daemon"]),
     ("edge", &["xmpp", "topology", "api", "net", "daemon", "gateway"]),

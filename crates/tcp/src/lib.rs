@@ -1,0 +1,128 @@
+//! What the kernel knows of a TCP connection: how much of what was written it has sent, and how much of
+//! that the other end has acknowledged.
+
+use std::io;
+use std::mem::{self, MaybeUninit};
+use std::os::fd::{AsFd, AsRawFd as _};
+use std::time::Duration;
+
+/// How a connection stands with what was written to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Bytes that were written.
+    pub written: u64,
+    /// The last of them of which no copy ever left: whatever breaks, the other end can't have them.
+    pub unsent: u64,
+    /// Bytes that the other end acknowledged; whoever dialed has to count one more, which is no byte.
+    pub acknowledged: u64,
+    /// Segments that were sent and aren't acknowledged.
+    pub in_flight: u32,
+    /// Since something last came that could acknowledge anything.
+    pub silent: Duration,
+}
+
+/// Asks the kernel (`TCP_INFO`, with what Linux has had in it since 4.19).
+///
+/// # Errors
+/// When this is no TCP connection.
+pub fn standing(socket: &impl AsFd) -> io::Result<Standing> {
+    let info = info(socket)?;
+    Ok(Standing {
+        written: (info.tcpi_bytes_sent - info.tcpi_bytes_retrans) + u64::from(info.tcpi_notsent_bytes),
+        unsent: info.tcpi_notsent_bytes.into(),
+        acknowledged: info.tcpi_bytes_acked,
+        in_flight: info.tcpi_unacked,
+        silent: Duration::from_millis(info.tcpi_last_ack_recv.into()),
+    })
+}
+
+#[allow(unsafe_code)]
+fn info(socket: &impl AsFd) -> io::Result<libc::tcp_info> {
+    // Older kernels know fewer fields, and leave the others as they are.
+    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut length = mem::size_of::<libc::tcp_info>() as libc::socklen_t;
+    let descriptor = socket.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open as long as `socket` is borrowed, and the kernel writes at most
+    // `length` bytes to where `info` has as many.
+    let done = unsafe {
+        libc::getsockopt(descriptor, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut length)
+    };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: all fields are integers, for which all bytes are good, zeros too.
+    Ok(unsafe { info.assume_init() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Instant;
+
+    fn connected() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("an address");
+        let one = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let (other, _) = listener.accept().expect("accepted");
+        (one, other)
+    }
+
+    fn until(what: &str, socket: &TcpStream, is: impl Fn(&Standing) -> bool) -> Standing {
+        let began = Instant::now();
+        loop {
+            let standing = standing(socket).expect("a connection");
+            if is(&standing) {
+                return standing;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "{what}: {standing:?}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Writes until no more goes; how much that was.
+    fn fill(socket: &mut TcpStream) -> u64 {
+        socket.set_nonblocking(true).expect("a socket");
+        let piece = [b'x'; 16 * 1024];
+        let mut written = 0;
+        while let Ok(count) = socket.write(&piece) {
+            written += count as u64;
+        }
+        written
+    }
+
+    #[test]
+    fn what_arrives_is_acknowledged() {
+        let (mut one, mut other) = connected();
+        one.write_all(b"twelve bytes").expect("written");
+        let after = until("acknowledged", &one, |standing| standing.in_flight == 0 && standing.unsent == 0);
+        assert_eq!((after.written, after.acknowledged), (12, 13), "the dialer's SYN is counted");
+        other.read_exact(&mut [0; 12]).expect("read");
+    }
+
+    #[test]
+    fn what_the_other_end_has_no_room_for_is_unsent() {
+        let (mut one, _other) = connected();
+        let written = fill(&mut one);
+        let full = until("full", &one, |standing| standing.in_flight == 0);
+        assert!(full.unsent > 0, "{full:?}");
+        assert_eq!((full.written, full.acknowledged - 1), (written, written - full.unsent));
+    }
+
+    #[test]
+    fn what_was_unsent_is_known_also_after_a_reset() {
+        let (mut one, other) = connected();
+        fill(&mut one);
+        let full = until("full", &one, |standing| standing.in_flight == 0);
+        // With something unread, it is a reset.
+        drop(other);
+        let mut byte = [0];
+        let began = Instant::now();
+        while one.read(&mut byte).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            assert!(began.elapsed() < Duration::from_secs(20), "no reset came");
+            std::thread::yield_now();
+        }
+        let broken = standing(&one).expect("still a connection");
+        assert_eq!((broken.unsent, broken.written), (full.unsent, full.written));
+    }
+}
