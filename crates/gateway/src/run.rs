@@ -178,13 +178,16 @@ struct Route {
 
 impl Route {
     fn set(&self, name: &str) -> Result<(), String> {
-        let Some(pool) = self.pools.iter().find(|pool| pool.name == name) else {
+        if !self.pools.iter().any(|pool| pool.name == name) {
             let known: Vec<&str> = self.pools.iter().map(|pool| pool.name.as_str()).collect();
             return Err(format!("there is no pool {name}; there are {}", known.join(", ")));
-        };
+        }
         tracing::info!(pool = name, "the route is on this pool");
         name.clone_into(&mut self.on.lock().unwrap_or_else(PoisonError::into_inner));
-        self.members.route(pool.edges.iter().map(|edge| edge.name.clone()).collect());
+        // The others stand by in the order in which they are configured.
+        let (routed, others): (Vec<&Pool>, Vec<&Pool>) = self.pools.iter().partition(|pool| pool.name == name);
+        let names = |pool: &Pool| pool.edges.iter().map(|edge| edge.name.clone()).collect();
+        self.members.route(routed.into_iter().chain(others).map(names).collect());
         Ok(())
     }
 }

@@ -56,9 +56,10 @@ impl End {
     fn crossed(&self, peer: PeerId, crossing: Crossing) {
         match crossing {
             Crossing::Stanza { pair, number, settled, stanza } => {
-                self.links.stanza(peer, pair, number, settled, stanza);
+                self.links.stanza(peer, &pair, number, settled, stanza);
             }
-            Crossing::Recall { pair } => self.links.recall(peer, &pair),
+            Crossing::Recall { pair, give_up } => self.links.recall(peer, &pair, give_up),
+            Crossing::Try { pair } => self.links.try_way(peer, pair),
             outcome => self.face.holder.heard(peer, outcome),
         }
     }

@@ -8,7 +8,6 @@
 //! the old one has settled everything. No I/O, no clock.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use api::local::Counts;
@@ -22,6 +21,7 @@ use crate::trunk::{Crossing, PeerState, Undeliverable};
 mod link;
 #[cfg(test)]
 mod tests;
+mod ways;
 
 use link::{Item, Link, Phase};
 
@@ -91,8 +91,8 @@ pub struct Hold {
     peers: BTreeMap<PeerId, PeerState>,
     /// To which domains a peer takes stanzas, where not to all.
     serves: HashMap<PeerId, Vec<Pattern>>,
-    /// Those that carry the route; empty for all.
-    routed: Vec<PeerId>,
+    /// Who carries the route, and who when none of them can, and so on; empty for all alike.
+    routed: Vec<Vec<PeerId>>,
     held_bytes: usize,
     /// Somebody waits for the total to shrink.
     wanted: bool,
@@ -171,14 +171,18 @@ impl Hold {
                 self.settle(peer, &pair, |link| link.refused(number).into_iter().collect(), &Outcome::Refused(why));
             }
             Crossing::Unsent { pair, from } => {
-                let asked = |link: &&mut Link| link.peer == Some(peer) && link.phase == Phase::Recalled;
+                let asked = |link: &&mut Link| link.peer == Some(peer) && matches!(link.phase, Phase::Recalled { .. });
                 if let Some(link) = self.links.get_mut(&pair).filter(asked) {
-                    link.unsent(from);
-                    link.phase = Phase::Settling;
+                    link.phase = link.phase.answered();
+                    if matches!(link.phase, Phase::Settling { .. }) {
+                        link.unsent(from);
+                    }
                     self.pump(&pair);
                 }
             }
-            Crossing::Stanza { .. } | Crossing::Recall { .. } => {}
+            Crossing::Stuck { pair } => self.heard_of_way(peer, &pair, false),
+            Crossing::Open { pair } => self.heard_of_way(peer, &pair, true),
+            Crossing::Stanza { .. } | Crossing::Recall { .. } | Crossing::Try { .. } => {}
         }
     }
 
@@ -200,6 +204,7 @@ impl Hold {
     pub fn lost(&mut self, peer: PeerId, name: &str) {
         self.peers.remove(&peer);
         self.serves.remove(&peer);
+        self.links.values_mut().for_each(|link| link.ways.lost(peer));
         let theirs: Vec<_> =
             self.links.iter().filter(|(_, link)| link.peer == Some(peer)).map(|(pair, _)| pair.clone()).collect();
         for pair in theirs {
@@ -212,13 +217,14 @@ impl Hold {
         self.pump_all();
     }
 
-    /// Which peers carry the route from now on; none of them named means all.
-    pub fn route(&mut self, peers: Vec<PeerId>) {
-        self.routed = peers;
+    /// Which peers carry the route from now on, pool by pool: those of the next one as long as none of
+    /// the former can. None named means all.
+    pub fn route(&mut self, pools: Vec<Vec<PeerId>>) {
+        self.routed = pools;
         self.pump_all();
     }
 
-    /// Returns what has been queued for too long.
+    /// Returns what has been queued for too long, and looks for ways where none is open.
     pub fn tick(&mut self, now: Instant) {
         let late: Vec<_> = self
             .links
@@ -234,6 +240,7 @@ impl Hold {
             let age = self.limits.age;
             self.end(&pair, |link| link.late(now, age), &Outcome::Refused(why));
         }
+        self.ask(now);
     }
 
     /// What became of everything so far. At any time `accepted = taken + returned + failed + in flight`.
@@ -301,7 +308,7 @@ impl Hold {
     }
 
     fn forget_if_idle(&mut self, pair: &DomainPair) {
-        if self.links.get(pair).is_some_and(|link| link.is_empty() && !link.wanted) {
+        if self.links.get(pair).is_some_and(Link::is_idle) {
             let counts = self.links.get(pair).map(Link::counts).unwrap_or_default();
             self.past = add(self.past, counts);
             self.links.remove(pair);
@@ -317,50 +324,32 @@ impl Hold {
     fn pump(&mut self, pair: &DomainPair) {
         let chosen = self.choose(pair);
         let Some(link) = self.links.get_mut(pair) else { return };
-        if link.phase == Phase::Settling && link.nothing_in_flight() {
+        if matches!(link.phase, Phase::Settling { .. }) && link.nothing_in_flight() {
             link.phase = Phase::Sending;
             link.peer = None;
         }
-        let (Some(chosen), Phase::Sending) = (chosen, link.phase) else { return };
-        if let Some(peer) = link.peer
-            && peer != chosen
+        let Some(chosen) = chosen else { return };
+        if let Some(peer) = link.peer.filter(|peer| *peer != chosen)
             && !link.nothing_in_flight()
         {
-            link.phase = Phase::Recalled;
-            return self.actions.push_back(Action::Send(peer, Crossing::Recall { pair: pair.clone() }));
+            let give_up = link.ways.give_up(peer);
+            if !link.phase.is_told(give_up) {
+                link.phase = link.phase.recall(give_up);
+                let pair = pair.clone();
+                self.actions.push_back(Action::Send(peer, Crossing::Recall { pair, give_up }));
+            }
+            return;
+        }
+        if link.phase != Phase::Sending {
+            return;
         }
         link.peer = Some(chosen);
+        link.ways.given(chosen);
         while let Some(stanza) = link.send_next(&self.limits, self.last_number + 1) {
             self.last_number += 1;
             let (pair, number, settled) = (pair.clone(), self.last_number, link.settled());
             self.actions.push_back(Action::Send(chosen, Crossing::Stanza { pair, number, settled, stanza }));
         }
-    }
-
-    /// The link's peer as long as it will do; else one of those that carry the route, always the
-    /// same for a pair, and spread over the pairs.
-    fn choose(&self, pair: &DomainPair) -> Option<PeerId> {
-        let serves = |peer: &PeerId| {
-            let domains = self.serves.get(peer).map(Vec::as_slice).unwrap_or_default();
-            domains.is_empty() || domains.iter().any(|pattern| pattern.covers(&pair.to))
-        };
-        let will_do = |peer: &PeerId| {
-            let routed = self.routed.is_empty() || self.routed.contains(peer);
-            routed && self.peers.get(peer) == Some(&PeerState::Up) && serves(peer)
-        };
-        let current = self.links.get(pair).and_then(|link| link.peer);
-        if let Some(current) = current {
-            // For one that is away there is patience, as it may have what is in flight.
-            let patient = self.peers.get(&current) == Some(&PeerState::Away)
-                && self.links.get(pair).is_some_and(|link| !link.nothing_in_flight());
-            if patient {
-                return None;
-            }
-            if will_do(&current) {
-                return Some(current);
-            }
-        }
-        self.peers.keys().copied().filter(will_do).max_by_key(|peer| rank(pair, *peer))
     }
 
     /// What was in flight at a peer that came back: it knows by the numbers what it has already.
@@ -371,8 +360,11 @@ impl Hold {
                 let pair = pair.clone();
                 self.actions.push_back(Action::Send(peer, Crossing::Stanza { pair, number, settled, stanza }));
             }
-            if link.phase == Phase::Recalled {
-                self.actions.push_back(Action::Send(peer, Crossing::Recall { pair: pair.clone() }));
+            if let Phase::Recalled { give_up, .. } = link.phase {
+                // Whatever it answered before is lost.
+                link.phase = Phase::default().recall(give_up);
+                let pair = pair.clone();
+                self.actions.push_back(Action::Send(peer, Crossing::Recall { pair, give_up }));
             }
         }
     }
@@ -381,13 +373,6 @@ impl Hold {
 enum Outcome {
     Taken,
     Refused(Undeliverable),
-}
-
-/// Rendezvous hashing: when a peer comes or goes, only its own links move.
-fn rank(pair: &DomainPair, peer: PeerId) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (pair, peer).hash(&mut hasher);
-    hasher.finish()
 }
 
 fn add(one: Counts, other: Counts) -> Counts {

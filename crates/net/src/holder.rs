@@ -150,9 +150,10 @@ impl Holder {
         });
     }
 
-    /// Which peers carry the route from now on; none of them named means all.
-    pub fn route(&self, peers: Vec<PeerId>) {
-        self.with(|inner| inner.hold.route(peers));
+    /// Which peers carry the route from now on, pool by pool: those of the next one as long as none of
+    /// the former can. None named means all.
+    pub fn route(&self, pools: Vec<Vec<PeerId>>) {
+        self.with(|inner| inner.hold.route(pools));
     }
 
     /// Returns what has waited for too long, for as long as it is awaited.

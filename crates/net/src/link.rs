@@ -2,7 +2,8 @@
 //!
 //! Stanzas wait in order while a stream is being dialed, again and again if need be; one that has
 //! waited longer than the hold is refused, and goes back to its sender. What is ready is written
-//! in one batch; no timer delays it.
+//! in one batch; no timer delays it. Whoever gave the stanzas is told when the way is closed, and may
+//! have them back while another is looked for.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,16 +14,22 @@ use xmpp::domain::DomainPair;
 use xmpp::stanza::StanzaCondition;
 use xmpp::stream::{Condition, End, StreamError};
 
-use crate::dial::{self, DialError};
+use crate::dial::{self, DialError, Reached};
 use crate::face::FaceState;
+use crate::hold::PeerId;
 use crate::links::{Item, Job, Shared};
 use crate::streams::{Command, Registered};
 use crate::trunk::Undeliverable;
 
+mod batches;
 mod carry;
+mod doubt;
 
 /// Between two rounds of dialing: the first pause, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(3));
+
+/// When no stream was to be had for so long, the way counts as closed; dialing goes on.
+const CLOSED: Duration = Duration::from_secs(2);
 
 /// One link at work.
 pub(crate) struct Link {
@@ -32,6 +39,16 @@ pub(crate) struct Link {
     queue: mpsc::UnboundedReceiver<Job>,
     /// Taken from the queue, not written yet.
     waiting: VecDeque<Item>,
+    /// A stream is up and carries.
+    carrying: bool,
+    /// Somebody wants to know whether there is a way.
+    tried: bool,
+    /// Whether it was said last that the way is closed.
+    is_closed: bool,
+    /// When that is to be said, if no stream is up by then.
+    closed_at: Option<Instant>,
+    /// Who wants all back that was written on the stream and isn't taken.
+    given_up_by: Vec<PeerId>,
 }
 
 impl Link {
@@ -41,7 +58,18 @@ impl Link {
         pair: DomainPair,
         queue: mpsc::UnboundedReceiver<Job>,
     ) -> Link {
-        Link { face, shared, pair, queue, waiting: VecDeque::new() }
+        Link {
+            face,
+            shared,
+            pair,
+            queue,
+            waiting: VecDeque::new(),
+            carrying: false,
+            tried: false,
+            is_closed: false,
+            closed_at: None,
+            given_up_by: Vec::new(),
+        }
     }
 
     /// Brings out what it is given, until there is nothing.
@@ -49,8 +77,11 @@ impl Link {
         let mut pause = PAUSE.0;
         while self.has_work() {
             let began = Instant::now();
-            match self.meanwhile(dial::carry(&self.face.clone(), self.pair.clone())).await {
-                Ok(reached) => carry::carry(&mut self, reached).await,
+            self.closed_at = Some(began + CLOSED);
+            let dialed = self.meanwhile(dial::carry(&self.face.clone(), self.pair.clone())).await;
+            self.closed_at = None;
+            match dialed {
+                Ok(reached) => self.carry(reached).await,
                 Err(error) => self.failed(&error),
             }
             // A stream that ends as soon as it is up is no better than none.
@@ -63,9 +94,32 @@ impl Link {
         }
     }
 
-    /// Whether anything waits; if not, the link is struck out.
+    /// Carries over one stream after another, as long as the next is up when the last one ends.
+    async fn carry(&mut self, reached: Reached) {
+        let mut next = Some(reached);
+        self.carrying = true;
+        while let Some(reached) = next {
+            self.way(true);
+            next = carry::carry(self, reached).await;
+        }
+        self.carrying = false;
+        for peer in std::mem::take(&mut self.given_up_by) {
+            self.recall(peer);
+        }
+    }
+
+    /// Says how the way is: to whoever gave stanzas, when it is closed; to whoever asked.
+    fn way(&mut self, is_open: bool) {
+        if !is_open || self.is_closed || self.tried {
+            self.shared.way(&self.pair, is_open);
+        }
+        self.is_closed = !is_open;
+        self.tried = false;
+    }
+
+    /// Whether anything is to be done; if not, the link is struck out.
     fn has_work(&mut self) -> bool {
-        while self.waiting.is_empty() {
+        while self.waiting.is_empty() && !self.tried {
             match self.shared.leave(&self.pair, &mut self.queue) {
                 Some(job) => self.take(job),
                 None => return false,
@@ -78,13 +132,17 @@ impl Link {
         match job {
             Job::Carry(item) if self.shared.is_given_up() && item.origin.is_some() => self.refuse(&item, &given_up()),
             Job::Carry(item) => self.waiting.push_back(item),
-            Job::Recall(peer) => {
-                let theirs = |item: &Item| item.origin.filter(|(origin, _)| *origin == peer).map(|(_, number)| number);
-                let first = self.waiting.iter().find_map(theirs);
-                self.waiting.retain(|item| theirs(item).is_none());
-                self.shared.unsent(peer, &self.pair, first);
-            }
+            Job::Recall { peer, give_up } if give_up && self.carrying => self.given_up_by.push(peer),
+            Job::Recall { peer, .. } => self.recall(peer),
+            Job::Try => self.tried = true,
         }
+    }
+
+    fn recall(&mut self, peer: PeerId) {
+        let theirs = |item: &Item| item.origin.filter(|(origin, _)| *origin == peer).map(|(_, number)| number);
+        let first = self.waiting.iter().find_map(theirs);
+        self.waiting.retain(|item| theirs(item).is_none());
+        self.shared.unsent(peer, &self.pair, first);
     }
 
     /// Waits for something, and meanwhile refuses what has waited for longer than the hold.
@@ -97,6 +155,10 @@ impl Link {
                 result = &mut what => return result,
                 Some(job) = self.queue.recv() => self.take(job),
                 () = until(oldest) => self.refuse_late(),
+                () = until(self.closed_at) => {
+                    self.closed_at = None;
+                    self.way(false);
+                }
                 () = shared.given_up(), if self.waiting.iter().any(|item| item.origin.is_some()) => self.give_up(),
             }
         }
@@ -120,6 +182,9 @@ impl Link {
             face = %self.face.face, pair = %self.pair, waiting = self.waiting.len(), lasting = error.is_lasting(), reason = %error,
             "no stream could be dialed"
         );
+        if self.tried || !error.is_lasting() {
+            self.way(false);
+        }
         let why = error.to_undeliverable(&self.pair);
         if error.is_lasting() {
             while let Some(item) = self.next_waiting() {

@@ -32,8 +32,10 @@ pub struct Links {
 pub(crate) enum Job {
     /// To bring this out.
     Carry(Item),
-    /// To give back what this peer gave it and wasn't written.
-    Recall(PeerId),
+    /// To give back what this peer gave it and wasn't written, and to give up the rest if it says so.
+    Recall { peer: PeerId, give_up: bool },
+    /// To find out whether there is a way.
+    Try,
 }
 
 /// A stanza on a link.
@@ -69,6 +71,13 @@ struct Open {
     jobs: mpsc::UnboundedSender<Job>,
     /// Bytes of errors that wait on it.
     errors: Arc<AtomicUsize>,
+}
+
+impl Open {
+    /// Gives it something to do. It receives as long as it is open.
+    fn give(&self, job: Job) {
+        let _ = self.jobs.send(job);
+    }
 }
 
 /// What links and their face share.
@@ -120,57 +129,66 @@ impl Links {
     }
 
     /// A peer gives a stanza of this pair; one that it gave before is passed over.
-    pub fn stanza(&self, peer: PeerId, pair: DomainPair, number: u64, settled: u64, stanza: Stanza) {
-        let new = locked(&self.shared.peers).entry(peer).or_default().arrivals.stanza(&pair, number, settled);
+    pub fn stanza(&self, peer: PeerId, pair: &DomainPair, number: u64, settled: u64, stanza: Stanza) {
+        let new = locked(&self.shared.peers).entry(peer).or_default().arrivals.stanza(pair, number, settled);
         if new {
             self.put(pair, Some((peer, number)), stanza);
         }
     }
 
-    /// A peer wants back what it gave for this pair and wasn't written.
-    pub fn recall(&self, peer: PeerId, pair: &DomainPair) {
+    /// A peer wants back what it gave for this pair and wasn't written; `give_up` is whether what was
+    /// written shall not be waited for either.
+    pub fn recall(&self, peer: PeerId, pair: &DomainPair, give_up: bool) {
         let open = locked(&self.shared.open);
-        if open.get(pair).is_none_or(|link| link.jobs.send(Job::Recall(peer)).is_err()) {
+        if open.get(pair).is_none_or(|link| link.jobs.send(Job::Recall { peer, give_up }).is_err()) {
             self.shared.unsent(peer, pair, None);
         }
+    }
+
+    /// A peer wants to know whether there is a way to the next server of this pair.
+    pub fn try_way(&self, peer: PeerId, pair: DomainPair) {
+        if self.face.policy.load().way_out(self.face.face, &pair).is_err() {
+            return self.shared.tell(peer, Crossing::Stuck { pair });
+        }
+        self.link(&mut locked(&self.shared.open), &pair).give(Job::Try);
     }
 
     /// Sends an error back to the sender of a stanza that came in on this face. Errors aren't held
     /// and aren't returned again: where they can't go they are dropped, and counted where they began.
     /// So are those of a peer that makes us say more errors than it takes.
-    pub fn send_back(&self, pair: DomainPair, error: Stanza) {
+    pub fn send_back(&self, pair: &DomainPair, error: Stanza) {
         self.put(pair, None, error);
     }
 
-    /// Queues a stanza on its pair's link, which is made if there is none.
-    fn put(&self, pair: DomainPair, origin: Option<(PeerId, u64)>, stanza: Stanza) {
+    /// Queues a stanza on its pair's link.
+    fn put(&self, pair: &DomainPair, origin: Option<(PeerId, u64)>, stanza: Stanza) {
         let mut open = locked(&self.shared.open);
-        let link = open.get(&pair).filter(|link| !link.jobs.is_closed());
-        let errors = link.map(|link| link.errors.clone()).unwrap_or_default();
-        let bytes = stanza.bytes().len();
+        let link = self.link(&mut open, pair);
+        let mut errors = None;
         if origin.is_none() {
+            let bytes = stanza.bytes().len();
             let most = ERRORS * self.face.settings.hold.window_bytes;
-            if errors.load(Ordering::Relaxed) + bytes > most {
+            if link.errors.load(Ordering::Relaxed) + bytes > most {
                 tracing::debug!(face = %self.face.face, %pair, "too many errors wait to go back; one more was dropped");
                 return;
             }
-            errors.fetch_add(bytes, Ordering::Relaxed);
+            link.errors.fetch_add(bytes, Ordering::Relaxed);
+            errors = Some((link.errors.clone(), bytes));
         }
         self.shared.waiting.send_modify(|waiting| *waiting += 1);
-        let counted = origin.is_none().then(|| (errors.clone(), bytes));
-        let counted = Counted { shared: self.shared.clone(), errors: counted };
-        let job = Job::Carry(Item { origin, stanza, arrived: Instant::now(), _counted: counted });
+        let counted = Counted { shared: self.shared.clone(), errors };
+        link.give(Job::Carry(Item { origin, stanza, arrived: Instant::now(), _counted: counted }));
+    }
+
+    /// The pair's link, which is made if there is none.
+    fn link<'a>(&self, open: &'a mut HashMap<DomainPair, Open>, pair: &DomainPair) -> &'a Open {
         // Under the lock a link that isn't closed doesn't leave.
-        match link {
-            Some(link) => drop(link.jobs.send(job)),
-            None => {
-                let (jobs, queue) = mpsc::unbounded_channel();
-                // The receiver is right here, so there is somebody to receive it.
-                let _ = jobs.send(job);
-                open.insert(pair.clone(), Open { jobs, errors });
-                tokio::spawn(Link::new(self.face.clone(), self.shared.clone(), pair, queue).run());
-            }
+        if open.get(pair).is_none_or(|link| link.jobs.is_closed()) {
+            let (jobs, queue) = mpsc::unbounded_channel();
+            open.insert(pair.clone(), Open { jobs, errors: Arc::default() });
+            tokio::spawn(Link::new(self.face.clone(), self.shared.clone(), pair.clone(), queue).run());
         }
+        &open[pair]
     }
 
     /// Gives up what can't be brought out at once: it goes back to where it came from. Errors that go
@@ -243,6 +261,22 @@ impl Shared {
     /// What the peer gave for this pair from here on, or nothing of it, was not written.
     pub(crate) fn unsent(&self, peer: PeerId, pair: &DomainPair, first: Option<u64>) {
         self.say(peer, |arrivals| arrivals.recall(pair, first));
+    }
+
+    /// How the way to the pair's next server is, to whoever may ask to have it gone.
+    pub(crate) fn way(&self, pair: &DomainPair, is_open: bool) {
+        for peer in locked(&self.peers).values() {
+            if let Some(sender) = &peer.sender {
+                let pair = pair.clone();
+                sender.send(if is_open { Crossing::Open { pair } } else { Crossing::Stuck { pair } });
+            }
+        }
+    }
+
+    fn tell(&self, peer: PeerId, crossing: Crossing) {
+        if let Some(sender) = locked(&self.peers).get(&peer).and_then(|peer| peer.sender.as_ref()) {
+            sender.send(crossing);
+        }
     }
 
     /// Under one lock, so that nothing overtakes what is said again on a new connection.

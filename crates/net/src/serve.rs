@@ -36,7 +36,7 @@ pub fn serve(face: &Arc<FaceState>, listeners: Vec<TcpListener>, mut returns: Re
         let (face, links) = (face.clone(), links.clone());
         async move {
             while let Some((pair, error)) = returns.recv().await {
-                links.send_back(pair, error);
+                links.send_back(&pair, error);
                 face.holder.handed_over();
             }
         }

@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -22,6 +23,31 @@ pub enum Transport {
     Tls(Box<TlsStream<TcpStream>>),
     /// Being changed from one into the other; nothing can be read or written.
     Gone,
+}
+
+/// What is on its way out.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    /// Not written yet.
+    pub(crate) bytes: BytesMut,
+    /// Something was written that TLS may hold back.
+    held_back: bool,
+}
+
+impl Output {
+    /// Whether everything has left as far as we can bring it.
+    pub(crate) fn is_out(&self) -> bool {
+        self.bytes.is_empty() && !self.held_back
+    }
+}
+
+/// What [`Transport::exchange`] has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moved {
+    /// So many bytes came in; 0 is the end.
+    In(usize),
+    /// Something went out.
+    Out,
 }
 
 /// What is read at once: a TLS record's worth.
@@ -54,18 +80,21 @@ impl Transport {
     /// # Errors
     /// When the connection broke.
     pub async fn receive(&mut self, input: &mut BytesMut) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_input(cx, input)).await
+    }
+
+    fn poll_input(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>> {
         // By way of the stack, so that streams on which nothing comes have no buffer: that is most of them.
-        let read = poll_fn(|cx| {
-            let mut bytes = [MaybeUninit::uninit(); READ];
-            let mut bytes = ReadBuf::uninit(&mut bytes);
-            ready!(Pin::new(&mut *self).poll_read(cx, &mut bytes))?;
-            input.extend_from_slice(bytes.filled());
-            Poll::Ready(Ok(bytes.filled().len()))
-        });
-        match read.await {
+        let mut bytes = [MaybeUninit::uninit(); READ];
+        let mut bytes = ReadBuf::uninit(&mut bytes);
+        match ready!(Pin::new(&mut *self).poll_read(cx, &mut bytes)) {
+            Ok(()) => {
+                input.extend_from_slice(bytes.filled());
+                Poll::Ready(Ok(bytes.filled().len()))
+            }
             // TLS that ends without saying so: what counts is whether the stream had ended (RFC 6120 §4.4).
-            Err(error) if io::Error::kind(&error) == io::ErrorKind::UnexpectedEof => Ok(0),
-            read => read,
+            Err(error) if io::Error::kind(&error) == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(0)),
+            Err(error) => Poll::Ready(Err(error)),
         }
     }
 
@@ -83,6 +112,60 @@ impl Transport {
             bytes = &bytes[taken..];
         }
         timeout(patience, self.flush()).await.map_err(stuck)?
+    }
+
+    /// Moves bytes: reads onto the end of `input`, or else writes from the front of `output`; what TLS holds
+    /// back is written when there is no more. Can be given up and begun again.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub(crate) async fn exchange(&mut self, input: &mut BytesMut, output: &mut Output) -> io::Result<Moved> {
+        poll_fn(|cx| {
+            if let Poll::Ready(read) = self.poll_input(cx, input) {
+                return Poll::Ready(read.map(Moved::In));
+            }
+            self.poll_output(cx, output).map_ok(|()| Moved::Out)
+        })
+        .await
+    }
+
+    fn poll_output(&mut self, cx: &mut Context<'_>, output: &mut Output) -> Poll<io::Result<()>> {
+        if !output.bytes.is_empty() {
+            let count = ready!(Pin::new(&mut *self).poll_write(cx, &output.bytes))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            output.bytes.advance(count);
+            output.held_back = true;
+            return Poll::Ready(Ok(()));
+        }
+        if output.held_back {
+            ready!(Pin::new(&mut *self).poll_flush(cx))?;
+            output.held_back = false;
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
+    }
+
+    /// What the kernel knows of the connection.
+    pub(crate) fn standing(&self) -> Option<tcp::Standing> {
+        tcp::standing(self.socket()?).ok()
+    }
+
+    /// From now on, ending the connection takes back what the other end hasn't got yet.
+    pub(crate) fn take_back(&self) {
+        if let Some(socket) = self.socket() {
+            // Where that fails, it has ended already.
+            let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    fn socket(&self) -> Option<&TcpStream> {
+        match self {
+            Transport::Plain(socket) => Some(socket),
+            Transport::Tls(tls) => Some(tls.get_ref().0),
+            Transport::Gone => None,
+        }
     }
 
     /// Ends our side, unless the peer takes nothing for `patience`.

@@ -51,6 +51,8 @@ pub enum Crossing {
     Recall {
         /// Who speaks to whom.
         pair: DomainPair,
+        /// Nor wait for what was written: another way was found, and this one leads nowhere.
+        give_up: bool,
     },
     /// The pair's stanzas from this one on were not written, and won't be.
     Unsent {
@@ -58,6 +60,21 @@ pub enum Crossing {
         pair: DomainPair,
         /// The first that wasn't written.
         from: u64,
+    },
+    /// The way to the pair's next server is closed, or nothing is heard from its end any more.
+    Stuck {
+        /// Who speaks to whom.
+        pair: DomainPair,
+    },
+    /// It is open.
+    Open {
+        /// Who speaks to whom.
+        pair: DomainPair,
+    },
+    /// Find out which of both it is, and say so.
+    Try {
+        /// Who would speak to whom.
+        pair: DomainPair,
     },
 }
 
@@ -70,8 +87,6 @@ pub enum PeerState {
     Away,
     /// It finishes what it has and takes nothing new.
     Draining,
-    /// It can't reach anybody on its other face.
-    Cut,
 }
 
 /// Why a stanza can't be delivered, as its sender will read it.

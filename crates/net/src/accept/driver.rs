@@ -286,7 +286,7 @@ impl Driver {
         self.face.holder.turned_back(&pair.reversed(), &error, &why, way_out.is_ok());
         match way_out {
             Ok(()) => {
-                self.links.send_back(pair.clone(), error);
+                self.links.send_back(pair, error);
                 receipt.into_iter().for_each(|receipt| self.machine.settled(receipt));
             }
             Err(refusal) => self.machine.close(Instant::now(), Some(&refusal.to_stream_error())),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use api::local::Counts;
 use xmpp::stanza::Stanza;
 
+use super::ways::Ways;
 use super::{Limits, PeerId, Receipt};
 
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Link {
     pub(super) peer: Option<PeerId>,
     /// How it stands with that peer.
     pub(super) phase: Phase,
+    /// Who finds a way to the next server.
+    pub(super) ways: Ways,
     /// A sender waits for room.
     pub(super) wanted: bool,
     /// Without those in flight.
@@ -39,10 +42,44 @@ pub(super) enum Phase {
     /// The peer is sent what comes.
     #[default]
     Sending,
-    /// It was told to give back what it hasn't written, and hasn't answered yet.
-    Recalled,
+    /// It was told to give back what it hasn't written, and hasn't answered each time yet.
+    Recalled {
+        /// And to give up what it has.
+        give_up: bool,
+        /// How many answers are still to come.
+        answers: u32,
+    },
     /// It has given that back; what it has written is waited for.
-    Settling,
+    Settling {
+        /// But not for long, as it was told to give it up.
+        give_up: bool,
+    },
+}
+
+impl Phase {
+    /// The peer is told to give back what it hasn't written.
+    pub(super) fn recall(self, give_up: bool) -> Phase {
+        let before = if let Phase::Recalled { answers, .. } = self { answers } else { 0 };
+        Phase::Recalled { give_up, answers: before + 1 }
+    }
+
+    /// The peer has answered once.
+    pub(super) fn answered(self) -> Phase {
+        match self {
+            Phase::Recalled { give_up, answers: 0 | 1 } => Phase::Settling { give_up },
+            Phase::Recalled { give_up, answers } => Phase::Recalled { give_up, answers: answers - 1 },
+            other => other,
+        }
+    }
+
+    /// Whether the peer needn't be told anything: it knows that its stanzas shall go another way, and
+    /// whether at any price.
+    pub(super) fn is_told(self, give_up: bool) -> bool {
+        match self {
+            Phase::Sending => false,
+            Phase::Recalled { give_up: told, .. } | Phase::Settling { give_up: told } => told || !give_up,
+        }
+    }
 }
 
 fn size(item: &Item) -> usize {
@@ -61,6 +98,13 @@ impl Link {
 
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.flight.is_empty()
+    }
+
+    /// Whether nothing has to be remembered of it: an answer that is still to come would be taken for one
+    /// to a later question.
+    pub(super) fn is_idle(&self) -> bool {
+        let is_answered = !matches!(self.phase, Phase::Recalled { .. });
+        self.is_empty() && is_answered && !self.wanted && self.ways.is_empty()
     }
 
     pub(super) fn nothing_in_flight(&self) -> bool {

@@ -46,9 +46,8 @@ fn a_window_bounds_what_is_in_flight_and_each_has_one_outcome() {
         hold.accept(now, &pair(1), &stanza(number, kind), None).expect("room");
     }
     assert_eq!(sent(&mut hold).len(), 5);
-    let why = Undeliverable { condition: StanzaCondition::RemoteServerTimeout, text: "nobody answered".into() };
     for number in [2, 3, 2] {
-        hold.heard(1, Crossing::Refused { pair: pair(1), number, why: why.clone() });
+        hold.heard(1, Crossing::Refused { pair: pair(1), number, why: why("nobody answered") });
     }
     hold.heard(1, Crossing::Taken { pair: pair(1), up_to: 4 });
     assert_eq!(hold.counts(), Counts { accepted: 7, taken: 3 - 1, returned: 1, failed: 1, in_flight: 3 });
@@ -89,13 +88,101 @@ fn a_new_route_waits_for_what_the_old_peer_has_written() {
         hold.accept(now, &pair(1), &stanza(number, "chat"), None).expect("room");
     }
     assert_eq!(sent(&mut hold), [(1, 1), (1, 2), (1, 3)]);
-    hold.route(vec![2]);
+    hold.route(vec![vec![2]]);
     hold.peer(2, PeerState::Up);
     assert!(matches!(hold.poll(), Some(Action::Send(1, Crossing::Recall { .. }))));
     hold.heard(1, Crossing::Unsent { pair: pair(1), from: 2 });
     assert!(sent(&mut hold).is_empty(), "the first may be written but isn't taken yet");
     hold.heard(1, Crossing::Taken { pair: pair(1), up_to: 1 });
     assert_eq!(sent(&mut hold), [(2, 2), (2, 3)]);
+}
+
+/// A link whose stanza 1 is written by peer 1, and whose stanza 2 waits there, as the way is closed.
+fn stuck_at_one(pools: Vec<Vec<PeerId>>) -> (Hold, Instant) {
+    let (mut hold, now) = (Hold::new(limits()), Instant::now());
+    let peers: Vec<PeerId> = pools.iter().flatten().copied().collect();
+    hold.route(pools);
+    peers.into_iter().for_each(|peer| hold.peer(peer, PeerState::Up));
+    for number in 1..=2 {
+        hold.accept(now, &pair(1), &stanza(number, "chat"), None).expect("room");
+    }
+    assert_eq!(sent(&mut hold), [(1, 1), (1, 2)]);
+    hold.heard(1, Crossing::Stuck { pair: pair(1) });
+    (hold, now)
+}
+
+/// Who is asked for a way now.
+fn asked(hold: &mut Hold, now: Instant) -> Option<PeerId> {
+    hold.tick(now);
+    let mut asked = None;
+    while let Some(action) = hold.poll() {
+        if let Action::Send(peer, Crossing::Try { .. }) = action {
+            assert_eq!(asked.replace(peer), None, "one at a time");
+        }
+    }
+    asked
+}
+
+#[test]
+fn when_nobody_of_the_routed_pool_is_there_the_next_one_takes_over_until_somebody_is() {
+    let (mut hold, now) = (Hold::new(limits()), Instant::now());
+    hold.route(vec![vec![1, 2], vec![3]]);
+    for peer in 1..=3 {
+        hold.peer(peer, PeerState::Up);
+    }
+    hold.peer(2, PeerState::Draining);
+    hold.accept(now, &pair(1), &stanza(1, "chat"), None).expect("room");
+    assert_eq!(sent(&mut hold), [(1, 1)]);
+    hold.lost(1, "edge 1");
+    hold.accept(now, &pair(1), &stanza(2, "chat"), None).expect("room");
+    assert_eq!(sent(&mut hold), [(3, 2)]);
+    hold.peer(2, PeerState::Up);
+    assert!(matches!(hold.poll(), Some(Action::Send(3, Crossing::Recall { give_up: false, .. }))));
+    hold.heard(3, Crossing::Unsent { pair: pair(1), from: 2 });
+    assert_eq!(sent(&mut hold), [(2, 2)]);
+}
+
+#[test]
+fn a_link_leaves_a_peer_without_a_way_only_for_one_that_found_one() {
+    let (mut hold, now) = stuck_at_one(vec![vec![1], vec![2], vec![3]]);
+    assert!(sent(&mut hold).is_empty(), "nobody knows yet whether another has a way");
+    assert_eq!(asked(&mut hold, now), Some(2));
+    assert_eq!(asked(&mut hold, now), None, "it hasn't answered");
+    hold.heard(2, Crossing::Stuck { pair: pair(1) });
+    assert_eq!(asked(&mut hold, now), Some(3));
+    hold.heard(3, Crossing::Open { pair: pair(1) });
+    assert!(matches!(hold.poll(), Some(Action::Send(1, Crossing::Recall { give_up: true, .. }))));
+    hold.heard(1, Crossing::Refused { pair: pair(1), number: 1, why: why("it may have been delivered") });
+    hold.heard(1, Crossing::Unsent { pair: pair(1), from: 2 });
+    assert_eq!(sent(&mut hold), [(3, 2)]);
+}
+
+#[test]
+fn a_link_stays_where_nobody_else_has_a_way_and_asks_again() {
+    let (mut hold, now) = stuck_at_one(vec![vec![1], vec![2]]);
+    assert_eq!(asked(&mut hold, now), Some(2));
+    hold.heard(2, Crossing::Stuck { pair: pair(1) });
+    assert_eq!(asked(&mut hold, now + Duration::from_secs(4)), None);
+    assert_eq!(asked(&mut hold, now + Duration::from_secs(5)), Some(2));
+    assert_eq!(asked(&mut hold, now + Duration::from_secs(10)), Some(2), "it didn't answer, so it has none");
+    hold.heard(1, Crossing::Open { pair: pair(1) });
+    hold.heard(1, Crossing::Taken { pair: pair(1), up_to: 2 });
+    assert_eq!(hold.counts(), Counts { accepted: 2, taken: 2, ..Counts::default() });
+}
+
+#[test]
+fn a_better_place_is_tried_again_before_it_is_used_again() {
+    let (mut hold, now) = stuck_at_one(vec![vec![1], vec![2]]);
+    asked(&mut hold, now);
+    hold.heard(2, Crossing::Open { pair: pair(1) });
+    hold.heard(1, Crossing::Unsent { pair: pair(1), from: 1 });
+    assert_eq!(sent(&mut hold), [(2, 1), (2, 2)]);
+    assert_eq!(asked(&mut hold, now + Duration::from_secs(1)), Some(1), "it wasn't asked yet");
+    hold.heard(1, Crossing::Stuck { pair: pair(1) });
+    assert_eq!(asked(&mut hold, now + Duration::from_secs(59)), None);
+    assert_eq!(asked(&mut hold, now + Duration::from_secs(62)), Some(1));
+    hold.heard(1, Crossing::Open { pair: pair(1) });
+    assert!(matches!(hold.poll(), Some(Action::Send(2, Crossing::Recall { give_up: false, .. }))));
 }
 
 #[test]
@@ -150,8 +237,19 @@ struct FakePeer {
 #[derive(Default)]
 struct FakeLink {
     queue: VecDeque<(u64, Stanza)>,
-    written: u64,
-    taken: u64,
+    /// Written and not reported.
+    open: Vec<u64>,
+    closed: bool,
+}
+
+impl FakeLink {
+    fn way(&self, pair: DomainPair) -> Crossing {
+        if self.closed { Crossing::Stuck { pair } } else { Crossing::Open { pair } }
+    }
+}
+
+fn why(text: &str) -> Undeliverable {
+    Undeliverable { condition: StanzaCondition::RemoteServerTimeout, text: text.into() }
 }
 
 impl FakePeer {
@@ -162,11 +260,21 @@ impl FakePeer {
             {
                 self.pairs.entry(pair).or_default().queue.push_back((number, stanza));
             }
-            Some(Crossing::Recall { pair }) => {
+            Some(Crossing::Recall { pair, give_up }) => {
                 let link = self.pairs.entry(pair.clone()).or_default();
                 let first = link.queue.front().map(|(number, _)| *number);
                 link.queue.clear();
+                if give_up {
+                    for number in std::mem::take(&mut link.open) {
+                        let why = why("it may have been delivered");
+                        self.back.push_back(self.arrivals.refused(&pair, number, why));
+                    }
+                }
                 self.back.push_back(self.arrivals.recall(&pair, first));
+            }
+            Some(Crossing::Try { pair }) => {
+                let link = self.pairs.entry(pair.clone()).or_default();
+                self.back.push_back(link.way(pair));
             }
             _ => {}
         }
@@ -183,20 +291,30 @@ impl FakePeer {
 
     fn write(&mut self, which: u64, partners: &mut HashMap<DomainPair, Vec<u64>>) {
         if let Some((pair, link)) = self.nth(which)
+            && !link.closed
             && let Some((number, stanza)) = link.queue.pop_front()
         {
-            link.written = number;
+            link.open.push(number);
             partners.entry(pair.clone()).or_default().push(id(&stanza));
         }
     }
 
     fn report(&mut self, which: u64) {
         if let Some((pair, link)) = self.nth(which)
-            && link.written > link.taken
+            && !link.closed
+            && let Some(up_to) = std::mem::take(&mut link.open).last()
         {
-            link.taken = link.written;
-            let (pair, up_to) = (pair.clone(), link.taken);
-            self.back.push_back(self.arrivals.taken(&pair, up_to));
+            let pair = pair.clone();
+            self.back.push_back(self.arrivals.taken(&pair, *up_to));
+        }
+    }
+
+    /// The way closes, or opens again.
+    fn turn(&mut self, which: u64) {
+        if let Some((pair, link)) = self.nth(which) {
+            link.closed = !link.closed;
+            let said = link.way(pair.clone());
+            self.back.push_back(said);
         }
     }
 
@@ -204,9 +322,8 @@ impl FakePeer {
         if let Some((pair, link)) = self.nth(which)
             && let Some((number, _)) = link.queue.pop_front()
         {
-            let why = Undeliverable { condition: StanzaCondition::RemoteServerNotFound, text: "nobody there".into() };
             let pair = pair.clone();
-            self.back.push_back(self.arrivals.refused(&pair, number, why));
+            self.back.push_back(self.arrivals.refused(&pair, number, why("nobody there")));
         }
     }
 }
@@ -272,7 +389,7 @@ fn live(seed: u64) -> u64 {
         let peer = world.peers.keys().copied().nth(random.below(3) as usize).expect("three peers");
         let away = world.away.contains(&peer);
         let which = random.below(8);
-        match random.below(24) {
+        match random.below(26) {
             0..=7 => {
                 let kind = if random.below(10) == 0 { "error" } else { "chat" };
                 if world.hold.accept(now, &pair(random.below(4)), &stanza(accepted, kind), None).is_ok() {
@@ -307,13 +424,15 @@ fn live(seed: u64) -> u64 {
                 }
             }
             22 => {
-                let routed = if random.below(2) == 0 { vec![] } else { vec![peer] };
-                world.hold.route(routed);
+                let others = world.peers.keys().copied().filter(|other| *other != peer).collect();
+                let routes = [vec![], vec![vec![peer]], vec![vec![peer], others]];
+                world.hold.route(routes[random.below(3) as usize].clone());
             }
-            _ if !away => {
-                let states = [PeerState::Up, PeerState::Draining, PeerState::Cut];
-                world.hold.peer(peer, states[random.below(3) as usize]);
+            23 if !away => {
+                let states = [PeerState::Up, PeerState::Draining];
+                world.hold.peer(peer, states[random.below(2) as usize]);
             }
+            24 => world.peers.get_mut(&peer).expect("there").turn(which),
             _ => now += Duration::from_millis(random.below(3000)),
         }
         world.hold.tick(now);
@@ -342,6 +461,9 @@ fn settle(world: &mut World, seed: u64) {
             let fake = world.peers.get_mut(&peer).expect("there");
             fake.receive();
             for which in 0..8 {
+                if fake.nth(which).is_some_and(|(_, link)| link.closed) {
+                    fake.turn(which);
+                }
                 fake.write(which, &mut world.partners);
                 fake.report(which);
             }

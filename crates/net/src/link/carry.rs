@@ -1,60 +1,79 @@
-//! A link over one stream: writes what waits, and tells what the peer has taken of it.
+//! A link over one stream: writes what waits, tells what the peer has taken of it, and looks for another
+//! stream when it may be gone.
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use tokio::task::JoinSet;
 use topology::policy::Policy;
 use xmpp::stanza::StanzaCondition;
 use xmpp::stream::{Dialed, End, Step};
 
-use super::{Link, log_end, told, until};
-use crate::dial::{Reach, Reached};
+use super::batches::Batches;
+use super::doubt::{Doubt, LOOK, Patience, Watch};
+use super::{Link, PAUSE, log_end, told, until};
+use crate::dial::{self, DialError, Reach, Reached};
 use crate::hold::PeerId;
 use crate::links::Item;
 use crate::streams::{Command, Direction, Ending, Registered};
-use crate::transport::Transport;
+use crate::transport::{Moved, Output, Transport};
 use crate::trunk::Undeliverable;
 
 /// Bytes that are written at once.
 const BATCH: usize = 128 * 1024;
 /// For a peer to answer our end while there is more to bring out, or to take it.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// A target that may be gone for so long has another one tried beside it.
+const BESIDE: Duration = Duration::from_secs(3);
 
-/// Carries the link's stanzas for as long as the stream lives. What was written and that the peer
-/// didn't take, as far as it could tell, goes back: it may have been delivered, so it isn't sent again.
-pub(super) async fn carry(link: &mut Link, reached: Reached) {
+/// Carries the link's stanzas for as long as the stream lives, and gives the one that is to be used
+/// next, if it was looked for already. What surely never left waits again. What else was written and
+/// the peer didn't take, as far as it could tell, goes back: it may have been delivered, so it isn't
+/// sent again.
+pub(super) async fn carry(link: &mut Link, reached: Reached) -> Option<Reached> {
     let Reached { machine, transport, target, tls, milestone } = reached;
     let (entry, mut commands) = link.face.streams.enter(link.face.face, Direction::Dialed, target.address);
     if let Some(tls) = &tls {
         entry.secured(tls.clone());
     }
-    let Reach::Ready(method) = milestone else { return };
+    let Reach::Ready(method) = milestone else { return None };
     entry.authenticated(&link.pair, method);
     tracing::info!(
         face = %link.face.face, stream = entry.number(), pair = %link.pair, peer = %target.address, host = target.host,
         tls = tls.as_deref().unwrap_or("none"), %method, "stream dialed"
     );
-    let written = VecDeque::new();
-    let policy = link.face.policy.load_full();
-    let (batch, taken, ending) = (BytesMut::new(), 0, Ending::default());
-    let mut carrying = Carrying { machine, transport, entry, written, taken, batch, ending, farewell: None, policy };
+    let settings = &link.face.settings;
+    let patience = Patience { kernel: settings.hold.age, server: settings.stream.establish.max(settings.hold.age) };
+    let mut carrying = Carrying {
+        machine,
+        transport,
+        entry,
+        written: VecDeque::new(),
+        batches: Batches::default(),
+        taken: 0,
+        output: Output::default(),
+        leaving: 0,
+        watch: Watch::new(patience),
+        doubt: Doubt::None,
+        target: target.address,
+        beside_at: None,
+        beside: JoinSet::new(),
+        next: None,
+        ending: Ending::default(),
+        farewell: None,
+        policy: link.face.policy.load_full(),
+    };
     let end = carrying.run(link, &mut commands).await;
     carrying.show_received();
-    if end.is_ok() {
+    let taken_back = carrying.give_back(link);
+    if end.is_ok() && !taken_back {
         carrying.transport.end(FAREWELL).await;
     }
-    let why = Undeliverable {
-        condition: StanzaCondition::RemoteServerTimeout,
-        text: format!(
-            "the stream to {} ended before its server had taken this; it may have been delivered",
-            link.pair.to
-        ),
-    };
-    carrying.written.iter().for_each(|item| link.refuse(item, &why));
     log_end(&link.face, &carrying.entry, &end);
+    carrying.next
 }
 
 struct Carrying {
@@ -63,9 +82,22 @@ struct Carrying {
     entry: Registered,
     /// What was written and isn't taken yet.
     written: VecDeque<Item>,
+    /// Where in the connection it lies.
+    batches: Batches,
     /// How many were taken in all.
     taken: u64,
-    batch: BytesMut,
+    output: Output,
+    /// Stanzas in it.
+    leaving: u64,
+    watch: Watch,
+    doubt: Doubt,
+    target: SocketAddr,
+    /// When another stream is dialed beside this one, as it may lead nowhere.
+    beside_at: Option<Instant>,
+    /// That being done.
+    beside: JoinSet<Result<Reached, DialError>>,
+    /// The one that was.
+    next: Option<Reached>,
     ending: Ending,
     /// Until when the peer may answer our end, as there is more to bring out.
     farewell: Option<Instant>,
@@ -79,9 +111,12 @@ impl Carrying {
         link: &mut Link,
         commands: &mut tokio::sync::mpsc::UnboundedReceiver<Command>,
     ) -> io::Result<End> {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.show_received();
-            if let Some(end) = self.steps(link).await? {
+            if let Some(end) = self.steps(link) {
+                self.transport.send_while_taken(&self.output.bytes, FAREWELL).await?;
                 return Ok(end);
             }
             self.show_received();
@@ -90,28 +125,41 @@ impl Carrying {
                 self.machine.close(Instant::now(), told(command).as_ref());
                 continue;
             }
-            let may_write = self.ending.is_open() && !self.machine.is_closing();
+            if !link.given_up_by.is_empty() {
+                return Err(io::Error::other("another way to the peer was found, and this one leads nowhere"));
+            }
+            if link.tried {
+                link.way(self.doubt == Doubt::None);
+            }
+            self.sent();
+            let may_write = self.ending.is_open() && !self.machine.is_closing() && self.doubt == Doubt::None;
+            if may_write && self.output.is_out() && !link.waiting.is_empty() {
+                self.write(link);
+            }
             if self.machine.is_closing() && !link.waiting.is_empty() {
                 self.farewell.get_or_insert_with(|| Instant::now() + FAREWELL);
             }
             let deadline = self.machine.deadline().into_iter().chain(self.ending.until()).min();
             let (shared, oldest) = (link.shared.clone(), link.oldest());
-            let awaited = self.is_awaited();
+            let awaited = self.written.iter().any(|item| item.origin.is_some());
             tokio::select! {
                 biased;
-                read = self.transport.receive(self.machine.input()) => if read? == 0 {
-                    self.machine.eof();
-                },
                 Some(command) = commands.recv(), if self.ending.is_open() => self.end_with(link, command),
                 () = shared.given_up(), if awaited => return Ok(End::Closed),
-                () = std::future::ready(()), if may_write && !link.waiting.is_empty() => {
-                    let stanzas = self.write(link).await?;
-                    self.machine.sent(Instant::now(), stanzas);
-                }
-                Some(job) = link.queue.recv() => link.take(job),
-                () = until(oldest), if !may_write => link.refuse_late(),
                 () = until(self.farewell) => return Ok(End::Closed),
                 () = until(deadline) => self.machine.tick(Instant::now()),
+                _ = look.tick(), if self.is_open() => self.look(link)?,
+                Some(dialed) = self.beside.join_next() => if let Ok(Ok(reached)) = dialed {
+                    self.next = Some(reached);
+                    return Err(io::Error::other("the peer is silent, and another stream to it came up"));
+                },
+                moved = self.transport.exchange(self.machine.input(), &mut self.output) => match moved? {
+                    Moved::In(0) => self.machine.eof(),
+                    Moved::In(_) => self.watch.heard(),
+                    Moved::Out => {}
+                },
+                Some(job) = link.queue.recv() => link.take(job),
+                () = until(oldest) => link.refuse_late(),
             }
         }
     }
@@ -122,12 +170,12 @@ impl Carrying {
     }
 
     /// Carries out what the machine says, until it waits for something.
-    async fn steps(&mut self, link: &Link) -> io::Result<Option<End>> {
+    fn steps(&mut self, link: &Link) -> Option<End> {
         while let Some(step) = self.machine.poll(Instant::now()) {
             match step {
                 Step::Send(bytes) => {
                     self.entry.trace_sent(&bytes);
-                    self.transport.send_while_taken(&bytes, link.face.settings.stream.establish).await?;
+                    self.output.bytes.extend_from_slice(&bytes);
                 }
                 Step::Ask(question) => {
                     if let Ok(answer) = link.face.answer(question, &[]) {
@@ -135,7 +183,7 @@ impl Carrying {
                     }
                 }
                 Step::Taken { stanzas } => self.settle(link, stanzas),
-                Step::End(end) => return Ok(Some(end)),
+                Step::End(end) => return Some(end),
                 // Only while a stream is set up, or on accepted ones.
                 Step::StartTls
                 | Step::Authenticated { .. }
@@ -146,7 +194,7 @@ impl Carrying {
                 | Step::Discard { .. } => {}
             }
         }
-        Ok(None)
+        None
     }
 
     /// Where policy was replaced and forbids the pair now, the stream ends; what waits is refused by the
@@ -166,38 +214,69 @@ impl Carrying {
         self.ending = Ending::Told(command, Instant::now() + link.face.settings.stream.drain);
     }
 
-    /// Writes what waits, in one piece; gives how many stanzas that were.
-    async fn write(&mut self, link: &mut Link) -> io::Result<u64> {
-        self.batch.clear();
+    /// Puts what waits into one piece, to be written.
+    fn write(&mut self, link: &mut Link) {
+        let begins = self.transport.standing().map_or(0, |standing| standing.written);
         let before = self.written.len();
-        while self.batch.len() < BATCH {
+        while self.output.bytes.len() < BATCH {
             let Some(item) = link.next_waiting() else { break };
             self.entry.trace_sent(item.stanza.bytes());
-            self.batch.extend_from_slice(item.stanza.bytes());
+            self.output.bytes.extend_from_slice(item.stanza.bytes());
             self.written.push_back(item);
         }
-        let stanzas = (self.written.len() - before) as u64;
-        let (shared, patience) = (link.shared.clone(), link.face.settings.stream.establish);
-        // Errors that go back are brought out until the very end.
-        let awaited = self.is_awaited();
-        tokio::select! {
-            biased;
-            sent = link.meanwhile(self.transport.send_while_taken(&self.batch, patience)) => sent?,
-            () = shared.given_up(), if awaited => return Err(io::Error::other("this server is shutting down")),
-        }
-        self.entry.passed(stanzas);
-        Ok(stanzas)
+        let stanzas = self.written.len() - before;
+        self.batches.wrote(stanzas, begins);
+        self.leaving = stanzas as u64;
     }
 
-    /// Whether somebody waits for the outcome of what was written.
-    fn is_awaited(&self) -> bool {
-        self.written.iter().any(|item| item.origin.is_some())
+    /// The machine asks about what has been written, once it is.
+    fn sent(&mut self) {
+        if self.leaving > 0 && self.output.is_out() {
+            let stanzas = std::mem::take(&mut self.leaving);
+            self.entry.passed(stanzas);
+            self.machine.sent(Instant::now(), stanzas);
+        }
+    }
+
+    /// Whether something was written that the peer hasn't taken.
+    fn is_open(&self) -> bool {
+        !self.written.is_empty() || !self.output.is_out()
+    }
+
+    /// Looks whether the peer is still there. Where that is unsure nothing more is written, so that it can
+    /// go another way, and another stream is dialed.
+    fn look(&mut self, link: &mut Link) -> io::Result<()> {
+        let now = Instant::now();
+        let doubt = self.watch.look(now, self.is_open(), self.transport.standing());
+        let (is_clear, was_clear) = (doubt == Doubt::None, self.doubt == Doubt::None);
+        self.doubt = doubt;
+        if is_clear != was_clear {
+            let (stream, pair) = (self.entry.number(), &link.pair);
+            let text =
+                if is_clear { "the peer is heard again" } else { "the peer is silent; another way is looked for" };
+            tracing::info!(face = %link.face.face, stream, %pair, open = self.written.len(), "{text}");
+            link.way(is_clear);
+            self.beside_at = (!is_clear).then(|| now + BESIDE);
+            self.beside.abort_all();
+        }
+        if doubt == Doubt::Hopeless {
+            let text = "the peer has been silent for too long while something was on its way to it";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
+        if self.beside_at.is_some_and(|at| now >= at) && self.beside.is_empty() {
+            self.beside_at = Some(now + PAUSE.1);
+            link.face.dead(|dead, now| dead.failed(self.target, now));
+            let (face, pair) = (link.face.clone(), link.pair.clone());
+            self.beside.spawn(async move { dial::carry(&face, pair).await });
+        }
+        Ok(())
     }
 
     /// The peer has taken so many in all: each of those who gave them is told up to where.
     fn settle(&mut self, link: &Link, stanzas: u64) {
         let news = usize::try_from(stanzas.saturating_sub(self.taken)).unwrap_or(usize::MAX).min(self.written.len());
         self.taken = stanzas;
+        self.batches.settled(news);
         // Rarely more than one gateway has stanzas of one pair.
         let mut up_to: Vec<(PeerId, u64)> = Vec::new();
         for (peer, number) in self.written.drain(..news).filter_map(|item| item.origin) {
@@ -209,5 +288,27 @@ impl Carrying {
         for (peer, number) in up_to {
             link.shared.taken(peer, &link.pair, number);
         }
+    }
+
+    /// What was written and isn't taken: what surely never left waits again, the rest goes back. Whether
+    /// the connection was made to take back what hasn't arrived yet; then it ends without a word.
+    fn give_back(&mut self, link: &mut Link) -> bool {
+        let sent = self.transport.standing().map(|standing| standing.written - standing.unsent);
+        let never_left = sent.map_or(0, |sent| self.batches.never_left(sent));
+        let sure = self.written.split_off(self.written.len() - never_left);
+        let take_back = !sure.is_empty() || self.next.is_some() || !link.given_up_by.is_empty();
+        if take_back {
+            self.transport.take_back();
+        }
+        let why = Undeliverable {
+            condition: StanzaCondition::RemoteServerTimeout,
+            text: format!(
+                "the stream to {} ended before its server had taken this; it may have been delivered",
+                link.pair.to
+            ),
+        };
+        self.written.drain(..).for_each(|item| link.refuse(&item, &why));
+        sure.into_iter().rev().for_each(|item| link.waiting.push_front(item));
+        take_back
     }
 }

@@ -25,8 +25,8 @@ pub struct Members {
     own: Hello,
     next: AtomicU32,
     known: Mutex<HashMap<String, Arc<Member>>>,
-    /// The names of those that carry the route; none for all.
-    routed: Mutex<Vec<String>>,
+    /// Pool by pool, the names of those that carry the route and of those that do when they can't; none for all.
+    routed: Mutex<Vec<Vec<String>>>,
 }
 
 /// A member, whether it is there or not.
@@ -85,17 +85,18 @@ impl Members {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Who carries the route from now on; none named means all.
-    pub fn route(&self, names: Vec<String>) {
-        *locked(&self.routed) = names;
+    /// Who carries the route from now on, pool by pool: the next one as long as nobody of the former
+    /// can. None named means all.
+    pub fn route(&self, pools: Vec<Vec<String>>) {
+        *locked(&self.routed) = pools;
         self.apply_route();
     }
 
     fn apply_route(&self) {
         let known = locked(&self.known);
         let routed = locked(&self.routed);
-        let peers = routed.iter().filter_map(|name| known.get(name)).map(|member| locked(&member.state).peer);
-        self.end.face.holder.route(peers.collect());
+        let peer = |name: &String| known.get(name).map(|member| locked(&member.state).peer);
+        self.end.face.holder.route(routed.iter().map(|pool| pool.iter().filter_map(peer).collect()).collect());
     }
 
     /// Tells all who are connected what we can be given from now on.
@@ -115,7 +116,7 @@ impl Members {
             .map(|member| Standing {
                 name: member.name.clone(),
                 connected: locked(&member.state).sender.is_some(),
-                routed: routed.contains(&member.name),
+                routed: routed.first().is_some_and(|pool| pool.contains(&member.name)),
             })
             .collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));

@@ -10,7 +10,7 @@ use xmpp::stanza::{Stanza, StanzaCondition};
 use super::{Crossing, PeerState, Undeliverable};
 
 /// The version of these words; both ends must speak the same.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// No frame is longer: a stanza at its largest, and its head.
 const FRAME: usize = 16 << 20;
 
@@ -60,6 +60,9 @@ const TAKEN: u8 = 6;
 const REFUSED: u8 = 7;
 const RECALL: u8 = 8;
 const UNSENT: u8 = 9;
+const STUCK: u8 = 10;
+const OPEN: u8 = 11;
+const TRY: u8 = 12;
 
 const CONDITIONS: [StanzaCondition; 6] = [
     StanzaCondition::JidMalformed,
@@ -69,7 +72,7 @@ const CONDITIONS: [StanzaCondition; 6] = [
     StanzaCondition::RemoteServerTimeout,
     StanzaCondition::PolicyViolation,
 ];
-const STATES: [PeerState; 4] = [PeerState::Up, PeerState::Away, PeerState::Draining, PeerState::Cut];
+const STATES: [PeerState; 3] = [PeerState::Up, PeerState::Away, PeerState::Draining];
 
 /// Writes frames; remembers which pairs have been named on this connection.
 #[derive(Debug, Default)]
@@ -107,10 +110,16 @@ impl Encoder {
             }
             Crossing::Taken { pair, up_to } => self.numbered(TAKEN, pair, *up_to, out),
             Crossing::Unsent { pair, from } => self.numbered(UNSENT, pair, *from, out),
-            Crossing::Recall { pair } => {
+            Crossing::Recall { pair, give_up } => {
                 let pair = self.pair(pair, out);
-                framed(out, RECALL, |out| out.put_u32(pair));
+                framed(out, RECALL, |out| {
+                    out.put_u32(pair);
+                    out.put_u8((*give_up).into());
+                });
             }
+            Crossing::Stuck { pair } => self.named(STUCK, pair, out),
+            Crossing::Open { pair } => self.named(OPEN, pair, out),
+            Crossing::Try { pair } => self.named(TRY, pair, out),
             Crossing::Refused { pair, number, why } => {
                 let pair = self.pair(pair, out);
                 framed(out, REFUSED, |out| {
@@ -121,6 +130,11 @@ impl Encoder {
                 });
             }
         }
+    }
+
+    fn named(&mut self, kind: u8, pair: &DomainPair, out: &mut BytesMut) {
+        let pair = self.pair(pair, out);
+        framed(out, kind, |out| out.put_u32(pair));
     }
 
     fn numbered(&mut self, kind: u8, pair: &DomainPair, number: u64, out: &mut BytesMut) {
@@ -219,7 +233,10 @@ impl Decoder {
             }
             TAKEN => Crossing::Taken { pair: self.pair(body)?, up_to: u64_of(body)? },
             UNSENT => Crossing::Unsent { pair: self.pair(body)?, from: u64_of(body)? },
-            RECALL => Crossing::Recall { pair: self.pair(body)? },
+            RECALL => Crossing::Recall { pair: self.pair(body)?, give_up: u8_of(body)? != 0 },
+            STUCK => Crossing::Stuck { pair: self.pair(body)? },
+            OPEN => Crossing::Open { pair: self.pair(body)? },
+            TRY => Crossing::Try { pair: self.pair(body)? },
             REFUSED => {
                 let (pair, number) = (self.pair(body)?, u64_of(body)?);
                 let condition = CONDITIONS.get(usize::from(u8_of(body)?));
@@ -296,8 +313,11 @@ mod tests {
                 Crossing::Stanza { pair: out.clone(), number: 1, settled: 0, stanza },
                 Crossing::Taken { pair: back.clone(), up_to: 9 },
                 Crossing::Refused { pair: out.clone(), number: 2, why },
-                Crossing::Recall { pair: out.clone() },
-                Crossing::Unsent { pair: back, from: 3 },
+                Crossing::Recall { pair: out.clone(), give_up: true },
+                Crossing::Unsent { pair: back.clone(), from: 3 },
+                Crossing::Stuck { pair: out.clone() },
+                Crossing::Open { pair: out },
+                Crossing::Try { pair: back },
             ]
             .map(Frame::Crossing),
         );

@@ -1,0 +1,147 @@
+//! Whether a peer that was written to is still there: what its kernel acknowledges and what itself says.
+//!
+//! A way that is dead without a word looks like one on which the next packet is late, so doubt doesn't
+//! end a stream: another way has to be found first, or so much time to go by that nobody can wait longer.
+//! A stream on which nothing is written is never doubted.
+
+use std::time::{Duration, Instant};
+
+/// A kernel that acknowledges nothing for so long may be gone: several retransmissions, also by satellite.
+const KERNEL: Duration = Duration::from_secs(2);
+/// A server that says nothing for so long, while its kernel takes what it is sent, may be frozen.
+const SERVER: Duration = Duration::from_secs(10);
+/// Between two looks while something is open.
+pub(super) const LOOK: Duration = Duration::from_millis(250);
+
+/// How a peer is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// There is none.
+    None,
+    /// It may be gone.
+    Unsure,
+    /// Nobody waits for it any longer.
+    Hopeless,
+}
+
+/// For how long a peer is waited for that may be gone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Where its kernel acknowledges nothing.
+    pub(super) kernel: Duration,
+    /// Where only the server is silent.
+    pub(super) server: Duration,
+}
+
+/// The watch over one stream.
+#[derive(Debug)]
+pub(super) struct Watch {
+    patience: Patience,
+    /// Since when something is open and nothing has come.
+    since: Option<Instant>,
+    /// Bytes that its kernel had acknowledged at the last look.
+    acknowledged: u64,
+}
+
+impl Watch {
+    pub(super) fn new(patience: Patience) -> Watch {
+        Watch { patience, since: None, acknowledged: 0 }
+    }
+
+    /// Something came from the peer itself.
+    pub(super) fn heard(&mut self) {
+        self.since = None;
+    }
+
+    /// What is to be thought of the peer now. `is_open` is whether something was written that it has not
+    /// taken; `standing` is what the kernel knows, where it knows anything.
+    pub(super) fn look(&mut self, now: Instant, is_open: bool, standing: Option<tcp::Standing>) -> Doubt {
+        if !is_open {
+            self.since = None;
+            return Doubt::None;
+        }
+        if let Some(standing) = standing
+            && standing.acknowledged > self.acknowledged
+        {
+            self.acknowledged = standing.acknowledged;
+            self.since = None;
+        }
+        let waited = now.saturating_duration_since(*self.since.get_or_insert(now));
+        // A kernel with no room for more answers probes, and isn't silent.
+        let kernel_silence = standing.filter(|standing| standing.in_flight > 0).map(|standing| standing.silent);
+        let (silence, unsure, patience) = match kernel_silence.map(|silent| silent.min(waited)) {
+            Some(silence) if silence >= KERNEL => (silence, KERNEL, self.patience.kernel),
+            _ => (waited, SERVER, self.patience.server),
+        };
+        match silence {
+            silence if silence >= patience => Doubt::Hopeless,
+            silence if silence >= unsure => Doubt::Unsure,
+            _ => Doubt::None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience = Patience { kernel: Duration::from_secs(20), server: Duration::from_secs(60) };
+
+    fn standing(acknowledged: u64, in_flight: u32, silent: u64) -> Option<tcp::Standing> {
+        let silent = Duration::from_secs(silent);
+        Some(tcp::Standing { written: 1000, unsent: 0, acknowledged, in_flight, silent })
+    }
+
+    fn seconds(from: Instant, seconds: u64) -> Instant {
+        from + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn an_idle_stream_is_never_doubted() {
+        let (mut watch, now) = (Watch::new(PATIENCE), Instant::now());
+        assert_eq!(watch.look(now, false, standing(1, 1, 900)), Doubt::None);
+        assert_eq!(watch.look(seconds(now, 900), false, standing(1, 1, 1800)), Doubt::None);
+        assert_eq!(watch.look(seconds(now, 900), true, standing(1, 1, 1800)), Doubt::None, "written just now");
+    }
+
+    #[test]
+    fn a_kernel_that_acknowledges_nothing_is_doubted_soon_and_given_up_late() {
+        let (mut watch, now) = (Watch::new(PATIENCE), Instant::now());
+        let mut look = |after| watch.look(seconds(now, after), true, standing(1, 3, after));
+        assert_eq!(look(0), Doubt::None);
+        assert_eq!(look(1), Doubt::None);
+        assert_eq!(look(2), Doubt::Unsure);
+        assert_eq!(look(19), Doubt::Unsure);
+        assert_eq!(look(20), Doubt::Hopeless);
+    }
+
+    #[test]
+    fn each_acknowledgement_takes_the_doubt_away() {
+        let (mut watch, now) = (Watch::new(PATIENCE), Instant::now());
+        assert_eq!(watch.look(now, true, standing(1, 3, 0)), Doubt::None);
+        assert_eq!(watch.look(seconds(now, 3), true, standing(1, 3, 3)), Doubt::Unsure);
+        assert_eq!(watch.look(seconds(now, 4), true, standing(500, 3, 0)), Doubt::None);
+        assert_eq!(watch.look(seconds(now, 5), true, standing(500, 3, 1)), Doubt::None);
+    }
+
+    #[test]
+    fn a_busy_server_is_waited_for_longer_than_a_silent_line() {
+        let (mut watch, now) = (Watch::new(PATIENCE), Instant::now());
+        let mut look = |after| watch.look(seconds(now, after), true, standing(900, 0, after));
+        assert_eq!(look(0), Doubt::None);
+        assert_eq!(look(9), Doubt::None);
+        assert_eq!(look(10), Doubt::Unsure);
+        assert_eq!(look(59), Doubt::Unsure);
+        assert_eq!(look(60), Doubt::Hopeless);
+        watch.heard();
+        assert_eq!(watch.look(seconds(now, 61), true, standing(900, 0, 61)), Doubt::None);
+    }
+
+    #[test]
+    fn one_that_reads_nothing_is_no_silent_line() {
+        let (mut watch, now) = (Watch::new(PATIENCE), Instant::now());
+        // Its window is shut: probes are answered, nothing is in flight.
+        assert_eq!(watch.look(now, true, standing(900, 0, 0)), Doubt::None);
+        assert_eq!(watch.look(seconds(now, 5), true, standing(900, 0, 0)), Doubt::None);
+    }
+}
