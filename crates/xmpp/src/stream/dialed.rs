@@ -1,6 +1,6 @@
 //! The machine of a stream that we open: prove who we are, then send; or ask about a key.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
@@ -50,6 +50,10 @@ pub struct Dialed {
     speaks_dialback: bool,
     /// Why EXTERNAL failed, for the error if dialback fails too.
     external_refused: Option<String>,
+    /// When we opened the stream on which stanzas go after EXTERNAL.
+    opened: Instant,
+    /// How long the peer's answer to the first barrier may take.
+    patience: Duration,
     /// What the peer has taken; from the moment that stanzas may be written.
     acks: Option<Acks>,
 }
@@ -92,6 +96,8 @@ impl Dialed {
             id: None,
             speaks_dialback: false,
             external_refused: None,
+            opened: now,
+            patience: acks::patience(true, Duration::ZERO),
             acks: None,
         };
         if secure {
@@ -250,6 +256,7 @@ impl Dialed {
             }
             (State::ExpectSasl, words::SASL, "success") => {
                 self.authenticated = true;
+                self.opened = now;
                 self.wire.restart(opening(&self.pair));
                 self.open();
             }
@@ -287,6 +294,8 @@ impl Dialed {
             }
         }
         if self.authenticated {
+            let declared = features.child(dialback::FEATURE, "dialback").is_some();
+            self.patience = acks::patience(declared, now.saturating_duration_since(self.opened));
             if features.child(words::STREAM_MANAGEMENT, "sm").is_some() {
                 self.wire.send(words::empty(words::STREAM_MANAGEMENT, "enable"));
                 self.state = State::ExpectEnabled;
@@ -345,7 +354,7 @@ impl Dialed {
     /// How a peer that doesn't count tells what it has taken.
     fn barrier(&self) -> Acks {
         // COMPAT(Prosody 13): without `mod_dialback` it ends a stream on which dialback comes.
-        if self.speaks_dialback { Acks::barrier() } else { Acks::silence() }
+        if self.speaks_dialback { Acks::barrier(self.patience) } else { Acks::silence() }
     }
 
     fn ask_what_was_taken(&mut self, now: Instant) {

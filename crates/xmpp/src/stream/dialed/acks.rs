@@ -2,7 +2,8 @@
 //!
 //! Where the peer has stream management it counts for us (XEP-0198). Where it hasn't, a question with
 //! a certain answer is a barrier: `<db:verify/>` with a key that nobody made is answered on the same
-//! stream after everything before it. A peer that answers neither is believed to have what was written.
+//! stream after everything before it. A peer that answers neither is believed to have what was written,
+//! for as long as it doesn't.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,15 @@ use bytes::Bytes;
 use super::words::{self, Dialback, DialbackContent};
 use crate::domain::DomainPair;
 
-/// A peer that lets the first question go unanswered for so long will answer none.
-const FIRST_ANSWER: Duration = Duration::from_secs(5);
+/// A peer that declares dialback and lets the first question go unanswered for so long is believed.
+const DECLARED: Duration = Duration::from_secs(5);
+/// One that doesn't declare it, among the features of the very stream that it is asked on (XEP-0220 §2.4.1),
+/// is hardly going to answer, but it may: it is given this time, and more where its other answers take more.
+// COMPAT(ejabberd 23.01): without `mod_s2s_dialback` its stream header still has the namespace of dialback, and
+// it answers nothing.
+const UNDECLARED: Duration = Duration::from_millis(250);
+/// How much longer than its other answers this one may take.
+const SLOWER: u32 = 4;
 /// A key that nobody makes: those that are made are hexadecimal.
 const NO_KEY: &str = "is everything before this taken?";
 
@@ -35,25 +43,34 @@ pub(super) struct Acks {
     taken: u64,
     /// How many were written when the question that is open was asked, and when that was.
     asked: Option<(u64, Instant)>,
+    /// How long the first answer may take.
+    patience: Duration,
     answered_once: bool,
+}
+
+/// How long a peer's first answer may take: whether it declares dialback after it has authenticated us, and
+/// how long it took to answer something that it surely answers.
+pub(super) fn patience(declared: bool, took: Duration) -> Duration {
+    if declared { DECLARED } else { (took * SLOWER).clamp(UNDECLARED, DECLARED) }
 }
 
 impl Acks {
     pub(super) fn counting() -> Acks {
-        Acks::new(Way::Counting)
+        Acks::new(Way::Counting, DECLARED)
     }
 
-    pub(super) fn barrier() -> Acks {
-        Acks::new(Way::Barrier)
+    /// For a peer whose first answer may take so long.
+    pub(super) fn barrier(patience: Duration) -> Acks {
+        Acks::new(Way::Barrier, patience)
     }
 
     /// For a peer that neither counts nor answers.
     pub(super) fn silence() -> Acks {
-        Acks::new(Way::Silence)
+        Acks::new(Way::Silence, Duration::ZERO)
     }
 
-    fn new(way: Way) -> Acks {
-        Acks { way, written: 0, taken: 0, asked: None, answered_once: false }
+    fn new(way: Way, patience: Duration) -> Acks {
+        Acks { way, written: 0, taken: 0, asked: None, patience, answered_once: false }
     }
 
     pub(super) fn wrote(&mut self, stanzas: u64) {
@@ -106,6 +123,7 @@ impl Acks {
     }
 
     /// The peer answered a `<db:verify/>` with this id. Gives how many were taken in all, if that is news.
+    /// One that was believed meanwhile is waited for from here on.
     pub(super) fn answered(&mut self, id: &str) -> Option<u64> {
         let (written, _) = self.asked.filter(|(written, _)| self.way == Way::Barrier && id == barrier_id(*written))?;
         self.asked = None;
@@ -113,19 +131,21 @@ impl Acks {
         self.news(written)
     }
 
-    /// When a peer that has never answered is given up; nothing once it has, or has promised to count.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    /// From when on a peer is believed that has never answered; none that has, or has promised to count.
+    fn believed_from(&self) -> Option<Instant> {
         let waiting = self.asked.filter(|_| self.way == Way::Barrier && !self.answered_once);
-        waiting.map(|(_, asked)| asked + FIRST_ANSWER)
+        waiting.map(|(_, asked)| asked + self.patience)
     }
 
-    /// A peer that never answers is believed from here on. Gives how many were taken in all, if that is news.
+    /// When to [`tick`](Self::tick) at the latest: there is news then.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.believed_from().filter(|_| self.taken < self.written)
+    }
+
+    /// Believes a peer that doesn't answer. Gives how many were taken in all, if that is news.
     pub(super) fn tick(&mut self, now: Instant) -> Option<u64> {
-        if self.deadline().is_some_and(|deadline| now >= deadline) {
-            self.way = Way::Silence;
-            self.asked = None;
-        }
-        if self.way == Way::Silence { self.news(self.written) } else { None }
+        let believed = self.way == Way::Silence || self.believed_from().is_some_and(|from| now >= from);
+        if believed { self.news(self.written) } else { None }
     }
 }
 
@@ -168,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_barrier_covers_what_was_written_before_it() {
-        let (mut acks, now) = (Acks::barrier(), Instant::now());
+        let (mut acks, now) = (Acks::barrier(DECLARED), Instant::now());
         acks.wrote(5);
         let question = acks.question(now, &pair()).expect("a question");
         assert!(String::from_utf8_lossy(&question).contains("id='taken-5'"));
@@ -181,14 +201,38 @@ mod tests {
 
     #[test]
     fn a_peer_that_never_answers_is_believed() {
-        let (mut acks, now) = (Acks::barrier(), Instant::now());
+        for patience in [DECLARED, UNDECLARED] {
+            let (mut acks, now) = (Acks::barrier(patience), Instant::now());
+            acks.wrote(5);
+            acks.question(now, &pair());
+            assert_eq!((acks.deadline(), acks.tick(now)), (Some(now + patience), None));
+            assert_eq!(acks.tick(now + patience), Some(5));
+            assert_eq!(acks.deadline(), None, "there is nothing to wait for");
+            acks.wrote(1);
+            assert!(acks.question(now, &pair()).is_none());
+            assert_eq!(acks.tick(now + patience), Some(6));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_is_the_first_of_many() {
+        let (mut acks, now) = (Acks::barrier(UNDECLARED), Instant::now());
         acks.wrote(5);
         acks.question(now, &pair());
-        assert_eq!(acks.tick(now), None);
-        assert_eq!(acks.tick(now + FIRST_ANSWER), Some(5));
-        acks.wrote(1);
-        assert!(acks.question(now, &pair()).is_none());
-        assert_eq!(acks.tick(now), Some(6));
+        assert_eq!(acks.tick(now + UNDECLARED), Some(5));
+        acks.wrote(2);
+        assert_eq!(acks.answered("taken-5"), None, "no news");
+        assert_eq!(acks.tick(now + UNDECLARED), None, "it isn't believed any more");
+        assert!(acks.question(now, &pair()).is_some());
+        assert_eq!(acks.answered("taken-7"), Some(7));
+    }
+
+    #[test]
+    fn one_that_declares_nothing_has_less_time_but_more_where_the_way_is_long() {
+        let patience = |declared, took| patience(declared, Duration::from_millis(took));
+        assert_eq!(patience(true, 1), DECLARED);
+        assert_eq!([patience(false, 1), patience(false, 600)], [UNDECLARED, Duration::from_millis(2400)]);
+        assert_eq!(patience(false, 60_000), DECLARED);
     }
 
     #[test]
@@ -196,12 +240,12 @@ mod tests {
         let (mut acks, now) = (Acks::counting(), Instant::now());
         acks.wrote(5);
         acks.question(now, &pair());
-        assert_eq!((acks.deadline(), acks.tick(now + 2 * FIRST_ANSWER)), (None, None), "the way to it may be dead");
+        assert_eq!((acks.deadline(), acks.tick(now + 2 * DECLARED)), (None, None), "the way to it may be dead");
     }
 
     #[test]
     fn one_that_has_answered_is_waited_for() {
-        let (mut acks, now) = (Acks::barrier(), Instant::now());
+        let (mut acks, now) = (Acks::barrier(DECLARED), Instant::now());
         acks.wrote(1);
         acks.question(now, &pair());
         acks.answered("taken-1");

@@ -1,5 +1,7 @@
 //! A dialed stream against peers that do as they like.
 
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -217,6 +219,32 @@ fn what_the_peer_took_before_its_end_counts_in_a_drain_too() {
         assert_eq!(caller.sent.len(), before, "nothing is asked any more");
         caller.hears("</stream:stream>");
         assert!(matches!(caller.steps.last(), Some(Step::End(End::Closed))));
+    }
+}
+
+/// Whoever neither counts nor declares dialback, on the stream on which it is asked, is believed soon.
+#[test]
+fn how_long_a_barrier_is_waited_for_hangs_on_what_the_peer_declares() {
+    let declared = "<stream:features><dialback xmlns='urn:xmpp:features:dialback'/></stream:features>";
+    for (features, header_took, patience) in [(NOTHING, 1, 250), (NOTHING, 600, 2400), (declared, 1, 5000)] {
+        let mut caller = Caller::new(Goal::Carry, USUAL, true);
+        caller.hears(&(header("id='1' version='1.0'") + EXTERNAL));
+        caller.hears("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+        caller.now += Duration::from_millis(header_took);
+        caller.hears(&(header("id='2' version='1.0'") + features));
+        caller.steps.clear();
+        caller.machine.sent(caller.now, 3);
+        caller.run();
+        assert!(caller.steps.is_empty() && caller.sent.contains("id='taken-3'"), "{}", caller.sent);
+        assert_eq!(caller.machine.deadline(), Some(caller.now + Duration::from_millis(patience)));
+        caller.machine.tick(caller.now + Duration::from_millis(patience));
+        caller.run();
+        assert!(matches!(caller.steps[..], [Step::Taken { stanzas: 3 }]), "{:?}", caller.steps);
+        // And yet, should it answer, it is waited for from then on.
+        caller.hears("<db:verify from='fabrikam.test' to='contoso.test' id='taken-3' type='invalid'/>");
+        caller.machine.sent(caller.now + Duration::from_secs(60), 1);
+        caller.run();
+        assert!(caller.sent.contains("id='taken-4'") && caller.steps.len() == 1, "{:?}", caller.steps);
     }
 }
 
