@@ -151,8 +151,8 @@ pub enum Step {
         pair: DomainPair,
         /// What they say, self-contained.
         stanza: Stanza,
-        /// To be told to [`Accepted::settled`] when its outcome is known, where the peer wants to know.
-        receipt: Option<u64>,
+        /// To be told to [`Accepted::settled`] when its outcome is known.
+        receipt: u64,
     },
     /// An error that returns a stanza to its sender; it travels the pair's way back.
     Return {
@@ -162,7 +162,7 @@ pub enum Step {
         stanza: Stanza,
         /// The refused stanza's, to be told to [`Accepted::settled`] once the error is on its way; if it
         /// can't be sent, the peer shall know that the stanza went nowhere.
-        receipt: Option<u64>,
+        receipt: u64,
     },
     /// A stanza that can neither pass nor be returned (it is an error or a result itself).
     Discard {

@@ -18,7 +18,7 @@ use crate::face::FaceState;
 use crate::hold::Receipt;
 use crate::link::{told, until};
 use crate::links::Links;
-use crate::streams::{Command, Ending, Registered};
+use crate::streams::{Command, Registered};
 use crate::tls::HANDSHAKE_BYTE;
 use crate::transport::{READ, Transport};
 
@@ -67,7 +67,6 @@ struct Driver {
     proven_at: Option<Instant>,
     /// Since when we shut down, as long as the peer hasn't been told.
     shutting_down: Option<Instant>,
-    ending: Ending,
 }
 
 fn late() -> std::io::Error {
@@ -126,7 +125,6 @@ impl Driver {
             policy,
             proven_at: None,
             shutting_down: None,
-            ending: Ending::default(),
         })))
     }
 
@@ -159,14 +157,9 @@ impl Driver {
                 return Ok(end);
             }
             self.show_received();
-            // What the peer counts on is told first; nothing new is looked at until then.
-            if let Some(command) = self.ending.due(!self.machine.is_unsettled(), Instant::now()) {
-                self.machine.close(Instant::now(), told(command).as_ref());
-                continue;
-            }
-            let deadline = self.machine.deadline().into_iter().chain(self.ending.until()).min();
+            let deadline = self.machine.deadline();
             // What the machine doesn't look at now is left where it is, so that the peer feels it.
-            let may_read = !ended && self.ending.until().is_none() && self.machine.input().len() < most;
+            let may_read = !ended && self.machine.input().len() < most;
             let leave = self.shutting_down.map(|since| self.proven_at.unwrap_or(since) + SETTLE);
             tokio::select! {
                 read = self.transport.receive(self.machine.input()), if may_read => if read? == 0 {
@@ -185,7 +178,7 @@ impl Driver {
                 () = until(leave) => {
                     self.shutting_down = None;
                     if self.proven_at.is_some() {
-                        self.end_with(Command::Shutdown);
+                        self.machine.finish(Instant::now(), told(Command::Shutdown));
                     } else {
                         // Nothing can come from it that we would wait for.
                         self.machine.close(Instant::now(), told(Command::Shutdown).as_ref());
@@ -193,8 +186,24 @@ impl Driver {
                         return Ok(end.unwrap_or(End::Closed));
                     }
                 }
-                () = until(deadline) => self.machine.tick(Instant::now()),
+                () = until(deadline) => {
+                    // Whether the peer pauses hangs on what has come, however late we look.
+                    if may_read && self.read_what_is_there().await? {
+                        ended = true;
+                        self.machine.eof();
+                    }
+                    self.machine.tick(Instant::now());
+                }
             }
+        }
+    }
+
+    /// Reads without waiting; whether that was the end.
+    async fn read_what_is_there(&mut self) -> std::io::Result<bool> {
+        tokio::select! {
+            biased;
+            read = self.transport.receive(self.machine.input()) => Ok(read? == 0),
+            () = std::future::ready(()) => Ok(false),
         }
     }
 
@@ -205,14 +214,8 @@ impl Driver {
 
     fn told(&mut self, command: Command) {
         match command {
-            Command::Close => self.end_with(command),
+            Command::Close => self.machine.finish(Instant::now(), told(command)),
             Command::Shutdown => self.shutting_down = Some(Instant::now()),
-        }
-    }
-
-    fn end_with(&mut self, command: Command) {
-        if self.ending.is_open() {
-            self.ending = Ending::Told(command, Instant::now() + self.face.settings.stream.drain);
         }
     }
 
@@ -254,8 +257,8 @@ impl Driver {
                 Step::Ready { .. } | Step::Taken { .. } | Step::Verified { .. } => {}
                 Step::Stanza { pair, stanza, receipt } => {
                     self.entry.passed(1);
-                    let receipt = receipt.map(|number| Receipt { stream: self.entry.number(), number });
-                    self.face.holder.accept(&pair, stanza, receipt).await;
+                    let receipt = Receipt { stream: self.entry.number(), number: receipt };
+                    self.face.holder.accept(&pair, stanza, Some(receipt)).await;
                 }
                 Step::Return { pair, stanza, receipt } => self.give_back(&pair, stanza, receipt),
                 Step::Discard { pair, stanza } => {
@@ -277,7 +280,7 @@ impl Driver {
 
     /// Brings an error back to where its stanza came from. Where we may not speak as the domain that
     /// it was for, nobody could be told so; then it is the stream that is told.
-    fn give_back(&mut self, pair: &DomainPair, error: Stanza, receipt: Option<u64>) {
+    fn give_back(&mut self, pair: &DomainPair, error: Stanza, receipt: u64) {
         let way_out = self.face.policy.load().way_out(self.face.face, pair).map(|_| ());
         let why = match &way_out {
             Ok(()) => "it could not pass; its sender was told why".to_owned(),
@@ -287,7 +290,7 @@ impl Driver {
         match way_out {
             Ok(()) => {
                 self.links.send_back(pair, error);
-                receipt.into_iter().for_each(|receipt| self.machine.settled(receipt));
+                self.machine.settled(receipt);
             }
             Err(refusal) => self.machine.close(Instant::now(), Some(&refusal.to_stream_error())),
         }

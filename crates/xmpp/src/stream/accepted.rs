@@ -14,6 +14,7 @@ use crate::stanza::{Stanza, StanzaCondition};
 use crate::xml::tree::Element;
 use crate::xml::{Frame, Header, SERVER, Verbatim};
 
+mod finish;
 mod keys;
 mod management;
 mod sasl;
@@ -47,8 +48,12 @@ pub struct Accepted {
     failed_keys: u8,
     /// The addresses' domains as last seen, so that a flood of one pair is parsed once.
     last: Option<(String, String, DomainPair)>,
-    /// What is counted for the peer, once it has asked for that.
-    handled: Option<management::Handled>,
+    /// What came and what of it is settled.
+    handled: management::Handled,
+    /// When it was last looked at something that the peer said.
+    heard: Instant,
+    /// It is to end.
+    finish: Option<finish::Finish>,
 }
 
 struct PendingKey {
@@ -63,7 +68,7 @@ enum State {
     AwaitJudgement,
     ExpectTls,
     Open,
-    AwaitAdmission { pair: DomainPair, stanza: Stanza, receipt: Option<u64> },
+    AwaitAdmission { pair: DomainPair, stanza: Stanza, receipt: u64 },
 }
 
 impl Accepted {
@@ -87,7 +92,9 @@ impl Accepted {
             keys: Vec::new(),
             failed_keys: 0,
             last: None,
-            handled: None,
+            handled: management::Handled::default(),
+            heard: now,
+            finish: None,
         }
     }
 
@@ -103,12 +110,13 @@ impl Accepted {
 
     /// When to [`tick`](Self::tick) at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        self.wire.deadline()
+        self.wire.deadline().map(|deadline| self.finish_at().map_or(deadline, |at| at.min(deadline)))
     }
 
-    /// Lets the clocks act.
+    /// Lets the clocks act. Whatever has come should be in [`input`](Self::input) by now.
     pub fn tick(&mut self, now: Instant) {
         self.wire.tick(now);
+        self.finish_in_time(now);
     }
 
     /// The driver wrote something: the keep-alive clock starts anew.
@@ -122,8 +130,11 @@ impl Accepted {
         self.wire.follow(on)
     }
 
-    /// Ends our side, with an error if there is one to tell; reading goes on until the peer's end.
+    /// Ends our side at once, with an error if there is one to tell; reading goes on until the peer's end.
     pub fn close(&mut self, now: Instant, error: Option<&StreamError>) {
+        if let Some(told) = self.handled.last() {
+            self.wire.send(told);
+        }
         self.wire.close(now, error);
     }
 
@@ -148,7 +159,7 @@ impl Accepted {
             if let Some(step) = self.wire.next_step() {
                 return Some(step);
             }
-            if !matches!(self.state, State::ExpectHeader | State::Open) || self.is_full() {
+            if !matches!(self.state, State::ExpectHeader | State::Open) || self.is_full() || self.looks_no_more() {
                 return None;
             }
             match self.wire.frame() {
@@ -159,6 +170,7 @@ impl Accepted {
     }
 
     fn frame(&mut self, now: Instant, frame: Frame) {
+        self.heard = now;
         match (&self.state, frame) {
             (_, Frame::Whitespace) => {}
             (_, Frame::Footer) => self.wire.peer_closed(),

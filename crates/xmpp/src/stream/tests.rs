@@ -10,6 +10,7 @@ mod clocks;
 mod dialback;
 mod dialed;
 mod faults;
+mod finish;
 mod joined;
 mod pairs;
 mod walks;

@@ -13,7 +13,7 @@ const WINDOW: u64 = 400;
 /// Settled stanzas that are told unasked, while others are open.
 const UNASKED: u64 = 50;
 
-/// What came since management was enabled, and what of it is settled.
+/// What came, and what of it is settled.
 #[derive(Debug, Default)]
 pub(super) struct Handled {
     received: u64,
@@ -21,14 +21,26 @@ pub(super) struct Handled {
     settled: u64,
     /// Settled beyond that.
     beyond: BTreeSet<u64>,
+    /// How many had come when the peer enabled management, from which on it counts; nothing while it doesn't.
+    counted_from: Option<u64>,
     told: u64,
 }
 
 impl Handled {
     /// A stanza came; its number.
-    fn receive(&mut self) -> u64 {
+    pub(super) fn receive(&mut self) -> u64 {
         self.received += 1;
         self.received
+    }
+
+    /// Whether the peer counts, and keeps what isn't acknowledged.
+    pub(super) fn is_counted(&self) -> bool {
+        self.counted_from.is_some()
+    }
+
+    /// Whether nothing of what came is open.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled == self.received
     }
 
     fn settle(&mut self, number: u64) {
@@ -39,65 +51,62 @@ impl Handled {
     }
 
     fn is_full(&self) -> bool {
-        self.received - self.settled >= WINDOW
+        self.is_counted() && self.received - self.settled >= WINDOW
     }
 
     /// The count, modulo 2^32 (XEP-0198 §4).
     fn tell(&mut self) -> Bytes {
         self.told = self.settled;
-        let low = self.settled & u64::from(u32::MAX);
+        let counted = self.settled.saturating_sub(self.counted_from.unwrap_or_default());
+        let low = counted & u64::from(u32::MAX);
         format!("<a xmlns='{}' h='{low}'/>", words::STREAM_MANAGEMENT).into()
     }
 
     /// The count, if it is worth telling unasked.
     fn news(&mut self) -> Option<Bytes> {
-        let behind = self.settled - self.told;
-        (behind >= UNASKED || (behind > 0 && self.settled == self.received)).then(|| self.tell())
+        let behind = self.settled.saturating_sub(self.told);
+        let worth = behind >= UNASKED || (behind > 0 && self.is_settled());
+        (self.is_counted() && worth).then(|| self.tell())
+    }
+
+    /// The count, if the peer doesn't know it yet.
+    pub(super) fn last(&mut self) -> Option<Bytes> {
+        (self.is_counted() && self.settled > self.told).then(|| self.tell())
     }
 }
 
 impl Accepted {
     /// `<enable/>`: from here on, stanzas are counted.
     pub(super) fn enable(&mut self) {
-        if self.proven.is_empty() || self.handled.is_some() {
+        if self.proven.is_empty() || self.handled.is_counted() {
             let text = format!(
                 "<failed xmlns='{}'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>",
                 words::STREAM_MANAGEMENT
             );
             return self.wire.send(text.into());
         }
-        self.handled = Some(Handled::default());
+        self.handled.counted_from = Some(self.handled.received);
+        self.handled.told = self.handled.received;
         self.wire.send(words::empty(words::STREAM_MANAGEMENT, "enabled"));
     }
 
     /// `<r/>`: answered at once, with what is settled now.
     pub(super) fn asked_for_count(&mut self) {
-        if let Some(handled) = &mut self.handled {
-            let told = handled.tell();
+        if self.handled.is_counted() {
+            let told = self.handled.tell();
             self.wire.send(told);
         }
     }
 
-    /// A stanza came; its number, if they are counted.
-    pub(super) fn receipt(&mut self) -> Option<u64> {
-        self.handled.as_mut().map(Handled::receive)
-    }
-
     /// Whether so much is unsettled that nothing more may be read now.
     pub(super) fn is_full(&self) -> bool {
-        self.handled.as_ref().is_some_and(Handled::is_full)
-    }
-
-    /// Whether something that the peer wants to know of isn't settled yet.
-    pub fn is_unsettled(&self) -> bool {
-        self.handled.as_ref().is_some_and(|handled| handled.settled < handled.received)
+        self.handled.is_full() && !self.wire.is_closing()
     }
 
     /// The stanza with this receipt was taken further on, or returned.
     pub fn settled(&mut self, receipt: u64) {
-        let Some(handled) = &mut self.handled else { return };
-        handled.settle(receipt);
-        if let Some(told) = handled.news().filter(|_| !self.wire.is_closing()) {
+        self.handled.settle(receipt);
+        if let Some(told) = self.handled.news().filter(|_| !self.wire.is_closing()) {
             self.wire.send(told);
         }
     }
@@ -107,9 +116,13 @@ impl Accepted {
 mod tests {
     use super::*;
 
+    fn counted() -> Handled {
+        Handled { counted_from: Some(0), ..Handled::default() }
+    }
+
     #[test]
     fn only_what_is_settled_without_a_gap_is_told() {
-        let mut handled = Handled::default();
+        let mut handled = counted();
         for number in 1..=3 {
             assert_eq!(handled.receive(), number);
         }
@@ -124,8 +137,19 @@ mod tests {
     }
 
     #[test]
+    fn what_came_before_it_was_enabled_is_not_counted() {
+        let mut handled = Handled { received: 2, told: 2, counted_from: Some(2), ..Handled::default() };
+        assert!(handled.tell().ends_with(b"h='0'/>"));
+        assert_eq!(handled.receive(), 3);
+        handled.settle(1);
+        assert!(handled.tell().ends_with(b"h='0'/>"));
+        (2..=3).for_each(|number| handled.settle(number));
+        assert!(handled.news().is_some_and(|told| told.ends_with(b"h='1'/>")));
+    }
+
+    #[test]
     fn a_peer_is_not_read_when_too_much_is_open() {
-        let mut handled = Handled::default();
+        let mut handled = counted();
         (0..WINDOW).for_each(|_| {
             handled.receive();
         });

@@ -12,12 +12,12 @@ enum Fault {
 
 impl Accepted {
     pub(super) fn stanza(&mut self, now: Instant, stanza: Stanza) {
-        if self.wire.is_closing() && self.handled.is_some() {
+        if self.wire.is_closing() && self.handled.is_counted() {
             // It can't be acknowledged any more, so the peer returns it or sends it again by itself.
             return;
         }
         let pair = self.pair_of(&stanza);
-        let receipt = self.receipt();
+        let receipt = self.handled.receive();
         let pair = match pair {
             Ok(pair) => pair,
             Err(Fault::OfStream(error)) => return self.wire.fail(error),
@@ -89,14 +89,7 @@ impl Accepted {
     }
 
     /// The stanza can't go on: back to its sender as an error, if it may be returned at all.
-    fn turn_back(
-        &mut self,
-        pair: DomainPair,
-        stanza: Stanza,
-        receipt: Option<u64>,
-        condition: StanzaCondition,
-        text: &str,
-    ) {
+    fn turn_back(&mut self, pair: DomainPair, stanza: Stanza, receipt: u64, condition: StanzaCondition, text: &str) {
         let error = match condition {
             StanzaCondition::JidMalformed | StanzaCondition::PolicyViolation => {
                 stanza.error_from(Some(pair.to.as_str()), condition, text)
@@ -106,9 +99,7 @@ impl Accepted {
         match error {
             Some(error) => self.wire.step(Step::Return { pair: pair.reversed(), stanza: error, receipt }),
             None => {
-                if let Some(receipt) = receipt {
-                    self.settled(receipt);
-                }
+                self.settled(receipt);
                 self.wire.step(Step::Discard { pair, stanza });
             }
         }

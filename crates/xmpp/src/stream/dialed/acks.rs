@@ -5,6 +5,7 @@
 //! stream after everything before it. A peer that answers neither is believed to have what was written,
 //! for as long as it doesn't.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,6 +20,9 @@ const DECLARED: Duration = Duration::from_secs(5);
 // COMPAT(ejabberd 23.01): without `mod_s2s_dialback` its stream header still has the namespace of dialback, and
 // it answers nothing.
 const UNDECLARED: Duration = Duration::from_millis(250);
+/// Questions that may be open at a time. Each covers what was written since the one before, so that a peer
+/// that is slow is heard all the time, and one that is gone isn't taken for slow.
+const QUESTIONS: usize = 32;
 /// How much longer than its other answers this one may take.
 const SLOWER: u32 = 4;
 /// A key that nobody makes: those that are made are hexadecimal.
@@ -41,8 +45,8 @@ pub(super) struct Acks {
     way: Way,
     written: u64,
     taken: u64,
-    /// How many were written when the question that is open was asked, and when that was.
-    asked: Option<(u64, Instant)>,
+    /// Of each question that is open, how many were written when it was asked, and when that was.
+    asked: VecDeque<(u64, Instant)>,
     /// How long the first answer may take.
     patience: Duration,
     answered_once: bool,
@@ -70,7 +74,7 @@ impl Acks {
     }
 
     fn new(way: Way, patience: Duration) -> Acks {
-        Acks { way, written: 0, taken: 0, asked: None, patience, answered_once: false }
+        Acks { way, written: 0, taken: 0, asked: VecDeque::new(), patience, answered_once: false }
     }
 
     pub(super) fn wrote(&mut self, stanzas: u64) {
@@ -86,9 +90,10 @@ impl Acks {
         })
     }
 
-    /// What to ask now; one question is open at a time, and the next covers all that was written since.
+    /// What to ask now, if anything was written since the last question.
     pub(super) fn question(&mut self, now: Instant, pair: &DomainPair) -> Option<Bytes> {
-        if self.asked.is_some() || self.taken == self.written {
+        let covered = self.asked.back().map_or(self.taken, |(written, _)| *written);
+        if covered >= self.written || self.asked.len() >= self.most_questions() {
             return None;
         }
         let question = match self.way {
@@ -104,8 +109,13 @@ impl Acks {
             .write(),
             Way::Silence => return None,
         };
-        self.asked = Some((self.written, now));
+        self.asked.push_back((self.written, now));
         Some(question)
+    }
+
+    /// A peer that has never answered is asked once.
+    fn most_questions(&self) -> usize {
+        if self.way == Way::Barrier && !self.answered_once { 1 } else { QUESTIONS }
     }
 
     /// The peer counted so many (modulo 2^32), asked or not. Gives how many were taken in all, if
@@ -114,7 +124,7 @@ impl Acks {
         if self.way != Way::Counting {
             return None;
         }
-        self.asked = None;
+        self.asked.pop_front();
         self.answered_once = true;
         let low = u64::from(handled);
         let behind = (low.wrapping_sub(self.taken)) & 0xffff_ffff;
@@ -125,15 +135,16 @@ impl Acks {
     /// The peer answered a `<db:verify/>` with this id. Gives how many were taken in all, if that is news.
     /// One that was believed meanwhile is waited for from here on.
     pub(super) fn answered(&mut self, id: &str) -> Option<u64> {
-        let (written, _) = self.asked.filter(|(written, _)| self.way == Way::Barrier && id == barrier_id(*written))?;
-        self.asked = None;
+        let is_it = |(written, _): &(u64, Instant)| self.way == Way::Barrier && id == barrier_id(*written);
+        let place = self.asked.iter().position(is_it)?;
+        let (written, _) = self.asked.drain(..=place).next_back()?;
         self.answered_once = true;
         self.news(written)
     }
 
     /// From when on a peer is believed that has never answered; none that has, or has promised to count.
     fn believed_from(&self) -> Option<Instant> {
-        let waiting = self.asked.filter(|_| self.way == Way::Barrier && !self.answered_once);
+        let waiting = self.asked.front().filter(|_| self.way == Way::Barrier && !self.answered_once);
         waiting.map(|(_, asked)| asked + self.patience)
     }
 
