@@ -20,9 +20,9 @@ const DECLARED: Duration = Duration::from_secs(5);
 // COMPAT(ejabberd 23.01): without `mod_s2s_dialback` its stream header still has the namespace of dialback, and
 // it answers nothing.
 const UNDECLARED: Duration = Duration::from_millis(250);
-/// Questions that may be open at a time. Each covers what was written since the one before, so that a peer
-/// that is slow is heard all the time, and one that is gone isn't taken for slow.
-const QUESTIONS: usize = 32;
+/// Stanzas after which another question is asked while one is open: a peer that is slow is heard all the
+/// time then, and not taken for one that is gone.
+const SPAN: u64 = 64;
 /// How much longer than its other answers this one may take.
 const SLOWER: u32 = 4;
 /// A key that nobody makes: those that are made are hexadecimal.
@@ -90,10 +90,14 @@ impl Acks {
         })
     }
 
-    /// What to ask now, if anything was written since the last question.
+    /// What to ask now, if that is worth it. A peer that has never answered is asked once.
     pub(super) fn question(&mut self, now: Instant, pair: &DomainPair) -> Option<Bytes> {
-        let covered = self.asked.back().map_or(self.taken, |(written, _)| *written);
-        if covered >= self.written || self.asked.len() >= self.most_questions() {
+        let is_due = match self.asked.back() {
+            Some(_) if !self.answered_once => false,
+            Some((covered, _)) => self.written >= covered + SPAN,
+            None => self.written > self.taken,
+        };
+        if !is_due {
             return None;
         }
         let question = match self.way {
@@ -111,11 +115,6 @@ impl Acks {
         };
         self.asked.push_back((self.written, now));
         Some(question)
-    }
-
-    /// A peer that has never answered is asked once.
-    fn most_questions(&self) -> usize {
-        if self.way == Way::Barrier && !self.answered_once { 1 } else { QUESTIONS }
     }
 
     /// The peer counted so many (modulo 2^32), asked or not. Gives how many were taken in all, if
@@ -145,7 +144,7 @@ impl Acks {
     /// From when on a peer is believed that has never answered; none that has, or has promised to count.
     fn believed_from(&self) -> Option<Instant> {
         let waiting = self.asked.front().filter(|_| self.way == Way::Barrier && !self.answered_once);
-        waiting.map(|(_, asked)| asked + self.patience)
+        waiting.map(|(_, asked)| *asked + self.patience)
     }
 
     /// When to [`tick`](Self::tick) at the latest: there is news then.
@@ -186,6 +185,24 @@ mod tests {
         assert_eq!(acks.counted(6), None, "more than was written");
         assert_eq!(acks.counted(5), Some(5));
         assert!(acks.question(now, &pair()).is_none(), "nothing is open");
+    }
+
+    #[test]
+    fn a_slow_peer_is_asked_again_before_it_has_answered() {
+        let (mut acks, now) = (Acks::barrier(DECLARED), Instant::now());
+        acks.wrote(SPAN);
+        assert!(acks.question(now, &pair()).is_some());
+        acks.wrote(SPAN);
+        assert!(acks.question(now, &pair()).is_none(), "it may be one that never answers");
+        assert_eq!(acks.answered("taken-64"), Some(64));
+        for written in [128, 192] {
+            assert!(acks.question(now, &pair()).is_some(), "for {written}");
+            acks.wrote(SPAN - 1);
+            assert!(acks.question(now, &pair()).is_none(), "too little");
+            acks.wrote(1);
+        }
+        assert_eq!(acks.answered("taken-192"), Some(192), "an answer covers what was asked before");
+        assert_eq!(acks.answered("taken-128"), None);
     }
 
     #[test]
