@@ -26,6 +26,8 @@ use crate::trunk::Undeliverable;
 const BATCH: usize = 128 * 1024;
 /// For a peer to answer our end while there is more to bring out, or to take it.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// Between two looks at what the kernel of a peer that can't tell has acknowledged.
+const ARRIVE: Duration = Duration::from_millis(20);
 /// A target that may be gone for so long has another one tried beside it.
 const BESIDE: Duration = Duration::from_secs(3);
 
@@ -54,6 +56,7 @@ pub(super) async fn carry(link: &mut Link, reached: Reached) -> Option<Reached> 
         written: VecDeque::new(),
         batches: Batches::default(),
         taken: 0,
+        believed: 0,
         output: Output::default(),
         leaving: 0,
         watch: Watch::new(patience),
@@ -86,6 +89,8 @@ struct Carrying {
     batches: Batches,
     /// How many were taken in all.
     taken: u64,
+    /// How many a peer that can't tell is believed to have taken, where its kernel has acknowledged them.
+    believed: u64,
     output: Output,
     /// Stanzas in it.
     leaving: u64,
@@ -141,6 +146,7 @@ impl Carrying {
             }
             let deadline = self.machine.deadline().into_iter().chain(self.ending.until()).min();
             let (shared, oldest) = (link.shared.clone(), link.oldest());
+            let arrive = (self.believed > self.taken).then(|| Instant::now() + ARRIVE);
             let awaited = self.written.iter().any(|item| item.origin.is_some());
             tokio::select! {
                 biased;
@@ -160,7 +166,9 @@ impl Carrying {
                 },
                 Some(job) = link.queue.recv() => link.take(job),
                 () = until(oldest) => link.refuse_late(),
+                () = until(arrive) => {}
             }
+            self.arrive(link);
         }
     }
 
@@ -182,7 +190,8 @@ impl Carrying {
                         self.machine.answer(Instant::now(), answer);
                     }
                 }
-                Step::Taken { stanzas } => self.settle(link, stanzas),
+                Step::Taken { stanzas } if self.machine.tells() => self.settle(link, stanzas),
+                Step::Taken { stanzas } => self.believed = stanzas,
                 Step::End(end) => return Some(end),
                 // Only while a stream is set up, or on accepted ones.
                 Step::StartTls
@@ -234,7 +243,19 @@ impl Carrying {
         if self.leaving > 0 && self.output.is_out() {
             let stanzas = std::mem::take(&mut self.leaving);
             self.entry.passed(stanzas);
+            self.batches.out(self.transport.standing().map_or(0, |standing| standing.written));
             self.machine.sent(Instant::now(), stanzas);
+        }
+    }
+
+    /// A peer that can't tell has taken what its kernel acknowledged.
+    fn arrive(&mut self, link: &Link) {
+        if self.believed > self.taken {
+            let arrived = match self.transport.standing() {
+                Some(standing) => self.batches.arrived(standing.acknowledged.saturating_sub(1)) as u64,
+                None => u64::MAX,
+            };
+            self.settle(link, self.believed.min(self.taken.saturating_add(arrived)));
         }
     }
 

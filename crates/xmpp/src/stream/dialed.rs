@@ -351,6 +351,11 @@ impl Dialed {
         self.fail(Condition::NotAuthorized, why);
     }
 
+    /// Whether the peer itself has told what it has taken; otherwise it is only believed to have what was written.
+    pub fn tells(&self) -> bool {
+        self.acks.as_ref().is_some_and(Acks::tells)
+    }
+
     /// How a peer that doesn't count tells what it has taken.
     fn barrier(&self) -> Acks {
         // COMPAT(Prosody 13): without `mod_dialback` it ends a stream on which dialback comes.

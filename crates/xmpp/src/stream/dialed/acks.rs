@@ -81,6 +81,11 @@ impl Acks {
         self.written += stanzas;
     }
 
+    /// Whether the peer has ever told anything.
+    pub(super) fn tells(&self) -> bool {
+        self.answered_once
+    }
+
     /// How many were taken in all, if that is news.
     fn news(&mut self, taken: u64) -> Option<u64> {
         let taken = taken.min(self.written);
