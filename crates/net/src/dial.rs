@@ -150,6 +150,9 @@ impl DialError {
 /// know the old ones.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// What a peer hasn't acknowledged is sent again at least this often.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// Dials a stream to carry the pair's stanzas.
 ///
 /// # Errors
@@ -256,6 +259,8 @@ async fn attempt(
         return Err(AttemptError::Own);
     }
     socket.set_nodelay(true)?;
+    // Where the kernel can't, a line that was away is used a little later.
+    let _ = tcp::retry_at_least_every(&socket, RETRY);
     milestone.connected();
     let mut tls = None;
     let mut chain: Vec<CertificateDer<'static>> = Vec::new();

@@ -17,11 +17,21 @@ pub struct Standing {
     pub acknowledged: u64,
     /// Segments that were sent and aren't acknowledged.
     pub in_flight: u32,
+    /// Whether the other end has room for another full segment.
+    pub has_room: bool,
     /// Since something last came that could acknowledge anything.
     pub silent: Duration,
 }
 
-/// Asks the kernel (`TCP_INFO`, with what Linux has had in it since 4.19).
+impl Standing {
+    /// Whether the other end's kernel owes us an acknowledgement. One that has no room for more doesn't.
+    pub fn is_owed(&self) -> bool {
+        // What can't leave this machine isn't in flight either.
+        self.in_flight > 0 || (self.unsent > 0 && self.has_room)
+    }
+}
+
+/// Asks the kernel (`TCP_INFO`, with what Linux has had in it since 5.4).
 ///
 /// # Errors
 /// When this is no TCP connection.
@@ -32,6 +42,7 @@ pub fn standing(socket: &impl AsFd) -> io::Result<Standing> {
         unsent: info.tcpi_notsent_bytes.into(),
         acknowledged: info.tcpi_bytes_acked,
         in_flight: info.tcpi_unacked,
+        has_room: info.tcpi_snd_wnd >= info.tcpi_snd_mss,
         silent: Duration::from_millis(info.tcpi_last_ack_recv.into()),
     })
 }
@@ -52,6 +63,25 @@ fn info(socket: &impl AsFd) -> io::Result<libc::tcp_info> {
     }
     // SAFETY: all fields are integers, for which all bytes are good, zeros too.
     Ok(unsafe { info.assume_init() })
+}
+
+/// What Linux 6.15 and later calls `TCP_RTO_MAX_MS`.
+const RTO_MAX_MS: libc::c_int = 44;
+
+/// Has what isn't acknowledged sent again at least this often, for as long as it takes: so a line that
+/// comes back is used at once, and not after as long again as it was away.
+///
+/// # Errors
+/// When the kernel doesn't know how (before Linux 6.15), or won't.
+#[allow(unsafe_code)]
+pub fn retry_at_least_every(socket: &impl AsFd, pause: Duration) -> io::Result<()> {
+    let milliseconds = libc::c_int::try_from(pause.as_millis()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let (descriptor, value) = (socket.as_fd().as_raw_fd(), &raw const milliseconds);
+    let length = mem::size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the descriptor is open as long as `socket` is borrowed, and the kernel reads as many bytes as
+    // `milliseconds` has.
+    let done = unsafe { libc::setsockopt(descriptor, libc::IPPROTO_TCP, RTO_MAX_MS, value.cast(), length) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]
@@ -105,8 +135,17 @@ mod tests {
         let (mut one, _other) = connected();
         let written = fill(&mut one);
         let full = until("full", &one, |standing| standing.in_flight == 0);
-        assert!(full.unsent > 0, "{full:?}");
+        assert!(full.unsent > 0 && !full.is_owed(), "{full:?}");
         assert_eq!((full.written, full.acknowledged - 1), (written, written - full.unsent));
+    }
+
+    #[test]
+    fn retrying_is_hastened_where_the_kernel_can() {
+        let (one, _other) = connected();
+        let done = retry_at_least_every(&one, Duration::from_secs(1));
+        // Older kernels say that there is no such option.
+        assert!(done.is_ok() || done.is_err_and(|error| error.raw_os_error() == Some(libc::ENOPROTOOPT)));
+        assert!(retry_at_least_every(&one, Duration::from_secs(3600)).is_err(), "more than TCP allows at all");
     }
 
     #[test]

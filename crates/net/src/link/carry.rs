@@ -26,6 +26,8 @@ use crate::trunk::Undeliverable;
 const BATCH: usize = 128 * 1024;
 /// For a peer to answer our end while there is more to bring out, or to take it.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// For a peer to be heard again once another stream to it is up: retries take a second.
+const GRACE: Duration = Duration::from_millis(1500);
 /// Between two looks at what the kernel of a peer that can't tell has acknowledged.
 const ARRIVE: Duration = Duration::from_millis(20);
 /// A target that may be gone for so long has another one tried beside it.
@@ -76,7 +78,7 @@ pub(super) async fn carry(link: &mut Link, reached: Reached) -> Option<Reached> 
         carrying.transport.end(FAREWELL).await;
     }
     log_end(&link.face, &carrying.entry, &end);
-    carrying.next
+    carrying.next.map(|(reached, _)| reached)
 }
 
 struct Carrying {
@@ -101,8 +103,8 @@ struct Carrying {
     beside_at: Option<Instant>,
     /// That being done.
     beside: JoinSet<Result<Reached, DialError>>,
-    /// The one that was.
-    next: Option<Reached>,
+    /// The one that was, and when it takes this one's place.
+    next: Option<(Reached, Instant)>,
     ending: Ending,
     /// Until when the peer may answer our end, as there is more to bring out.
     farewell: Option<Instant>,
@@ -156,9 +158,12 @@ impl Carrying {
                 () = until(deadline) => self.machine.tick(Instant::now()),
                 _ = look.tick(), if self.is_open() => self.look(link)?,
                 Some(dialed) = self.beside.join_next() => if let Ok(Ok(reached)) = dialed {
-                    self.next = Some(reached);
-                    return Err(io::Error::other("the peer is silent, and another stream to it came up"));
+                    // Where the line is back, the peer will be heard on this stream, too.
+                    self.next = Some((reached, Instant::now() + GRACE));
                 },
+                () = until(self.next.as_ref().map(|(_, at)| *at)) => {
+                    return Err(io::Error::other("the peer is silent, and another stream to it came up"));
+                }
                 moved = self.transport.exchange(self.machine.input(), &mut self.output) => match moved? {
                     Moved::In(0) => self.machine.eof(),
                     Moved::In(_) => self.watch.heard(),
@@ -279,12 +284,13 @@ impl Carrying {
             link.way(is_clear);
             self.beside_at = (!is_clear).then(|| now + BESIDE);
             self.beside.abort_all();
+            self.next = None;
         }
         if doubt == Doubt::Hopeless {
             let text = "the peer has been silent for too long while something was on its way to it";
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
-        if self.beside_at.is_some_and(|at| now >= at) && self.beside.is_empty() {
+        if self.beside_at.is_some_and(|at| now >= at) && self.beside.is_empty() && self.next.is_none() {
             self.beside_at = Some(now + PAUSE.1);
             link.face.dead(|dead, now| dead.failed(self.target, now));
             let (face, pair) = (link.face.clone(), link.pair.clone());

@@ -67,8 +67,7 @@ impl Watch {
             self.since = None;
         }
         let waited = now.saturating_duration_since(*self.since.get_or_insert(now));
-        // A kernel with no room for more answers probes, and isn't silent.
-        let kernel_silence = standing.filter(|standing| standing.in_flight > 0).map(|standing| standing.silent);
+        let kernel_silence = standing.filter(tcp::Standing::is_owed).map(|standing| standing.silent);
         let (silence, unsure, patience) = match kernel_silence.map(|silent| silent.min(waited)) {
             Some(silence) if silence >= KERNEL => (silence, KERNEL, self.patience.kernel),
             _ => (waited, SERVER, self.patience.server),
@@ -89,7 +88,7 @@ mod tests {
 
     fn standing(acknowledged: u64, in_flight: u32, silent: u64) -> Option<tcp::Standing> {
         let silent = Duration::from_secs(silent);
-        Some(tcp::Standing { written: 1000, unsent: 0, acknowledged, in_flight, silent })
+        Some(tcp::Standing { written: 1000, unsent: 50, acknowledged, in_flight, has_room: false, silent })
     }
 
     fn seconds(from: Instant, seconds: u64) -> Instant {
@@ -140,8 +139,16 @@ mod tests {
     #[test]
     fn one_that_reads_nothing_is_no_silent_line() {
         let (mut watch, now) = (Watch::new(PATIENCE), Instant::now());
-        // Its window is shut: probes are answered, nothing is in flight.
+        // Its window is shut: nothing is in flight, and probes are answered, now and then.
         assert_eq!(watch.look(now, true, standing(900, 0, 0)), Doubt::None);
-        assert_eq!(watch.look(seconds(now, 5), true, standing(900, 0, 0)), Doubt::None);
+        assert_eq!(watch.look(seconds(now, 5), true, standing(900, 0, 3)), Doubt::None);
+    }
+
+    #[test]
+    fn what_cannot_even_leave_is_doubted_as_soon() {
+        let (mut watch, now) = (Watch::new(PATIENCE), Instant::now());
+        let barred = |silent| standing(900, 0, silent).map(|standing| tcp::Standing { has_room: true, ..standing });
+        assert_eq!(watch.look(now, true, barred(0)), Doubt::None);
+        assert_eq!(watch.look(seconds(now, 2), true, barred(2)), Doubt::Unsure);
     }
 }
