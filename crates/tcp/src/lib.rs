@@ -21,6 +21,8 @@ pub struct Standing {
     pub has_room: bool,
     /// Since something last came that could acknowledge anything.
     pub silent: Duration,
+    /// How long an acknowledgement takes to come.
+    pub round_trip: Duration,
 }
 
 impl Standing {
@@ -44,6 +46,7 @@ pub fn standing(socket: &impl AsFd) -> io::Result<Standing> {
         in_flight: info.tcpi_unacked,
         has_room: info.tcpi_snd_wnd >= info.tcpi_snd_mss,
         silent: Duration::from_millis(info.tcpi_last_ack_recv.into()),
+        round_trip: Duration::from_micros(info.tcpi_rtt.into()),
     })
 }
 

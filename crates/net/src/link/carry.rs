@@ -136,7 +136,7 @@ impl Carrying {
                 return Err(io::Error::other("another way to the peer was found, and this one leads nowhere"));
             }
             if link.tried {
-                link.way(self.doubt == Doubt::None);
+                link.way(!self.doubt.is_serious());
             }
             self.sent();
             let may_write = self.ending.is_open() && !self.machine.is_closing() && self.doubt == Doubt::None;
@@ -156,7 +156,7 @@ impl Carrying {
                 () = shared.given_up(), if awaited => return Ok(End::Closed),
                 () = until(self.farewell) => return Ok(End::Closed),
                 () = until(deadline) => self.machine.tick(Instant::now()),
-                _ = look.tick(), if self.is_open() => self.look(link)?,
+                _ = look.tick(), if self.is_open() || self.doubt != Doubt::None => self.look(link)?,
                 Some(dialed) = self.beside.join_next() => if let Ok(Ok(reached)) = dialed {
                     // Where the line is back, the peer will be heard on this stream, too.
                     self.next = Some((reached, Instant::now() + GRACE));
@@ -166,7 +166,12 @@ impl Carrying {
                 }
                 moved = self.transport.exchange(self.machine.input(), &mut self.output) => match moved? {
                     Moved::In(0) => self.machine.eof(),
-                    Moved::In(_) => self.watch.heard(),
+                    Moved::In(_) => {
+                        self.watch.heard();
+                        if self.doubt != Doubt::None {
+                            self.look(link)?;
+                        }
+                    }
                     Moved::Out => {}
                 },
                 Some(job) = link.queue.recv() => link.take(job),
@@ -274,7 +279,7 @@ impl Carrying {
     fn look(&mut self, link: &mut Link) -> io::Result<()> {
         let now = Instant::now();
         let doubt = self.watch.look(now, self.is_open(), self.transport.standing());
-        let (is_clear, was_clear) = (doubt == Doubt::None, self.doubt == Doubt::None);
+        let (is_clear, was_clear) = (!doubt.is_serious(), !self.doubt.is_serious());
         self.doubt = doubt;
         if is_clear != was_clear {
             let (stream, pair) = (self.entry.number(), &link.pair);

@@ -6,6 +6,10 @@
 
 use std::time::{Duration, Instant};
 
+/// A kernel that acknowledges nothing for so long, and for several round trips, isn't sent more for now: what
+/// is on its way when a line breaks may have been delivered, and has to go back.
+const PAUSE: Duration = Duration::from_millis(300);
+const ROUND_TRIPS: u32 = 4;
 /// A kernel that acknowledges nothing for so long may be gone: several retransmissions, also by satellite.
 const KERNEL: Duration = Duration::from_secs(2);
 /// A server that says nothing for so long, while its kernel takes what it is sent, may be frozen.
@@ -18,10 +22,19 @@ pub(super) const LOOK: Duration = Duration::from_millis(250);
 pub(super) enum Doubt {
     /// There is none.
     None,
+    /// Not yet, but it is better not to write more.
+    Wary,
     /// It may be gone.
     Unsure,
     /// Nobody waits for it any longer.
     Hopeless,
+}
+
+impl Doubt {
+    /// Whether another way is worth looking for.
+    pub(super) fn is_serious(self) -> bool {
+        matches!(self, Doubt::Unsure | Doubt::Hopeless)
+    }
 }
 
 /// For how long a peer is waited for that may be gone.
@@ -67,15 +80,17 @@ impl Watch {
             self.since = None;
         }
         let waited = now.saturating_duration_since(*self.since.get_or_insert(now));
-        let kernel_silence = standing.filter(tcp::Standing::is_owed).map(|standing| standing.silent);
-        let (silence, unsure, patience) = match kernel_silence.map(|silent| silent.min(waited)) {
-            Some(silence) if silence >= KERNEL => (silence, KERNEL, self.patience.kernel),
-            _ => (waited, SERVER, self.patience.server),
-        };
-        match silence {
-            silence if silence >= patience => Doubt::Hopeless,
-            silence if silence >= unsure => Doubt::Unsure,
-            _ => Doubt::None,
+        let owing = standing.filter(tcp::Standing::is_owed);
+        let kernel = owing.map_or(Duration::ZERO, |standing| standing.silent.min(waited));
+        let wary = owing.map_or(PAUSE, |standing| PAUSE + standing.round_trip * ROUND_TRIPS);
+        if kernel >= self.patience.kernel || waited >= self.patience.server {
+            Doubt::Hopeless
+        } else if kernel >= KERNEL || waited >= SERVER {
+            Doubt::Unsure
+        } else if kernel >= wary {
+            Doubt::Wary
+        } else {
+            Doubt::None
         }
     }
 }
@@ -88,7 +103,15 @@ mod tests {
 
     fn standing(acknowledged: u64, in_flight: u32, silent: u64) -> Option<tcp::Standing> {
         let silent = Duration::from_secs(silent);
-        Some(tcp::Standing { written: 1000, unsent: 50, acknowledged, in_flight, has_room: false, silent })
+        Some(tcp::Standing {
+            written: 1000,
+            unsent: 50,
+            acknowledged,
+            in_flight,
+            has_room: false,
+            silent,
+            round_trip: Duration::from_millis(100),
+        })
     }
 
     fn seconds(from: Instant, seconds: u64) -> Instant {
@@ -108,7 +131,7 @@ mod tests {
         let (mut watch, now) = (Watch::new(PATIENCE), Instant::now());
         let mut look = |after| watch.look(seconds(now, after), true, standing(1, 3, after));
         assert_eq!(look(0), Doubt::None);
-        assert_eq!(look(1), Doubt::None);
+        assert_eq!(look(1), Doubt::Wary);
         assert_eq!(look(2), Doubt::Unsure);
         assert_eq!(look(19), Doubt::Unsure);
         assert_eq!(look(20), Doubt::Hopeless);
@@ -120,7 +143,17 @@ mod tests {
         assert_eq!(watch.look(now, true, standing(1, 3, 0)), Doubt::None);
         assert_eq!(watch.look(seconds(now, 3), true, standing(1, 3, 3)), Doubt::Unsure);
         assert_eq!(watch.look(seconds(now, 4), true, standing(500, 3, 0)), Doubt::None);
-        assert_eq!(watch.look(seconds(now, 5), true, standing(500, 3, 1)), Doubt::None);
+        assert_eq!(watch.look(seconds(now, 5), true, standing(500, 3, 0)), Doubt::None);
+    }
+
+    #[test]
+    fn a_slow_line_is_given_its_time() {
+        let (mut watch, now) = (Watch::new(PATIENCE), Instant::now());
+        let far = |silent| {
+            standing(1, 3, silent).map(|standing| tcp::Standing { round_trip: Duration::from_millis(600), ..standing })
+        };
+        assert_eq!(watch.look(now, true, far(0)), Doubt::None);
+        assert_eq!(watch.look(seconds(now, 1), true, far(1)), Doubt::None);
     }
 
     #[test]
