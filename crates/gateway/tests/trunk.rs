@@ -192,7 +192,7 @@ fn without_a_gateway(end: impl FnOnce(Daemon) + Send + 'static) {
         let (at_bob, returned) = (at_bob.expect("a count"), returned.expect("a count").returned);
         let silently: Vec<_> =
             at_bob.missing.iter().filter(|number| !returned.iter().any(|(other, _)| other == *number)).collect();
-        println!("{} arrived, {} returned", at_bob.arrived, returned.len());
+        println!("{} arrived, {} returned, {} overtaken", at_bob.arrived, returned.len(), at_bob.overtaken);
         assert!(silently.is_empty(), "{silently:?} are lost without a word; {} returned", returned.len());
         assert!(at_bob.arrived > 0 && at_bob.duplicates.is_empty(), "{at_bob:?}");
         split

@@ -50,8 +50,8 @@ pub struct Accepted {
     last: Option<(String, String, DomainPair)>,
     /// What came and what of it is settled.
     handled: management::Handled,
-    /// When it was last looked at something that the peer said.
-    heard: Instant,
+    /// When the peer speaks.
+    rhythm: finish::Rhythm,
     /// It is to end.
     finish: Option<finish::Finish>,
 }
@@ -93,7 +93,7 @@ impl Accepted {
             failed_keys: 0,
             last: None,
             handled: management::Handled::default(),
-            heard: now,
+            rhythm: finish::Rhythm::new(now),
             finish: None,
         }
     }
@@ -159,7 +159,7 @@ impl Accepted {
             if let Some(step) = self.wire.next_step() {
                 return Some(step);
             }
-            if !matches!(self.state, State::ExpectHeader | State::Open) || self.is_full() || self.looks_no_more() {
+            if !matches!(self.state, State::ExpectHeader | State::Open) || self.is_full() || self.is_deaf(now) {
                 return None;
             }
             match self.wire.frame() {
@@ -170,7 +170,6 @@ impl Accepted {
     }
 
     fn frame(&mut self, now: Instant, frame: Frame) {
-        self.heard = now;
         match (&self.state, frame) {
             (_, Frame::Whitespace) => {}
             (_, Frame::Footer) => self.wire.peer_closed(),

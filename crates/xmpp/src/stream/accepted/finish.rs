@@ -1,27 +1,69 @@
 //! The end of an accepted stream that we bring about, at a moment at which its peer loses nothing by it.
 //!
 //! Everything that came is settled first: it is on its way, in order, before the peer says more on another
-//! stream. What the peer says after our end still passes, unless the peer counts what we acknowledge.
-//! So our end is said in a pause of what the peer says, when nothing of it is on the way to us. The less time
-//! is left, the shorter a pause will do; where there is none, what has come is settled, and no more looked at.
+//! stream. What the peer says after our end still passes, unless the peer counts what we acknowledge. So our end
+//! is said in a pause of what the peer says, early in it, when nothing of it is on the way to us. Where there is
+//! no such pause for long, any moment will do at which all is settled; where there is none, no more is looked at.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::{Accepted, StreamError};
 
-/// The pause is this part of the time that is left.
+/// What is shorter is no pause, but the way in which stanzas come over a network.
 // COMPAT(Prosody 0.12): when it reads our end, it closes its own side at once and returns to their senders those
 // of its last 500 stanzas that aren't acknowledged; no word of ours that comes later could change that.
-const PAUSE: u32 = 1000;
+const BREATH: Duration = Duration::from_millis(5);
+/// Who pauses for longer doesn't speak by any rhythm.
+const LONG: Duration = Duration::from_secs(1);
+/// Pauses that are remembered.
+const LATELY: usize = 16;
+
+/// When the peer speaks.
+#[derive(Debug)]
+pub(super) struct Rhythm {
+    /// Its last stanza.
+    heard: Instant,
+    /// Its last pauses between two stanzas, the latest first.
+    pauses: VecDeque<Duration>,
+}
+
+impl Rhythm {
+    pub(super) fn new(now: Instant) -> Rhythm {
+        Rhythm { heard: now, pauses: VecDeque::new() }
+    }
+
+    pub(super) fn hear(&mut self, now: Instant) {
+        let pause = now.saturating_duration_since(self.heard);
+        if pause >= BREATH {
+            self.pauses.truncate(LATELY - 1);
+            self.pauses.push_front(pause.min(LONG));
+        }
+        self.heard = now;
+    }
+
+    /// The first moment from `at` on at which the peer pauses and is likely to go on doing so for as long again.
+    fn pauses_at(&self, at: Instant) -> Instant {
+        let from = at.saturating_duration_since(self.heard).max(BREATH);
+        let goes_on = |paused: &Duration| {
+            // None of its pauses took about as long as this one does now, or ends soon.
+            !self.pauses.iter().any(|pause| *pause * 3 > *paused * 2 && *pause < *paused * 2)
+        };
+        let moments = self.pauses.iter().map(|pause| *pause * 3 / 2).filter(|moment| *moment > from).chain([from]);
+        self.heard + moments.filter(goes_on).min().unwrap_or(LONG * 2)
+    }
+}
 
 /// An end that is to come.
 #[derive(Debug)]
 pub(super) struct Finish {
     error: Option<StreamError>,
-    /// When waiting for a pause ends.
-    last_call: Instant,
-    /// That has been.
-    called: bool,
+    /// When it was last looked whether it is time.
+    looked: Instant,
+    /// From when on any moment will do.
+    hurry: Instant,
+    /// From when on nothing more is looked at.
+    deaf: Instant,
     /// When waiting for anything ends.
     until: Instant,
 }
@@ -34,42 +76,46 @@ impl Accepted {
         if self.finish.is_some() || self.wire.is_closing() {
             return;
         }
-        let sixth = self.wire.settings.drain / 6;
-        self.finish = Some(Finish { error, last_call: now + sixth * 4, called: false, until: now + sixth * 5 });
+        let part = self.wire.settings.drain / 12;
+        let [hurry, deaf, until] = [8, 9, 10].map(|parts| now + part * parts);
+        self.finish = Some(Finish { error, looked: now, hurry, deaf, until });
         self.finish_in_time(now);
     }
 
     /// When to look whether our side ends.
     pub(super) fn finish_at(&self) -> Option<Instant> {
         let finish = self.finish.as_ref().filter(|_| !self.wire.is_closing())?;
-        let at = if finish.called { finish.until } else { finish.last_call };
-        Some(self.pause_ends(finish).map_or(at, |pause| pause.min(at)))
+        let at = [finish.hurry, finish.deaf].into_iter().find(|at| *at > finish.looked).unwrap_or(finish.until);
+        Some(self.may_finish_at(finish).map_or(at, |may| may.min(at)))
     }
 
-    /// When the peer has paused for long enough, if nothing is open.
-    fn pause_ends(&self, finish: &Finish) -> Option<Instant> {
-        let nothing_open = self.handled.is_settled() && (finish.called || self.wire.input.is_empty());
-        let left = if finish.called { Duration::ZERO } else { finish.last_call.saturating_duration_since(self.heard) };
-        nothing_open.then(|| self.heard + left / PAUSE)
+    /// From the last look on, when our side may end, if nothing is open.
+    fn may_finish_at(&self, finish: &Finish) -> Option<Instant> {
+        let looked = finish.looked;
+        match (looked >= finish.hurry, looked >= finish.deaf || self.wire.input.is_empty()) {
+            _ if !self.handled.is_settled() => None,
+            (true, true) => Some(looked),
+            (false, true) => Some(self.rhythm.pauses_at(looked)),
+            (_, false) => None,
+        }
     }
 
     /// Ends our side if it is time.
     pub(super) fn finish_in_time(&mut self, now: Instant) {
         let Some(finish) = self.finish.as_mut().filter(|_| !self.wire.is_closing()) else { return };
-        finish.called |= now >= finish.last_call;
-        let (called, until) = (finish.called, finish.until);
+        finish.looked = now;
+        let Some(finish) = self.finish.as_ref() else { return };
         // What a peer that doesn't count still says is taken after our end, too.
-        let over = now >= until || (called && !self.handled.is_counted());
-        let paused = self.finish.as_ref().and_then(|finish| self.pause_ends(finish)).is_some_and(|ends| now >= ends);
-        if over || paused {
+        let over = now >= finish.until || (now >= finish.hurry && !self.handled.is_counted());
+        if over || self.may_finish_at(finish).is_some_and(|may| now >= may) {
             let error = self.finish.as_mut().and_then(|finish| finish.error.take());
             self.close(now, error.as_ref());
         }
     }
 
-    /// Whether what the peer says isn't looked at any more, so that it comes to an end what has come.
-    pub(super) fn looks_no_more(&self) -> bool {
-        let called = self.finish.as_ref().is_some_and(|finish| finish.called);
-        called && self.handled.is_counted() && !self.wire.is_closing()
+    /// Whether what the peer says isn't looked at any more, so that what has come can all be settled.
+    pub(super) fn is_deaf(&self, now: Instant) -> bool {
+        let deaf = self.finish.as_ref().is_some_and(|finish| now >= finish.deaf);
+        deaf && self.handled.is_counted() && !self.wire.is_closing()
     }
 }

@@ -18,6 +18,7 @@ impl Accepted {
         }
         let pair = self.pair_of(&stanza);
         let receipt = self.handled.receive();
+        self.rhythm.hear(now);
         let pair = match pair {
             Ok(pair) => pair,
             Err(Fault::OfStream(error)) => return self.wire.fail(error),
