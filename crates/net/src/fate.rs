@@ -26,7 +26,7 @@ impl std::fmt::Display for Fate {
             Fate::Accepted => f.write_str("in flight"),
             Fate::Taken => f.write_str("taken by the next server"),
             Fate::Returned(why) => write!(f, "returned to its sender: {why}"),
-            Fate::Failed(why) => write!(f, "failed, and errors and results are not returned: {why}"),
+            Fate::Failed(why) => write!(f, "failed, and such a stanza is not returned: {why}"),
         }
     }
 }

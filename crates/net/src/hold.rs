@@ -13,17 +13,23 @@ use std::time::{Duration, Instant};
 use api::local::Counts;
 use topology::partner::Pattern;
 use xmpp::domain::DomainPair;
-use xmpp::stanza::{Kind, Stanza, StanzaCondition};
+use xmpp::stanza::{Stanza, StanzaCondition};
 
 use crate::fate::Fate;
 use crate::trunk::{Crossing, PeerState, Undeliverable};
 
 mod link;
+mod presence;
+mod returned;
 #[cfg(test)]
 mod tests;
 mod ways;
 
 use link::{Item, Link, Phase};
+pub use presence::Repair;
+use presence::{Presence, Said};
+use returned::is_passing;
+pub(crate) use returned::returned;
 
 /// A peer on the trunk: an edge server as a gateway sees it, or a gateway as an edge does.
 pub type PeerId = u32;
@@ -68,6 +74,8 @@ pub enum Action {
     Settled(Receipt),
     /// There may be room again for those who wait.
     Room,
+    /// Presence that a break kept back was made good, as far as it could be.
+    Repaired(DomainPair, Repair),
 }
 
 /// Who wants to know when a stanza is settled: an accepted stream, and its own number for it.
@@ -100,6 +108,8 @@ pub struct Hold {
     last_number: u64,
     /// Of links that are gone.
     past: Counts,
+    /// What breaks kept back.
+    presence: Presence,
     actions: VecDeque<Action>,
 }
 
@@ -116,6 +126,7 @@ impl Hold {
             wanted: false,
             last_number: 0,
             past: Counts::default(),
+            presence: Presence::default(),
             actions: VecDeque::new(),
         }
     }
@@ -136,6 +147,10 @@ impl Hold {
         stanza: &Stanza,
         receipt: Option<Receipt>,
     ) -> Result<(), Full> {
+        if self.presence.comes_in(now, pair, stanza) {
+            self.actions.extend(receipt.map(Action::Settled));
+            return Ok(());
+        }
         let bytes = stanza.bytes().len();
         let link = self.links.entry(pair.clone()).or_default();
         if link.bytes() > 0 && link.bytes() + bytes > self.limits.link_bytes {
@@ -153,6 +168,11 @@ impl Hold {
         self.actions.push_back(Action::Record(pair.clone(), stanza.clone(), Fate::Accepted));
         self.pump(pair);
         Ok(())
+    }
+
+    /// Remembers a stanza that found no room, if it is presence that shall be made good.
+    pub fn kept_back(&mut self, pair: &DomainPair, stanza: &Stanza) {
+        self.presence.refused(pair, stanza);
     }
 
     /// Counts a stanza that was turned back before it could be taken, or could neither pass nor go back.
@@ -224,8 +244,10 @@ impl Hold {
         self.pump_all();
     }
 
-    /// Returns what has been queued for too long, and looks for ways where none is open.
+    /// Returns what has been queued for too long, looks for ways where none is open, and makes good what breaks did to
+    /// presence.
     pub fn tick(&mut self, now: Instant) {
+        self.make_good(now);
         let late: Vec<_> = self
             .links
             .iter()
@@ -241,6 +263,24 @@ impl Hold {
             self.end(&pair, |link| link.late(now, age), &Outcome::Refused(why));
         }
         self.ask(now);
+    }
+
+    /// Says once more what still holds, and asks for what may not. Our own questions are nobody's stanzas and
+    /// aren't counted; what is said once more is counted once more.
+    fn make_good(&mut self, now: Instant) {
+        for said in self.presence.tick(now) {
+            match said {
+                // Something newer is on its way and says it all.
+                Said::Late(pair, stanza) if self.links.get(&pair).is_some_and(|link| link.says(&stanza)) => {}
+                Said::Late(pair, stanza) => {
+                    if self.accept(now, &pair, &stanza, None).is_err() {
+                        self.presence.refused(&pair, &stanza);
+                    }
+                }
+                Said::Probe(pair, probe) => self.actions.push_back(Action::Return(pair, probe)),
+                Said::Over(pair, repair) => self.actions.push_back(Action::Repaired(pair, repair)),
+            }
+        }
     }
 
     /// What became of everything so far. At any time `accepted = taken + returned + failed + in flight`.
@@ -274,11 +314,16 @@ impl Hold {
     fn end(&mut self, pair: &DomainPair, which: impl FnOnce(&mut Link) -> Vec<Item>, outcome: &Outcome) {
         let Some(link) = self.links.get_mut(pair) else { return };
         for Item { stanza, receipt, .. } in which(link) {
+            match outcome {
+                Outcome::Taken => self.presence.taken(pair, &stanza),
+                Outcome::Refused(why) if is_passing(why.condition) => self.presence.refused(pair, &stanza),
+                Outcome::Refused(_) => {}
+            }
             self.held_bytes -= stanza.bytes().len();
             self.actions.extend(receipt.map(Action::Settled));
             let (count, fate) = match outcome {
                 Outcome::Taken => (&mut link.counts.taken, Fate::Taken),
-                Outcome::Refused(why) => match stanza.error_reply(gentle(&stanza, why.condition), &why.text) {
+                Outcome::Refused(why) => match returned(&stanza, why) {
                     Some(error) => {
                         self.actions.push_back(Action::Return(pair.reversed(), error));
                         (&mut link.counts.returned, Fate::Returned(why.to_string()))
@@ -382,19 +427,5 @@ fn add(one: Counts, other: Counts) -> Counts {
         returned: one.returned + other.returned,
         failed: one.failed + other.failed,
         in_flight: one.in_flight + other.in_flight,
-    }
-}
-
-/// The condition that tells of a passing failure without harm: rooms throw out occupants whose
-/// presence or groupchat comes back with a remote server not found or timed out.
-fn gentle(stanza: &Stanza, condition: StanzaCondition) -> StanzaCondition {
-    let concerns_rooms = match stanza.kind() {
-        Kind::Presence => true,
-        Kind::Message => stanza.type_().as_deref() == Some("groupchat"),
-        Kind::Iq => false,
-    };
-    match condition {
-        StanzaCondition::RemoteServerTimeout if concerns_rooms => StanzaCondition::ResourceConstraint,
-        condition => condition,
     }
 }

@@ -12,8 +12,8 @@ use xmpp::domain::DomainPair;
 use xmpp::stanza::{Stanza, StanzaCondition};
 
 use crate::fate::{Fate, Fates};
-use crate::hold::{Action, Hold, Limits, PeerId, Receipt};
-use crate::trunk::{Crossing, FrameSender, PeerState};
+use crate::hold::{Action, Hold, Limits, PeerId, Receipt, Repair, returned};
+use crate::trunk::{Crossing, FrameSender, PeerState, Undeliverable};
 
 /// How often it is looked for what has waited too long.
 const LOOK: Duration = Duration::from_millis(250);
@@ -67,9 +67,11 @@ impl Holder {
     }
 
     fn turn_back(&self, pair: &DomainPair, stanza: &Stanza, receipt: Option<Receipt>) {
-        const WHY: &str = "too much is waiting here; try again later";
-        let error = stanza.error_reply(StanzaCondition::ResourceConstraint, WHY);
-        self.turned_back(pair, stanza, WHY, error.is_some());
+        let text = "too much is waiting here; try again later".to_owned();
+        let why = Undeliverable { condition: StanzaCondition::ResourceConstraint, text };
+        let error = returned(stanza, &why);
+        self.with(|inner| inner.hold.kept_back(pair, stanza));
+        self.turned_back(pair, stanza, &why.text, error.is_some());
         receipt.into_iter().for_each(|receipt| self.locked().settle(receipt));
         if let Some(error) = error {
             self.give_back(pair.reversed(), error);
@@ -203,6 +205,9 @@ impl Holder {
                 Action::Record(pair, stanza, fate) => self.fates.record(&pair, &stanza, fate),
                 Action::Settled(receipt) => inner.settle(receipt),
                 Action::Room => news = true,
+                Action::Repaired(pair, Repair { late, asked, forgotten }) => {
+                    tracing::info!(%pair, late, asked, forgotten, "presence made good after a break");
+                }
             }
         }
         if news || inner.hold.is_settled() {

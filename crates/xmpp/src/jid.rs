@@ -24,9 +24,14 @@ pub enum JidError {
     Resource,
 }
 
+/// An address without its resource (RFC 7622 §3.1).
+pub fn bare(jid: &str) -> &str {
+    jid.split_once('/').map_or(jid, |(bare, _)| bare)
+}
+
 /// The domain in an address: what is left without resource and local part (RFC 7622 §3.2).
 pub fn domain_of(jid: &str) -> &str {
-    let bare = jid.split_once('/').map_or(jid, |(bare, _)| bare);
+    let bare = bare(jid);
     bare.split_once('@').map_or(bare, |(_, domain)| domain)
 }
 

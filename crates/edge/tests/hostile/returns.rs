@@ -67,7 +67,7 @@ fn errors_come_back_and_are_not_answered_by_errors() {
         let status = border.ask(&["status"]).expect("a status");
         assert!(status.contains("10 = 0 taken + 5 returned + 5 failed + 0 in flight"), "{status}");
         for (id, fate) in [
-            ("no-1", "failed, and errors and results are not returned"),
+            ("no-1", "failed, and such a stanza is not returned"),
             ("yes-1", "returned to its sender: remote-server-timeout"),
             ("where-chat", "returned to its sender"),
             ("where-error", "failed"),

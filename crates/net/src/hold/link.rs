@@ -111,6 +111,13 @@ impl Link {
         self.flight.is_empty()
     }
 
+    /// Whether it holds presence from the same to the same as this is.
+    pub(super) fn says(&self, presence: &Stanza) -> bool {
+        let items = self.flight.iter().map(|(_, item)| item).chain(&self.queue);
+        let mut held = items.map(|item| &item.stanza).filter(|held| held.kind() == presence.kind());
+        held.any(|held| held.from() == presence.from() && held.to() == presence.to())
+    }
+
     pub(super) fn counts(&self) -> Counts {
         Counts { in_flight: (self.queue.len() + self.flight.len()) as u64, ..self.counts }
     }
