@@ -278,7 +278,7 @@ impl Hold {
                     }
                 }
                 Said::Probe(pair, probe) => self.actions.push_back(Action::Return(pair, probe)),
-                Said::Over(pair, repair) => self.actions.push_back(Action::Repaired(pair, repair)),
+                Said::Done(pair, repair) => self.actions.push_back(Action::Repaired(pair, repair)),
             }
         }
     }

@@ -47,8 +47,8 @@ pub(super) enum Said {
     Late(DomainPair, Stanza),
     /// Back towards the sender's server: the pair is that of the way there.
     Probe(DomainPair, Stanza),
-    /// Nothing more of this pair.
-    Over(DomainPair, Repair),
+    /// Nothing; all was said.
+    Done(DomainPair, Repair),
 }
 
 /// What was done after a break, or during it.
@@ -151,14 +151,12 @@ impl Presence {
         let mut said = Vec::new();
         for (pair, memory) in &mut self.links {
             memory.tick(now, pair, &mut said);
-        }
-        self.links.retain(|pair, memory| {
-            let over = memory.is_over(now);
-            if over && memory.repair != Repair::default() {
-                said.push(Said::Over(pair.clone(), memory.repair));
+            if memory.repair != Repair::default() && memory.nothing_to_say(now) {
+                said.push(Said::Done(pair.clone(), std::mem::take(&mut memory.repair)));
             }
-            !over
-        });
+        }
+        // Where an answer to a question of ours may still come, it has to be known as one.
+        self.links.retain(|_, memory| !memory.nothing_to_say(now) || !memory.asked.is_empty());
         self.bytes = self.links.values().map(|memory| memory.bytes).sum();
         said
     }
@@ -268,9 +266,9 @@ impl Memory {
         true
     }
 
-    /// Whether there is nothing more to say or to expect.
-    fn is_over(&self, now: Instant) -> bool {
-        self.entries.is_empty() && self.asked.is_empty() && (self.again || now >= self.next)
+    /// Whether nothing is left, and nothing comes back of what was tried last.
+    fn nothing_to_say(&self, now: Instant) -> bool {
+        self.entries.is_empty() && (self.again || now >= self.next)
     }
 }
 

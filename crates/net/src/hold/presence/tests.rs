@@ -29,7 +29,7 @@ fn words(said: &Said) -> Option<String> {
     let (what, stanza) = match said {
         Said::Late(_, stanza) => ("late", stanza),
         Said::Probe(_, stanza) => ("probe", stanza),
-        Said::Over(..) => return None,
+        Said::Done(..) => return None,
     };
     let (from, to) = (stanza.from().expect("a sender"), stanza.to().expect("an addressee"));
     Some(format!("{what} {} {from} {to}", stanza.type_().as_deref().unwrap_or("available")))
@@ -149,7 +149,7 @@ fn trials_become_rare_and_what_is_old_is_forgotten() {
                     let user = format!("{}/desk", probe.to().expect("an addressee"));
                     refuse(&mut machine, now, &presence("", &user, "bob@fabrikam.test"));
                 }
-                Said::Over(_, repair) => over = Some(repair),
+                Said::Done(_, repair) => over = Some(repair),
                 Said::Late(..) => panic!("nothing is said again"),
             }
         }
@@ -280,7 +280,7 @@ impl World {
                     self.probes += 1;
                     self.asked(&probe);
                 }
-                Said::Over(..) => {}
+                Said::Done(..) => {}
             }
         }
     }
@@ -354,7 +354,7 @@ fn in_the_hold_questions_are_not_counted_and_the_newest_wins() {
     // Ann's return is on its way behind it, so that she left isn't said any more.
     let asked = actions(&mut hold);
     assert!(
-        matches!(&asked[..], [Action::Return(back, probe)] if *back == pair().reversed() && is_probe(probe)),
+        matches!(&asked[..], [Action::Return(back, probe), Action::Repaired(..)] if *back == pair().reversed() && is_probe(probe)),
         "{asked:?}"
     );
     assert_eq!(hold.counts(), Counts { accepted: 4, taken: 1, returned: 2, failed: 0, in_flight: 1 });
