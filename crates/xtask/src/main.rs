@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod check;
 mod demo;
 mod rooms;
@@ -28,6 +29,9 @@ enum Command {
     Targets,
     /// Flood through gateways and edge servers while one thing breaks, again and again, and count every message.
     Soak(soak::Options),
+    /// Measure what fedge costs, as it is released.
+    #[command(subcommand)]
+    Bench(bench::What),
     /// Check that crates and files stand in their order.
     Rooms,
 }
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
         Command::Test => check::run(),
         Command::Targets => targets::run(),
         Command::Soak(options) => soak::run(&options),
+        Command::Bench(what) => bench::run(&what),
         Command::Rooms => rooms::check(),
     };
     match done {

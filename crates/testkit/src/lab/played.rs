@@ -1,12 +1,14 @@
 //! Servers that a test plays itself, byte by byte: as the one who connects ([`Caller`]) and as the one
-//! who is connected to ([`PlayedServer`]).
+//! who is connected to ([`PlayedServer`], and [`Sink`] for measuring).
 
 mod caller;
 mod server;
+mod sink;
 mod tls;
 
 pub use caller::{Caller, Ending};
 pub use server::{Conduct, Heard, PlayedServer, What};
+pub use sink::Sink;
 
 /// A stream header between these two, as who opens a stream writes it.
 pub fn header(from: &str, to: &str) -> String {

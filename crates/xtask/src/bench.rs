@@ -1,0 +1,92 @@
+//! `cargo xtask bench trunk`: what the trunk costs, in stanzas and in processor time, against both faces in one process.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+mod round;
+mod site;
+mod table;
+
+use round::{Measured, Senders};
+use site::{Shape, Site};
+
+/// The sizes of a stanza, in bytes, and how many messages of that size a round has.
+const SIZES: [(usize, u64); 2] = [(300, 600_000), (4096, 150_000)];
+/// No round takes as long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is measured.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum What {
+    /// fedge-gateway and fedge-edge with the trunk between them, against a fedge-edge with both faces.
+    Trunk(Options),
+}
+
+/// How it is measured.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Rounds of each, in turn; one more to warm up isn't counted.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Domain pairs that speak at the same time, each on a stream of its own.
+    #[arg(long, default_value_t = 4)]
+    pairs: usize,
+}
+
+/// All rounds of one size.
+struct Series {
+    bytes: usize,
+    /// For each round, first without a trunk, then with it.
+    rounds: Vec<[Measured; 2]>,
+}
+
+/// Measures, and prints a table for docs/performance.md.
+///
+/// # Errors
+/// When something doesn't start, or not everything that was sent arrives.
+pub(crate) fn run(what: &What) -> anyhow::Result<()> {
+    let What::Trunk(options) = what;
+    ensure!(options.rounds > 0 && options.pairs > 0 && options.pairs < 100, "at least one round, and 1 to 99 pairs");
+    println!("building fedge as it is released");
+    let programs = testkit::fedge::Programs::released()?;
+    let folder = tempfile::Builder::new().prefix("fedge-bench-").tempdir()?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let series = runtime.block_on(async {
+        let site = Site::start(&programs, options.pairs, folder.path()).await?;
+        let mut series = Vec::new();
+        for (bytes, messages) in SIZES {
+            println!("{bytes} bytes: {} rounds of {messages} messages", options.rounds);
+            series.push(measure(&site, options, bytes, messages).await?);
+        }
+        site.stop()?;
+        anyhow::Ok(series)
+    })?;
+    table::print(&series);
+    Ok(())
+}
+
+/// In turn, so that whatever else the machine does meets both.
+async fn measure(site: &Site, options: &Options, bytes: usize, messages: u64) -> anyhow::Result<Series> {
+    let mut senders = Vec::new();
+    for shape in Shape::BOTH {
+        senders.push(Senders::open(site, shape, bytes).await?);
+    }
+    let mut rounds = Vec::new();
+    for round in 0..=options.rounds {
+        let mut measured = Vec::new();
+        for senders in &mut senders {
+            let flood = tokio::time::timeout(PATIENCE, senders.flood(site, messages));
+            measured.push(flood.await.context("a round takes too long; something was lost")??);
+        }
+        let both: [Measured; 2] = measured.try_into().map_err(|_| anyhow::anyhow!("one for each shape"))?;
+        println!("  {}", table::in_short(&both));
+        if round > 0 {
+            rounds.push(both);
+        }
+    }
+    for senders in senders {
+        senders.close().await?;
+    }
+    Ok(Series { bytes, rounds })
+}
