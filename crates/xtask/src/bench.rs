@@ -11,8 +11,6 @@ mod table;
 use round::{Measured, Senders};
 use site::{Shape, Site};
 
-/// The sizes of a stanza, in bytes, and how many messages of that size a round has.
-const SIZES: [(usize, u64); 2] = [(300, 600_000), (4096, 150_000)];
 /// No round takes as long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -32,6 +30,14 @@ pub(crate) struct Options {
     /// Domain pairs that speak at the same time, each on a stream of its own.
     #[arg(long, default_value_t = 4)]
     pairs: usize,
+    /// How large a stanza is; may be given several times.
+    #[arg(long, default_values_t = [300, 4096])]
+    bytes: Vec<usize>,
+}
+
+/// How many messages of that size take some seconds.
+fn messages(bytes: usize) -> u64 {
+    600_000_000 / (700 + bytes as u64)
 }
 
 /// All rounds of one size.
@@ -55,9 +61,9 @@ pub(crate) fn run(what: &What) -> anyhow::Result<()> {
     let series = runtime.block_on(async {
         let site = Site::start(&programs, options.pairs, folder.path()).await?;
         let mut series = Vec::new();
-        for (bytes, messages) in SIZES {
-            println!("{bytes} bytes: {} rounds of {messages} messages", options.rounds);
-            series.push(measure(&site, options, bytes, messages).await?);
+        for &bytes in &options.bytes {
+            println!("{bytes} bytes: {} rounds of {} messages", options.rounds, messages(bytes));
+            series.push(measure(&site, options, bytes).await?);
         }
         site.stop()?;
         anyhow::Ok(series)
@@ -67,7 +73,7 @@ pub(crate) fn run(what: &What) -> anyhow::Result<()> {
 }
 
 /// In turn, so that whatever else the machine does meets both.
-async fn measure(site: &Site, options: &Options, bytes: usize, messages: u64) -> anyhow::Result<Series> {
+async fn measure(site: &Site, options: &Options, bytes: usize) -> anyhow::Result<Series> {
     let mut senders = Vec::new();
     for shape in Shape::BOTH {
         senders.push(Senders::open(site, shape, bytes).await?);
@@ -76,7 +82,7 @@ async fn measure(site: &Site, options: &Options, bytes: usize, messages: u64) ->
     for round in 0..=options.rounds {
         let mut measured = Vec::new();
         for senders in &mut senders {
-            let flood = tokio::time::timeout(PATIENCE, senders.flood(site, messages));
+            let flood = tokio::time::timeout(PATIENCE, senders.flood(site, messages(bytes)));
             measured.push(flood.await.context("a round takes too long; something was lost")??);
         }
         let both: [Measured; 2] = measured.try_into().map_err(|_| anyhow::anyhow!("one for each shape"))?;
