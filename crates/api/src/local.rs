@@ -137,6 +137,35 @@ pub struct Counts {
     pub in_flight: u64,
 }
 
+impl std::ops::Add for Counts {
+    type Output = Counts;
+
+    fn add(self, other: Counts) -> Counts {
+        Counts {
+            accepted: self.accepted + other.accepted,
+            taken: self.taken + other.taken,
+            returned: self.returned + other.returned,
+            failed: self.failed + other.failed,
+            in_flight: self.in_flight + other.in_flight,
+        }
+    }
+}
+
+impl std::ops::Sub for Counts {
+    type Output = Counts;
+
+    /// Takes away what was added before.
+    fn sub(self, other: Counts) -> Counts {
+        Counts {
+            accepted: self.accepted - other.accepted,
+            taken: self.taken - other.taken,
+            returned: self.returned - other.returned,
+            failed: self.failed - other.failed,
+            in_flight: self.in_flight - other.in_flight,
+        }
+    }
+}
+
 /// An open stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {

@@ -18,6 +18,7 @@ use xmpp::stanza::{Stanza, StanzaCondition};
 use crate::fate::Fate;
 use crate::trunk::{Crossing, PeerState, Undeliverable};
 
+mod idle;
 mod link;
 mod presence;
 mod returned;
@@ -25,6 +26,8 @@ mod returned;
 mod tests;
 mod ways;
 
+use idle::Idle;
+pub(crate) use idle::LINKS;
 use link::{Item, Link, Phase};
 pub use presence::Repair;
 use presence::{Presence, Said};
@@ -106,8 +109,8 @@ pub struct Hold {
     wanted: bool,
     /// One count for all links, so that a link that was forgotten and comes anew doesn't begin again.
     last_number: u64,
-    /// Of links that are gone.
-    past: Counts,
+    /// Of links that hold nothing.
+    idle: Idle,
     /// What breaks kept back.
     presence: Presence,
     actions: VecDeque<Action>,
@@ -125,7 +128,7 @@ impl Hold {
             held_bytes: 0,
             wanted: false,
             last_number: 0,
-            past: Counts::default(),
+            idle: Idle::default(),
             presence: Presence::default(),
             actions: VecDeque::new(),
         }
@@ -152,7 +155,7 @@ impl Hold {
             return Ok(());
         }
         let bytes = stanza.bytes().len();
-        let link = self.links.entry(pair.clone()).or_default();
+        let link = at_work(&mut self.links, &mut self.idle, pair);
         if link.bytes() > 0 && link.bytes() + bytes > self.limits.link_bytes {
             link.wanted = true;
             return Err(Full);
@@ -177,7 +180,7 @@ impl Hold {
 
     /// Counts a stanza that was turned back before it could be taken, or could neither pass nor go back.
     pub fn turned_back(&mut self, pair: &DomainPair, returned: bool) {
-        let counts = &mut self.links.entry(pair.clone()).or_default().counts;
+        let counts = &mut at_work(&mut self.links, &mut self.idle, pair).counts;
         counts.accepted += 1;
         *(if returned { &mut counts.returned } else { &mut counts.failed }) += 1;
         self.forget_if_idle(pair);
@@ -285,7 +288,7 @@ impl Hold {
 
     /// What became of everything so far. At any time `accepted = taken + returned + failed + in flight`.
     pub fn counts(&self) -> Counts {
-        self.links.values().fold(self.past, |total, link| add(total, link.counts()))
+        self.links.values().fold(self.idle.total(), |total, link| total + link.counts())
     }
 
     /// Whether everything has its outcome.
@@ -293,9 +296,14 @@ impl Hold {
         self.held_bytes == 0
     }
 
-    /// What a link holds, of those that hold something or did lately.
+    /// Bytes of what has no outcome yet.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// The accounts of links: of all that hold something, and of the latest that did.
     pub fn links(&self) -> impl Iterator<Item = (&DomainPair, Counts)> {
-        self.links.iter().map(|(pair, link)| (pair, link.counts()))
+        self.links.iter().map(|(pair, link)| (pair, link.counts())).chain(self.idle.latest())
     }
 
     fn settle(
@@ -354,9 +362,8 @@ impl Hold {
 
     fn forget_if_idle(&mut self, pair: &DomainPair) {
         if self.links.get(pair).is_some_and(Link::is_idle) {
-            let counts = self.links.get(pair).map(Link::counts).unwrap_or_default();
-            self.past = add(self.past, counts);
-            self.links.remove(pair);
+            let counts = self.links.remove(pair).map(|link| link.counts()).unwrap_or_default();
+            self.idle.enter(pair, counts);
         }
     }
 
@@ -420,12 +427,7 @@ enum Outcome {
     Refused(Undeliverable),
 }
 
-fn add(one: Counts, other: Counts) -> Counts {
-    Counts {
-        accepted: one.accepted + other.accepted,
-        taken: one.taken + other.taken,
-        returned: one.returned + other.returned,
-        failed: one.failed + other.failed,
-        in_flight: one.in_flight + other.in_flight,
-    }
+/// The link of a pair, which goes on counting where it ended.
+fn at_work<'a>(links: &'a mut HashMap<DomainPair, Link>, idle: &mut Idle, pair: &DomainPair) -> &'a mut Link {
+    links.entry(pair.clone()).or_insert_with(|| Link::after(idle.leave(pair)))
 }

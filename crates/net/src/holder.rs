@@ -12,7 +12,7 @@ use xmpp::domain::DomainPair;
 use xmpp::stanza::{Stanza, StanzaCondition};
 
 use crate::fate::{Fate, Fates};
-use crate::hold::{Action, Hold, Limits, PeerId, Receipt, Repair, returned};
+use crate::hold::{Action, Hold, LINKS, Limits, PeerId, Receipt, Repair, returned};
 use crate::trunk::{Crossing, FrameSender, PeerState, Undeliverable};
 
 /// How often it is looked for what has waited too long.
@@ -35,6 +35,20 @@ struct Inner {
     peers: HashMap<PeerId, FrameSender>,
     /// Streams that want to know what is settled.
     streams: HashMap<u64, mpsc::UnboundedSender<u64>>,
+}
+
+/// What became of a face's stanzas so far.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Of all.
+    pub total: Counts,
+    /// Of the links with most stanzas, at most a thousand. One that has been idle for longer than a thousand
+    /// others isn't there, and counts from nothing when it comes again.
+    pub links: Vec<(DomainPair, Counts)>,
+    /// Bytes of what has no outcome yet.
+    pub held_bytes: usize,
+    /// Bytes that may be held.
+    pub limit_bytes: usize,
 }
 
 /// Errors on their way back to the senders of stanzas, to be brought out on the face they came in by.
@@ -178,9 +192,18 @@ impl Holder {
         }
     }
 
-    /// Each link's counts, of those that hold something or did lately.
-    pub fn counts(&self) -> Vec<(DomainPair, Counts)> {
-        self.with(|inner| inner.hold.links().map(|(pair, counts)| (pair.clone(), counts)).collect())
+    /// The whole account, taken at one moment.
+    pub fn account(&self) -> Account {
+        let inner = self.locked();
+        let mut links: Vec<_> = inner.hold.links().map(|(pair, counts)| (pair.clone(), counts)).collect();
+        let (total, held_bytes) = (inner.hold.counts(), inner.hold.held_bytes());
+        drop(inner);
+        // Those with most stanzas: others come and go.
+        links.sort_by(|(one, of_one), (other, of_other)| {
+            of_other.accepted.cmp(&of_one.accepted).then_with(|| one.cmp(other))
+        });
+        links.truncate(LINKS);
+        Account { total, links, held_bytes, limit_bytes: self.limits.total_bytes }
     }
 
     /// What became of everything so far.

@@ -12,7 +12,7 @@ use xmpp::domain::DomainPair;
 use xmpp::stream::Method;
 
 /// Who opened a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Direction {
     /// The peer.
     Accepted,
@@ -48,6 +48,27 @@ pub struct StreamInfo {
     pub opened: SystemTime,
     /// Stanzas that passed.
     pub stanzas: u64,
+}
+
+/// How many streams are open, by what tells them apart.
+pub type Counted = BTreeMap<(Face, Direction, Proof), u64>;
+
+/// Whether anybody proved anything on a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Proof {
+    /// Nobody yet.
+    Unproven,
+    /// At least one domain pair may speak.
+    Proven,
+}
+
+impl std::fmt::Display for Proof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Proof::Unproven => "unproven",
+            Proof::Proven => "proven",
+        })
+    }
 }
 
 /// What a stream is told from outside.
@@ -162,6 +183,17 @@ impl Streams {
     /// All open streams, oldest first.
     pub fn list(&self) -> Vec<StreamInfo> {
         locked(&self.open).values().map(|entry| entry.info()).collect()
+    }
+
+    /// How many there are.
+    pub fn counted(&self) -> Counted {
+        let mut counted = Counted::new();
+        for entry in locked(&self.open).values() {
+            let info = locked(&entry.info);
+            let proof = if info.pairs.is_empty() { Proof::Unproven } else { Proof::Proven };
+            *counted.entry((info.face, info.direction, proof)).or_default() += 1;
+        }
+        counted
     }
 
     /// Tells one stream; false if there is none of that number.

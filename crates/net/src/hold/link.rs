@@ -87,6 +87,11 @@ fn size(item: &Item) -> usize {
 }
 
 impl Link {
+    /// One on which so many have their outcome already.
+    pub(super) fn after(counts: Counts) -> Link {
+        Link { counts, ..Link::default() }
+    }
+
     pub(super) fn queue(&mut self, item: Item) {
         self.queue_bytes += size(&item);
         self.queue.push_back(item);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::server::WebPkiClientVerifier;
@@ -62,6 +63,16 @@ impl Files {
         let key = PrivateKeyDer::from_pem_slice(&bytes(&self.key)?)
             .map_err(|_| fault(&self.key, "there is no private key in it"))?;
         Ok(Read { roots: Arc::new(roots), chain: certificates(&self.certificate)?, key })
+    }
+
+    /// When the member's certificate expires.
+    ///
+    /// # Errors
+    /// When a file can't be used.
+    pub fn expires(&self) -> Result<SystemTime, FilesError> {
+        let leaf = self.read()?.chain.first().map(Leaf::parse);
+        let leaf = leaf.and_then(Result::ok).ok_or_else(|| fault(&self.certificate, "it can't be read"))?;
+        Ok(leaf.not_after)
     }
 
     /// For an edge server, which accepts.
