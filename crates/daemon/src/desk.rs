@@ -54,6 +54,9 @@ pub trait Office: Send + Sync {
         Vec::new()
     }
 
+    /// The certificates that this daemon shows.
+    fn certificates(&self) -> Vec<Certificate>;
+
     /// The pool that carries the route, where it is decided here.
     fn route(&self) -> Option<String> {
         None
@@ -66,6 +69,17 @@ pub trait Office: Send + Sync {
     fn set_route(&self, _pool: &str) -> Result<(), String> {
         Err("the route is decided at the gateways; ask them".to_owned())
     }
+}
+
+/// A certificate of the daemon's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Where it is used: `external`, `internal` or `trunk`.
+    pub used_for: &'static str,
+    /// Its file, or what it is.
+    pub name: String,
+    /// When it expires.
+    pub not_after: SystemTime,
 }
 
 /// Why there is no desk.
@@ -125,9 +139,9 @@ pub fn bind(path: &Path) -> Result<Socket, DeskError> {
 }
 
 /// Opens the desk.
-pub fn open(socket: Socket, desk: Desk) -> Open {
+pub fn open(socket: Socket, desk: Arc<Desk>) -> Open {
     let mut serving = JoinSet::new();
-    serving.spawn(accept(socket.listener, Arc::new(desk)));
+    serving.spawn(accept(socket.listener, desk));
     Open { _serving: serving, _place: socket.place }
 }
 
@@ -230,11 +244,11 @@ impl Desk {
     }
 
     fn status(&self) -> Status {
-        let streams = self.streams.list();
+        let streams = self.streams.counted();
         let face = |(face, listen): &(Arc<FaceState>, Vec<SocketAddr>)| {
-            let count = |direction| {
-                let here = streams.iter().filter(|info| info.face == face.face && info.direction == direction);
-                here.count() as u64
+            let count = |wanted| {
+                let here = streams.iter().filter(|((on, direction, _), _)| *on == face.face && *direction == wanted);
+                here.map(|(_, count)| count).sum()
             };
             FaceStatus {
                 face: face.face.to_string(),

@@ -1,4 +1,4 @@
-//! What all daemons have: settings, log, faces from files, the desk for local commands, life from start to drain.
+//! What all daemons have: settings, log, faces from files, the desk for local commands, metrics, life from start to drain.
 
 pub mod settings;
 
@@ -8,5 +8,6 @@ pub mod parts;
 
 pub mod desk;
 pub mod life;
+pub mod metrics;
 
 pub mod ask;

@@ -12,7 +12,7 @@ mod check;
 mod file;
 
 pub use check::{Policies, check_listeners, settings};
-pub use file::{Asked, Federation, Limits, Local, Partner, Times};
+pub use file::{Asked, Federation, Limits, Local, Metrics, Partner, Times};
 
 /// What a face is made from, besides what is its daemon's alone.
 #[derive(Debug)]

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use daemon::log::Log;
-use daemon::settings::{self, ConfigError, FaceConfig, Federation, Limits, Local, Partner, Policies, Times, Trusted};
+use daemon::settings::{
+    self, ConfigError, FaceConfig, Federation, Limits, Local, Metrics, Partner, Policies, Times, Trusted,
+};
 use gateway::config::Section;
 use net::face;
 use net::trunk::tls::Files;
@@ -23,6 +25,8 @@ pub struct Config {
     pub socket: Option<PathBuf>,
     /// How the log is written.
     pub log: Log,
+    /// Where metrics are told.
+    pub metrics: Vec<SocketAddr>,
     /// The external face.
     pub external: FaceConfig,
     /// The folder of the external face's own certificates.
@@ -66,6 +70,7 @@ struct File {
     socket: Option<PathBuf>,
     #[serde(default)]
     log: Log,
+    metrics: Option<Metrics>,
     external: External,
     gateway: Option<Section>,
     trunk: Option<Trunk>,
@@ -128,6 +133,7 @@ fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
     let mut faces = vec![("external", &external.listen)];
     faces.extend(file.gateway.as_ref().map(|gateway| ("internal", &gateway.listen)));
     faces.extend(file.trunk.as_ref().map(|trunk| ("trunk's", &trunk.listen)));
+    faces.extend(file.metrics.as_ref().map(|metrics| ("metrics'", &metrics.listen)));
     settings::check_listeners(&faces, faults);
     let policies = Policies {
         federation: &file.federation,
@@ -139,6 +145,7 @@ fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
     Config {
         socket: file.socket.as_ref().map(|socket| folder.join(socket)),
         log: file.log.clone(),
+        metrics: file.metrics.as_ref().map(|metrics| metrics.listen.get_ref().clone()).unwrap_or_default(),
         external: FaceConfig {
             listen: external.listen.get_ref().clone(),
             trusted: Trusted::new(folder, &external.trusted, &external.revoked),

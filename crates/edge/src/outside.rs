@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use daemon::desk::Certificate;
 use daemon::parts::{Parts, PartsError, Shared};
 use daemon::settings::FaceConfig;
-use net::certificates::{Certificates as _, Folder, utc};
+use net::certificates::{Certificates as _, Folder, Own, utc};
 use net::face::{self, FaceState};
 use net::holder::Returns;
 use net::tls::Tls;
@@ -56,9 +57,14 @@ impl Outside {
         self.parts.face(Face::External, config, settings, shared, Tls::new(self.folder.clone()))
     }
 
-    /// How many certificates we have.
-    pub fn certificates(&self) -> usize {
-        self.folder.list().len()
+    /// The certificates that we have.
+    pub fn certificates(&self) -> Vec<Certificate> {
+        let named = |own: Own| Certificate {
+            used_for: "external",
+            name: own.file.file_name().unwrap_or(own.file.as_os_str()).to_string_lossy().into_owned(),
+            not_after: own.not_after,
+        };
+        self.folder.list().into_iter().map(named).collect()
     }
 
     /// Takes over what was read anew.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use daemon::desk::{self, Desk, DeskError, Office};
+use daemon::desk::{self, Certificate, Desk, DeskError, Office};
 use daemon::life::{self, Ending, ListenError};
 use daemon::log::{self, LogLevel};
+use daemon::metrics;
 use daemon::parts::{PartsError, Shared};
 use daemon::settings::ConfigError;
 use gateway::inside::{Inside, InsideError};
@@ -119,7 +120,7 @@ pub fn check(file: &Path) -> Result<(), Failure> {
     let federation = if config.policy.is_open() { "everybody" } else { "those listed" };
     let policy = Arc::new(ArcSwap::from_pointee(config.policy.clone()));
     let files = Files::read(&config, policy)?;
-    let certificates = files.outside.certificates();
+    let certificates = files.outside.certificates().len();
     println!("{}: good", file.display());
     println!("{locals} local domains, {partners} partners, federation with {federation}; {certificates} certificates");
     for concern in files.concerns() {
@@ -151,6 +152,8 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
     // All listeners are open before any is served: half a border is none.
     let listeners = life::listen(&config.external.listen)?;
     let inward = Opened::open(config, &files, &shared)?;
+    let trunk = config.inward.trunk_certificate()?;
+    let metrics_listeners = life::listen(&config.metrics)?;
     let socket = config.socket.as_deref().map(desk::bind).transpose()?;
     let mut at_work = vec![life::begin(&external, listeners, returns)];
     let mut faces = vec![(external, config.external.listen.clone())];
@@ -165,15 +168,16 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
         }
         Opened::Trunk(trunk) => Some(trunk.begin(outer, &mut tasks)),
     };
-    let desk = Desk {
+    let desk = Arc::new(Desk {
         program: (PROGRAM, VERSION_TEXT),
         began,
         level,
         streams: shared.streams.clone(),
         fates: shared.fates.clone(),
         faces,
-        office: Box::new(Borderer { files: files.clone(), members: members.clone() }),
-    };
+        office: Box::new(Borderer { files: files.clone(), members: members.clone(), trunk }),
+    });
+    let _metrics = metrics::serve(metrics_listeners, desk.clone());
     let _desk = socket.map(|socket| desk::open(socket, desk));
     let watching = tokio::spawn(watch(file.to_owned(), hangup, files));
     life::ready(PROGRAM, VERSION_TEXT);
@@ -185,6 +189,18 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
     }
     life::drain(&mut at_work, &shared.streams, config.settings.stream.drain).await;
     Ok(())
+}
+
+impl Inward {
+    /// Our own certificate on the trunk, where there is one.
+    fn trunk_certificate(&self) -> Result<Option<Certificate>, FilesError> {
+        match self {
+            Inward::Gateway { .. } => Ok(None),
+            Inward::Trunk { name, files, .. } => {
+                Ok(Some(Certificate { used_for: "trunk", name: name.clone(), not_after: files.expires()? }))
+            }
+        }
+    }
 }
 
 fn own_addresses(config: &Config) -> Vec<std::net::IpAddr> {
@@ -249,11 +265,18 @@ impl OpenedTrunk {
 struct Borderer {
     files: Files,
     members: Option<Arc<Members>>,
+    /// Its own on the trunk, where there is one.
+    trunk: Option<Certificate>,
 }
 
 impl Office for Borderer {
     fn concerns(&self) -> Vec<String> {
         self.files.concerns()
+    }
+
+    fn certificates(&self) -> Vec<Certificate> {
+        let inside = self.files.inside.as_ref().and_then(Inside::certificate);
+        self.files.outside.certificates().into_iter().chain(inside).chain(self.trunk.clone()).collect()
     }
 
     fn members(&self) -> Vec<Standing> {

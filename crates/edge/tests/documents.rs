@@ -7,6 +7,7 @@ mod documents {
     mod keys;
     mod lines;
     mod links;
+    mod metrics;
     mod reading;
     mod site;
     mod units;

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use daemon::log::Log;
-use daemon::settings::{self, ConfigError, FaceConfig, Federation, Limits, Local, Partner, Policies, Times, Trusted};
+use daemon::settings::{
+    self, ConfigError, FaceConfig, Federation, Limits, Local, Metrics, Partner, Policies, Times, Trusted,
+};
 use net::face;
 use net::trunk::tls::Files;
 use serde::Deserialize;
@@ -55,6 +57,8 @@ pub struct Config {
     pub socket: Option<PathBuf>,
     /// How the log is written.
     pub log: Log,
+    /// Where metrics are told.
+    pub metrics: Vec<SocketAddr>,
     /// The internal face.
     pub face: FaceConfig,
     /// The internal CA's folder; without it, internal servers verify by dialback.
@@ -99,6 +103,7 @@ struct File {
     socket: Option<PathBuf>,
     #[serde(default)]
     log: Log,
+    metrics: Option<Metrics>,
     gateway: Section,
     trunk: Trunk,
     #[serde(default)]
@@ -152,12 +157,14 @@ impl Config {
 
 fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
     let times_and_sizes = settings::settings(&file.times, &file.limits, faults);
-    settings::check_listeners(&[("internal", &file.gateway.listen)], faults);
+    let mut faces = vec![("internal", &file.gateway.listen)];
+    faces.extend(file.metrics.as_ref().map(|metrics| ("metrics'", &metrics.listen)));
+    settings::check_listeners(&faces, faults);
     let policies = Policies {
         federation: &file.federation,
         local: &file.local,
         partner: &file.partner,
-        own: file.gateway.listen.get_ref().clone(),
+        own: faces.iter().flat_map(|(_, listen)| listen.get_ref()).copied().collect(),
         delivers: true,
     };
     let (face, ca) = file.gateway.read(folder);
@@ -165,6 +172,7 @@ fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
     Config {
         socket: file.socket.as_ref().map(|socket| folder.join(socket)),
         log: file.log.clone(),
+        metrics: file.metrics.as_ref().map(|metrics| metrics.listen.get_ref().clone()).unwrap_or_default(),
         face,
         ca,
         name: file.trunk.name.clone(),

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use daemon::desk::Certificate;
 use daemon::parts::{Parts, PartsError, Shared};
 use daemon::settings::FaceConfig;
 use net::certificates::{Certificates, utc};
@@ -77,6 +78,12 @@ impl Inside {
     /// Reads roots and revocation lists again if their files changed.
     pub fn look(&self) {
         self.parts.look();
+    }
+
+    /// The certificate that all those we show are made by, if there is one.
+    pub fn certificate(&self) -> Option<Certificate> {
+        let ca = self.ca.as_ref()?;
+        Some(Certificate { used_for: "internal", name: "internal CA".to_owned(), not_after: ca.expires() })
     }
 
     /// What somebody should look at, in sentences.

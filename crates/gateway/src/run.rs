@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use daemon::desk::{self, Desk, DeskError, Office};
+use daemon::desk::{self, Certificate, Desk, DeskError, Office};
 use daemon::life::{self, Ending, ListenError};
 use daemon::log::{self, LogLevel};
+use daemon::metrics;
 use daemon::parts::{PartsError, Shared};
 use daemon::settings::ConfigError;
 use net::crypto::random_below;
@@ -106,7 +107,9 @@ async fn work(file: &Path, config: Config, level: LogLevel) -> Result<(), Failur
     let inside = Inside::read(&config.face, config.ca.as_deref())?;
     let (face, returns) = inside.face(&config.face, &config.settings, &shared)?;
     let dialer = config.trunk.dialer()?;
+    let trunk = Certificate { used_for: "trunk", name: config.name.clone(), not_after: config.trunk.expires()? };
     let listeners = life::listen(&config.face.listen)?;
+    let metrics_listeners = life::listen(&config.metrics)?;
     let socket = config.socket.as_deref().map(desk::bind).transpose()?;
     let mut at_work = [life::begin(&face, listeners, returns)];
     let edges: Vec<&Edge> = config.pools.iter().flat_map(|pool| &pool.edges).collect();
@@ -120,15 +123,16 @@ async fn work(file: &Path, config: Config, level: LogLevel) -> Result<(), Failur
     for edge in edges {
         tasks.spawn(keep(edge.clone(), dialer.clone(), members.clone()));
     }
-    let desk = Desk {
+    let desk = Arc::new(Desk {
         program: (PROGRAM, VERSION_TEXT),
         began,
         level,
         streams: shared.streams.clone(),
         fates: shared.fates.clone(),
         faces: vec![(face.clone(), config.face.listen.clone())],
-        office: Box::new(Gatekeeper { route, inside: inside.clone(), policy: shared.policy.clone() }),
-    };
+        office: Box::new(Gatekeeper { route, inside: inside.clone(), policy: shared.policy.clone(), trunk }),
+    });
+    let _metrics = metrics::serve(metrics_listeners, desk.clone());
     let _desk = socket.map(|socket| desk::open(socket, desk));
     tasks.spawn(reload(file.to_owned(), hangup, inside, shared.policy.clone()));
     life::ready(PROGRAM, VERSION_TEXT);
@@ -196,6 +200,8 @@ struct Gatekeeper {
     route: Arc<Route>,
     inside: Inside,
     policy: Arc<ArcSwap<Policy>>,
+    /// Its own on the trunk.
+    trunk: Certificate,
 }
 
 impl Office for Gatekeeper {
@@ -205,6 +211,10 @@ impl Office for Gatekeeper {
 
     fn members(&self) -> Vec<Standing> {
         self.route.members.standing()
+    }
+
+    fn certificates(&self) -> Vec<Certificate> {
+        self.inside.certificate().into_iter().chain([self.trunk.clone()]).collect()
     }
 
     fn route(&self) -> Option<String> {

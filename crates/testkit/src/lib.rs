@@ -13,6 +13,7 @@ pub mod process;
 pub mod prosody;
 pub mod relay;
 pub mod rig;
+pub mod scrape;
 pub mod scripted;
 pub mod server;
 

@@ -1,8 +1,18 @@
 //! The sections as they are written: names, defaults, and nothing checked but types.
 
+use std::net::SocketAddr;
+
 use serde::Deserialize;
 use toml::Spanned;
 use xmpp::stream::Need;
+
+/// `[metrics]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "docs/configuration.md says what each key means")]
+pub struct Metrics {
+    pub listen: Spanned<Vec<SocketAddr>>,
+}
 
 /// `[times]`, in seconds.
 #[derive(Debug, Deserialize)]

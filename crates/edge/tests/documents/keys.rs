@@ -18,6 +18,7 @@ struct Shape {
 
 const TOP_LEVEL: (&str, &str) = ("Top level", "");
 const LOG: (&str, &str) = ("`[log]`", "[log]");
+const METRICS: (&str, &str) = ("`[metrics]`", "[metrics]");
 const GATEWAY: (&str, &str) = ("`[gateway]`", "[gateway]");
 const TIMES: (&str, &str) = ("`[times]`", "[times]");
 const LIMITS: (&str, &str) = ("`[limits]`", "[limits]");
@@ -30,7 +31,7 @@ const EDGE_TRUNK: (&str, &str) = ("`[trunk]` of fedge-edge", "[trunk]");
 const EDGE: Shape = Shape {
     program: "fedge-edge",
     example: "edge.toml",
-    tables: &[TOP_LEVEL, LOG, EXTERNAL, GATEWAY, EDGE_TRUNK, TIMES, LIMITS, FEDERATION, LOCAL, PARTNER],
+    tables: &[TOP_LEVEL, LOG, METRICS, EXTERNAL, GATEWAY, EDGE_TRUNK, TIMES, LIMITS, FEDERATION, LOCAL, PARTNER],
 };
 const SHAPES: [Shape; 4] = [
     EDGE,
@@ -41,6 +42,7 @@ const SHAPES: [Shape; 4] = [
         tables: &[
             TOP_LEVEL,
             LOG,
+            METRICS,
             GATEWAY,
             ("`[trunk]` of fedge-gateway", "[trunk]"),
             ("`[[pool]]`", "[[pool]]"),
