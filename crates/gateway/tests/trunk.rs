@@ -15,9 +15,19 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Starts the laboratory and runs a story in it.
 fn story<F: Future<Output = Split>>(outside: Kind, tell: impl FnOnce(Split, Client, Client) -> F + Send + 'static) {
+    story_with("", outside, tell);
+}
+
+/// The same, with more in the partner's entry.
+fn story_with<F: Future<Output = Split>>(
+    more: &str,
+    outside: Kind,
+    tell: impl FnOnce(Split, Client, Client) -> F + Send + 'static,
+) {
     let inside = Peer { kind: Kind::Prosody, authentication: External };
     let authentication = if outside == Kind::Ejabberd { External } else { Dialback };
-    let plan = LabPlan::new(inside, &[(FABRIKAM, Peer { kind: outside, authentication })]);
+    let partners = [(FABRIKAM, Peer { kind: outside, authentication })];
+    let plan = LabPlan { more: more.to_owned(), ..LabPlan::new(inside, &partners) };
     let folder = tempfile::tempdir().expect("a folder");
     let place = Place::isolated().expect("a namespace");
     let split = Split::start(place.clone(), &plan, folder.path()).expect("a laboratory");
@@ -123,13 +133,67 @@ fn a_killed_edge_server_loses_nothing_silently_of_what_comes_from_inside() {
     });
 }
 
+#[test]
+fn when_a_whole_pool_is_killed_the_next_one_takes_over_without_a_command() {
+    story(Kind::Prosody, |mut split, alice, bob| async move {
+        let numbers = 0..MESSAGES;
+        let kill = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            for edge in ["edge1", "edge2"] {
+                split.kill(edge);
+            }
+        };
+        let (sent, at_bob, returned, ()) = tokio::join!(
+            alice.flood(bob.jid(), numbers.clone(), 100, 50),
+            bob.collect(alice.jid(), numbers.clone(), Duration::from_secs(10)),
+            alice.collect(bob.jid(), 0..1, Duration::from_secs(10)),
+            kill,
+        );
+        sent.expect("alice's server never stopped");
+        let (at_bob, returned) = (at_bob.expect("a count"), returned.expect("a count").returned);
+        let silently: Vec<_> =
+            at_bob.missing.iter().filter(|number| !returned.iter().any(|(other, _)| other == *number)).collect();
+        assert!(silently.is_empty(), "{silently:?} are lost without a word; {} returned", returned.len());
+        assert!(at_bob.duplicates.is_empty() && at_bob.overtaken == 0, "{at_bob:?}");
+        assert!(!at_bob.missing.contains(&(MESSAGES - 1)), "it doesn't flow again: {at_bob:?}");
+        let status = split.ask("gateway1", &["status"]).expect("a status");
+        assert!(status.contains("the route is on pool1"), "nobody moved it:\n{status}");
+        assert_eq!(carrier(&split, "contoso.test -> fabrikam.test"), "edge3");
+        split
+    });
+}
+
+#[test]
+fn what_may_have_been_delivered_is_sent_again_where_the_destination_wants_it() {
+    story_with("resend = true\n", Kind::Prosody, |mut split, alice, bob| async move {
+        let carrying = carrier(&split, "contoso.test -> fabrikam.test");
+        let numbers = 0..MESSAGES;
+        let kill = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            split.kill(carrying);
+        };
+        let (sent, at_bob, returned, ()) = tokio::join!(
+            alice.flood(bob.jid(), numbers.clone(), 100, 50),
+            bob.collect(alice.jid(), numbers.clone(), PATIENCE),
+            alice.collect(bob.jid(), 0..1, Duration::from_secs(10)),
+            kill,
+        );
+        sent.expect("alice's server never stopped");
+        let (at_bob, returned) = (at_bob.expect("a count"), returned.expect("a count").returned);
+        assert!(returned.is_empty(), "{returned:?}");
+        assert!(at_bob.missing.is_empty(), "{:?}", at_bob.missing);
+        split
+    });
+}
+
 /// The edge server over which a pair's stream goes out.
 fn carrier(split: &Split, pair: &str) -> &'static str {
     let carries = |edge: &&&'static str| {
         let streams = split.ask(edge, &["streams"]).expect("streams");
         streams.lines().any(|line| line.contains("dialed") && line.contains(pair))
     };
-    ["edge1", "edge2", "edge3"].iter().find(carries).expect("an edge server carries it")
+    let alive = |edge: &&&'static str| split.members.contains_key(**edge);
+    ["edge1", "edge2", "edge3"].iter().filter(alive).find(carries).expect("an edge server carries it")
 }
 
 #[test]

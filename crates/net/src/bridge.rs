@@ -50,7 +50,8 @@ impl End {
     /// A peer is gone for good.
     pub fn lost(&self, peer: PeerId, name: &str) {
         self.links.lost(peer);
-        self.face.holder.lost(peer, name);
+        let policy = self.face.policy.load();
+        self.face.holder.lost(peer, name, |pair| policy.resends(pair));
     }
 
     fn crossed(&self, peer: PeerId, crossing: Crossing) {

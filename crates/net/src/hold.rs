@@ -224,13 +224,18 @@ impl Hold {
     }
 
     /// A peer is gone for good, with whatever it had in flight.
-    pub fn lost(&mut self, peer: PeerId, name: &str) {
+    /// Of the pairs that `resends` says so, that is sent again by another; it may arrive twice.
+    pub fn lost(&mut self, peer: PeerId, name: &str, resends: impl Fn(&DomainPair) -> bool) {
         self.peers.remove(&peer);
         self.serves.remove(&peer);
         self.links.values_mut().for_each(|link| link.ways.lost(peer));
         let theirs: Vec<_> =
             self.links.iter().filter(|(_, link)| link.peer == Some(peer)).map(|(pair, _)| pair.clone()).collect();
         for pair in theirs {
+            if resends(&pair) {
+                self.links.entry(pair).and_modify(Link::take_back);
+                continue;
+            }
             let why = Undeliverable {
                 condition: StanzaCondition::RemoteServerTimeout,
                 text: format!("the connection by {name} broke while this was on its way; it may have been delivered"),

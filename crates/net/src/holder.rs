@@ -158,11 +158,11 @@ impl Holder {
         });
     }
 
-    /// A peer is gone for good.
-    pub fn lost(&self, peer: PeerId, name: &str) {
+    /// A peer is gone for good; `resends` says of which pairs what it had may be sent again.
+    pub fn lost(&self, peer: PeerId, name: &str, resends: impl Fn(&DomainPair) -> bool) {
         self.with(|inner| {
             inner.peers.remove(&peer);
-            inner.hold.lost(peer, name);
+            inner.hold.lost(peer, name, resends);
         });
     }
 

@@ -122,6 +122,8 @@ pub struct Local {
     pub next_hop: Option<NextHop>,
     /// What streams between its server and us demand.
     pub terms: Terms,
+    /// Whether what may have been delivered to it is sent again, instead of going back.
+    pub resend: bool,
 }
 
 /// Domains that we federate with.
@@ -133,6 +135,8 @@ pub struct Partner {
     pub next_hop: Option<NextHop>,
     /// What streams between it and us demand.
     pub terms: Terms,
+    /// Whether what may have been delivered to it is sent again, instead of going back.
+    pub resend: bool,
 }
 
 /// The entry that covers `domain` most narrowly.

@@ -78,7 +78,8 @@ impl Policy {
     /// Takes the entries as configured; `open` is what is demanded of partners that aren't listed,
     /// or nothing where only those listed may federate.
     pub fn new(locals: Vec<Local>, partners: Vec<Partner>, open: Option<Terms>) -> Policy {
-        Policy { locals, partners, open: open.map(|terms| Partner { pattern: None, next_hop: None, terms }) }
+        let open = open.map(|terms| Partner { pattern: None, next_hop: None, terms, resend: false });
+        Policy { locals, partners, open }
     }
 
     /// The entry of a local domain.
@@ -90,6 +91,15 @@ impl Policy {
                 (*local.pattern.domain() == *domain).then_some(local)
             }
             _ => Some(local),
+        }
+    }
+
+    /// Whether what may have been delivered is sent again, instead of going back to its sender: as the
+    /// entry of the pair's destination says.
+    pub fn resends(&self, pair: &DomainPair) -> bool {
+        match self.local(&pair.to) {
+            Some(local) => local.resend,
+            None => self.partner(&pair.to).is_ok_and(|partner| partner.resend),
         }
     }
 
@@ -227,14 +237,30 @@ mod tests {
             pattern: name.parse().expect("a pattern"),
             next_hop: Some("xmpp.contoso.test".parse().expect("a next hop")),
             terms: TERMS,
+            resend: name.starts_with('*'),
         };
-        let partner =
-            |name: &str| Partner { pattern: Some(name.parse().expect("a pattern")), next_hop: None, terms: TERMS };
+        let partner = |name: &str| Partner {
+            pattern: Some(name.parse().expect("a pattern")),
+            next_hop: None,
+            terms: TERMS,
+            resend: name == "fabrikam.test",
+        };
         Policy::new(
             vec![local("contoso.test"), local("*.im.contoso.test")],
             vec![partner("fabrikam.test"), partner("*.fabrikam.test"), partner("out.im.contoso.test")],
             open.then_some(TERMS),
         )
+    }
+
+    #[test]
+    fn the_destination_says_whether_something_may_arrive_twice() {
+        let policy = policy(true);
+        let resends = |from, to| policy.resends(&pair(from, to));
+        assert!(resends("contoso.test", "fabrikam.test"));
+        assert!(!resends("contoso.test", "rooms.fabrikam.test"));
+        assert!(!resends("fabrikam.test", "contoso.test"));
+        assert!(resends("fabrikam.test", "rooms.im.contoso.test"));
+        assert!(!resends("contoso.test", "anybody.test"), "in open federation");
     }
 
     #[test]

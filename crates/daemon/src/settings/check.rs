@@ -120,7 +120,7 @@ impl Reading<'_> {
             }
             let next_hop = entry.next_hop.as_ref().and_then(|hop| self.next_hop(hop, entry.direct_tls));
             for pattern in self.patterns(&entry.domains, "local domain") {
-                locals.push(Local { pattern, next_hop: next_hop.clone(), terms });
+                locals.push(Local { pattern, next_hop: next_hop.clone(), terms, resend: entry.resend });
             }
         }
         if written.local.is_empty() {
@@ -133,7 +133,12 @@ impl Reading<'_> {
             let terms = self.terms(span, entry.tls, entry.external, entry.dialback, entry.direct_tls);
             let next_hop = entry.next_hop.as_ref().and_then(|hop| self.next_hop(hop, entry.direct_tls));
             for pattern in self.patterns(&entry.domains, "partner") {
-                partners.push(Partner { pattern: Some(pattern), next_hop: next_hop.clone(), terms });
+                partners.push(Partner {
+                    pattern: Some(pattern),
+                    next_hop: next_hop.clone(),
+                    terms,
+                    resend: entry.resend,
+                });
             }
         }
         if written.partner.is_empty() && !written.federation.open {

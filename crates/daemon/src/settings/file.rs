@@ -106,6 +106,8 @@ pub struct Local {
     pub tls: Option<Asked>,
     pub external: Option<Asked>,
     pub dialback: Option<bool>,
+    #[serde(default)]
+    pub resend: bool,
 }
 
 /// `[[partner]]`: domains that we federate with.
@@ -120,4 +122,6 @@ pub struct Partner {
     pub tls: Option<Asked>,
     pub external: Option<Asked>,
     pub dialback: Option<bool>,
+    #[serde(default)]
+    pub resend: bool,
 }

@@ -181,6 +181,13 @@ impl Link {
         }
     }
 
+    /// All that is in flight is the first in the queue again.
+    pub(super) fn take_back(&mut self) {
+        self.unsent(0);
+        self.peer = None;
+        self.phase = Phase::Sending;
+    }
+
     /// All that is in flight; nobody will tell what became of it.
     pub(super) fn give_up(&mut self) -> Vec<Item> {
         self.peer = None;

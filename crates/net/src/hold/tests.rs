@@ -97,6 +97,25 @@ fn a_new_route_waits_for_what_the_old_peer_has_written() {
     assert_eq!(sent(&mut hold), [(2, 2), (2, 3)]);
 }
 
+#[test]
+fn what_a_lost_peer_had_goes_back_or_by_another_as_its_destination_wants_it() {
+    for resend in [false, true] {
+        let (mut hold, now) = (Hold::new(limits()), Instant::now());
+        hold.peer(1, PeerState::Up);
+        for number in 1..=7 {
+            hold.accept(now, &pair(1), &stanza(number, "chat"), None).expect("room");
+        }
+        assert_eq!(sent(&mut hold).len(), 5);
+        hold.heard(1, Crossing::Taken { pair: pair(1), up_to: 1 });
+        sent(&mut hold);
+        hold.lost(1, "edge 1", |_| resend);
+        hold.peer(2, PeerState::Up);
+        let (expected, returned) = if resend { (2..=6, 0) } else { (7..=7, 5) };
+        assert_eq!(sent(&mut hold), expected.map(|number| (2, number)).collect::<Vec<_>>());
+        assert_eq!(hold.counts().returned, returned);
+    }
+}
+
 /// A link whose stanza 1 is written by peer 1, and whose stanza 2 waits there, as the way is closed.
 fn stuck_at_one(pools: Vec<Vec<PeerId>>) -> (Hold, Instant) {
     let (mut hold, now) = (Hold::new(limits()), Instant::now());
@@ -133,7 +152,7 @@ fn when_nobody_of_the_routed_pool_is_there_the_next_one_takes_over_until_somebod
     hold.peer(2, PeerState::Draining);
     hold.accept(now, &pair(1), &stanza(1, "chat"), None).expect("room");
     assert_eq!(sent(&mut hold), [(1, 1)]);
-    hold.lost(1, "edge 1");
+    hold.lost(1, "edge 1", |_| false);
     hold.accept(now, &pair(1), &stanza(2, "chat"), None).expect("room");
     assert_eq!(sent(&mut hold), [(3, 2)]);
     hold.peer(2, PeerState::Up);
@@ -199,7 +218,7 @@ fn pairs_are_spread_and_stay_where_they_are() {
     }
     for (round, gone) in [(0, None), (1, Some(2))] {
         if let Some(gone) = gone {
-            hold.lost(gone, "edge 2");
+            hold.lost(gone, "edge 2", |_| false);
         }
         for partner in 0..60 {
             hold.accept(now, &pair(partner), &stanza(partner, "chat"), None).expect("room");
@@ -416,7 +435,7 @@ fn live(seed: u64) -> u64 {
                 } else {
                     world.away.remove(&peer);
                     world.peers.remove(&peer);
-                    world.hold.lost(peer, "an edge");
+                    world.hold.lost(peer, "an edge", |_| false);
                     world.act();
                     world.peers.insert(next_peer, FakePeer::default());
                     world.hold.peer(next_peer, PeerState::Up);

@@ -36,7 +36,7 @@ const BESIDE: Duration = Duration::from_secs(3);
 /// Carries the link's stanzas for as long as the stream lives, and gives the one that is to be used
 /// next, if it was looked for already. What surely never left waits again. What else was written and
 /// the peer didn't take, as far as it could tell, goes back: it may have been delivered, so it isn't
-/// sent again.
+/// sent again unless policy says so.
 pub(super) async fn carry(link: &mut Link, reached: Reached) -> Option<Reached> {
     let Reached { machine, transport, target, tls, milestone } = reached;
     let (entry, mut commands) = link.face.streams.enter(link.face.face, Direction::Dialed, target.address);
@@ -322,13 +322,18 @@ impl Carrying {
         }
     }
 
-    /// What was written and isn't taken: what surely never left waits again, the rest goes back. Whether
+    /// What was written and isn't taken: what surely never left waits again, or all of it where policy says
+    /// so; the rest goes back. Whether
     /// the connection was made to take back what hasn't arrived yet; then it ends without a word.
     fn give_back(&mut self, link: &mut Link) -> bool {
         let sent = self.transport.standing().map(|standing| standing.written - standing.unsent);
-        let never_left = sent.map_or(0, |sent| self.batches.never_left(sent));
-        let sure = self.written.split_off(self.written.len() - never_left);
-        let take_back = !sure.is_empty() || self.next.is_some() || !link.given_up_by.is_empty();
+        let never_left = match sent {
+            _ if self.policy.resends(&link.pair) => self.written.len(),
+            Some(sent) => self.batches.never_left(sent),
+            None => 0,
+        };
+        let again = self.written.split_off(self.written.len() - never_left);
+        let take_back = !again.is_empty() || self.next.is_some() || !link.given_up_by.is_empty();
         if take_back {
             self.transport.take_back();
         }
@@ -340,7 +345,7 @@ impl Carrying {
             ),
         };
         self.written.drain(..).for_each(|item| link.refuse(&item, &why));
-        sure.into_iter().rev().for_each(|item| link.waiting.push_front(item));
+        again.into_iter().rev().for_each(|item| link.waiting.push_front(item));
         take_back
     }
 }

@@ -376,7 +376,7 @@ fn in_the_hold_what_is_said_again_is_counted_again() {
     for stanza in [presence("unavailable", "ann@contoso.test/desk", "bob@fabrikam.test"), room_tells()] {
         hold.accept(now, &pair(), &stanza, None).expect("room");
     }
-    hold.lost(1, "edge1");
+    hold.lost(1, "edge1", |_| false);
     // The room isn't told, as it would throw its occupant out.
     assert_eq!(hold.counts(), Counts { accepted: 2, returned: 1, failed: 1, ..Counts::default() });
     hold.peer(2, PeerState::Up);
