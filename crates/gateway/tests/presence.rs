@@ -9,6 +9,7 @@ use testkit::packages::Debian;
 use testkit::place::{self, Place};
 use testkit::server::Authentication::External;
 use xmpp::jid::bare;
+use xmpp::xml::tree::Element;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long stanzas are held, so that a break needn't be longer.
