@@ -102,12 +102,19 @@ fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Puts a face to work.
 pub fn begin(face: &Arc<FaceState>, listeners: Vec<TcpListener>, returns: Returns) -> Served {
+    let mut served = serve(face, returns);
+    accept(&mut served, listeners);
+    served
+}
+
+/// Has a face that is at work accept streams.
+pub fn accept(served: &mut Served, listeners: Vec<TcpListener>) {
     for listener in &listeners {
         if let Ok(address) = listener.local_addr() {
-            tracing::info!(face = %face.face, %address, "accepting streams");
+            tracing::info!(face = %served.end.face.face, %address, "accepting streams");
         }
     }
-    serve(face, listeners, returns)
+    served.accept(listeners);
 }
 
 /// Takes nothing new, finishes what was accepted, and closes: first what comes in, then what goes out.

@@ -3,6 +3,8 @@
 pub mod config;
 pub mod outside;
 
+pub mod entrance;
+
 pub mod gateways;
 
 pub mod run;

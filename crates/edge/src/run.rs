@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -24,11 +25,15 @@ use tokio::task::JoinSet;
 use topology::policy::Policy;
 
 use crate::config::{Config, Inward};
+use crate::entrance::Entrance;
 use crate::gateways;
 use crate::outside::{Outside, OutsideError};
 
 const PROGRAM: &str = "fedge-edge";
 const VERSION_TEXT: &str = env!("CARGO_PKG_VERSION");
+/// What somebody should know while the entrance is closed.
+const CLOSED: &str = "no gateway is there that takes stanzas, so partners' connections are refused; look at the gateways, \
+                      and at the firewall between them and this edge server";
 /// Between two looks at the files.
 const LOOK: Duration = Duration::from_secs(5);
 /// Between two reminders of what somebody should look at, in looks.
@@ -155,18 +160,24 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
     let trunk = config.inward.trunk_certificate()?;
     let metrics_listeners = life::listen(&config.metrics)?;
     let socket = config.socket.as_deref().map(desk::bind).transpose()?;
-    let mut at_work = vec![life::begin(&external, listeners, returns)];
+    let mut at_work = vec![life::begin(&external, Vec::new(), returns)];
     let mut faces = vec![(external, config.external.listen.clone())];
     let mut tasks = JoinSet::new();
     let outer = at_work[0].end.clone();
+    let (entrance, open) = Entrance::new(config.external.listen.clone());
     let members = match inward {
-        Opened::Gateway { face, listen, listeners, returns } => {
-            at_work.push(life::begin(&face, listeners, returns));
+        Opened::Gateway { face, listen, listeners: inner, returns } => {
+            life::accept(&mut at_work[0], listeners);
+            at_work.push(life::begin(&face, inner, returns));
             faces.push((face, listen));
             bridge::join(&outer, &at_work[1].end, &mut tasks);
             None
         }
-        Opened::Trunk(trunk) => Some(trunk.begin(outer, &mut tasks)),
+        Opened::Trunk(trunk) => {
+            // It is certain that it can be listened there; the entrance opens with the first gateway.
+            drop(listeners);
+            Some(trunk.begin(outer, &mut tasks))
+        }
     };
     let desk = Arc::new(Desk {
         program: (PROGRAM, VERSION_TEXT),
@@ -175,13 +186,19 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
         streams: shared.streams.clone(),
         fates: shared.fates.clone(),
         faces,
-        office: Box::new(Borderer { files: files.clone(), members: members.clone(), trunk }),
+        office: Box::new(Borderer { files: files.clone(), members: members.clone(), trunk, open }),
     });
     let _metrics = metrics::serve(metrics_listeners, desk.clone());
     let _desk = socket.map(|socket| desk::open(socket, desk));
     let watching = tokio::spawn(watch(file.to_owned(), hangup, files));
     life::ready(PROGRAM, VERSION_TEXT);
-    ending.wait().await;
+    match &members {
+        Some(_) => tokio::select! {
+            () = ending.wait() => {}
+            never = entrance.keep(&mut at_work[0]) => match never {},
+        },
+        None => ending.wait().await,
+    }
     life::stopping();
     watching.abort();
     if let Some(members) = members {
@@ -267,11 +284,17 @@ struct Borderer {
     members: Option<Arc<Members>>,
     /// Its own on the trunk, where there is one.
     trunk: Option<Certificate>,
+    /// Whether the entrance is, where it hangs on gateways.
+    open: Arc<AtomicBool>,
 }
 
 impl Office for Borderer {
     fn concerns(&self) -> Vec<String> {
-        self.files.concerns()
+        let mut concerns = self.files.concerns();
+        if self.members.is_some() && !self.open.load(Ordering::Relaxed) {
+            concerns.push(CLOSED.to_owned());
+        }
+        concerns
     }
 
     fn certificates(&self) -> Vec<Certificate> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use api::local::Counts;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use topology::partner::Pattern;
 use xmpp::domain::DomainPair;
 use xmpp::stanza::{Stanza, StanzaCondition};
@@ -28,11 +28,13 @@ pub struct Holder {
     /// Sent there and not handed over yet.
     returning: AtomicUsize,
     fates: Arc<Fates>,
+    /// Whether there is a peer that can be given stanzas.
+    served: watch::Sender<bool>,
 }
 
 struct Inner {
     hold: Hold,
-    peers: HashMap<PeerId, FrameSender>,
+    peers: HashMap<PeerId, (FrameSender, PeerState)>,
     /// Streams that want to know what is settled.
     streams: HashMap<u64, mpsc::UnboundedSender<u64>>,
 }
@@ -60,7 +62,8 @@ impl Holder {
         let (returns, receiver) = mpsc::unbounded_channel();
         let inner =
             Mutex::new(Inner { hold: Hold::new(limits.clone()), peers: HashMap::new(), streams: HashMap::new() });
-        (Holder { inner, limits, change: Notify::new(), returns, returning: AtomicUsize::new(0), fates }, receiver)
+        let (change, returning, served) = (Notify::new(), AtomicUsize::new(0), watch::Sender::new(false));
+        (Holder { inner, limits, change, returns, returning, fates, served }, receiver)
     }
 
     /// Takes a stanza and sees to it that it gets an outcome. Waits while there is no room for it,
@@ -131,7 +134,7 @@ impl Holder {
     /// A peer can be reached over this sender.
     pub fn connected(&self, peer: PeerId, sender: FrameSender, state: PeerState) {
         self.with(|inner| {
-            inner.peers.insert(peer, sender);
+            inner.peers.insert(peer, (sender, state));
             inner.hold.peer(peer, state);
         });
     }
@@ -144,7 +147,8 @@ impl Holder {
     /// A peer says what it can be given.
     pub fn state(&self, peer: PeerId, state: PeerState) {
         self.with(|inner| {
-            if inner.peers.contains_key(&peer) {
+            if let Some((_, known)) = inner.peers.get_mut(&peer) {
+                *known = state;
                 inner.hold.peer(peer, state);
             }
         });
@@ -164,6 +168,11 @@ impl Holder {
             inner.peers.remove(&peer);
             inner.hold.lost(peer, name, resends);
         });
+    }
+
+    /// Whether there is a peer that can be given stanzas; follows each change.
+    pub fn served(&self) -> watch::Receiver<bool> {
+        self.served.subscribe()
     }
 
     /// Which peers carry the route from now on, pool by pool: those of the next one as long as none of
@@ -220,7 +229,7 @@ impl Holder {
         while let Some(action) = inner.hold.poll() {
             match action {
                 Action::Send(peer, crossing) => {
-                    if let Some(sender) = inner.peers.get(&peer) {
+                    if let Some((sender, _)) = inner.peers.get(&peer) {
                         sender.send(crossing);
                     }
                 }
@@ -233,6 +242,8 @@ impl Holder {
                 }
             }
         }
+        let served = inner.peers.values().any(|(_, state)| *state == PeerState::Up);
+        self.served.send_if_modified(|before| std::mem::replace(before, served) != served);
         if news || inner.hold.is_settled() {
             self.change.notify_waiters();
         }

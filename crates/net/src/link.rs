@@ -239,7 +239,9 @@ fn given_up() -> Undeliverable {
 pub(crate) fn told(command: Command) -> Option<StreamError> {
     match command {
         Command::Close => None,
-        Command::Shutdown => Some(StreamError::new(Condition::SystemShutdown, "this server is shutting down")),
+        Command::Shutdown | Command::Leave => {
+            Some(StreamError::new(Condition::SystemShutdown, "this server is shutting down"))
+        }
     }
 }
 

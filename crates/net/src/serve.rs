@@ -16,21 +16,17 @@ use crate::links::Links;
 pub struct Served {
     /// Its end of the trunk.
     pub end: End,
+    /// As many streams as may be accepted and aren't.
+    places: Arc<Semaphore>,
     stop: watch::Sender<bool>,
     accepting: JoinSet<()>,
     _tasks: JoinSet<()>,
 }
 
-/// Puts a face to work on these listeners. `returns` are the errors that its holder gives back.
-pub fn serve(face: &Arc<FaceState>, listeners: Vec<TcpListener>, mut returns: Returns) -> Served {
+/// Puts a face to work, which accepts nothing yet. `returns` are the errors that its holder gives back.
+pub fn serve(face: &Arc<FaceState>, mut returns: Returns) -> Served {
     let links = Links::new(face.clone());
-    let (stop, stopped) = watch::channel(false);
     let places = Arc::new(Semaphore::new(face.settings.streams));
-    let mut accepting = JoinSet::new();
-    for listener in listeners {
-        let (face, links, places) = (face.clone(), links.clone(), places.clone());
-        accepting.spawn(accept::serve(listener, face, links, places, stopped.clone()));
-    }
     let mut tasks = JoinSet::new();
     tasks.spawn({
         let (face, links) = (face.clone(), links.clone());
@@ -49,12 +45,22 @@ pub fn serve(face: &Arc<FaceState>, listeners: Vec<TcpListener>, mut returns: Re
         let links = links.clone();
         async move { links.keep_tidy().await }
     });
-    Served { end: End { face: face.clone(), links }, stop, accepting, _tasks: tasks }
+    let end = End { face: face.clone(), links };
+    Served { end, places, stop: watch::Sender::new(false), accepting: JoinSet::new(), _tasks: tasks }
 }
 
 impl Served {
+    /// Accepts streams from these listeners, too.
+    pub fn accept(&mut self, listeners: Vec<TcpListener>) {
+        self.stop.send_replace(false);
+        for listener in listeners {
+            let End { face, links } = self.end.clone();
+            self.accepting.spawn(accept::serve(listener, face, links, self.places.clone(), self.stop.subscribe()));
+        }
+    }
+
     /// Closes the listeners, so that new connections are refused and their peers try elsewhere.
-    /// Streams that are open go on.
+    /// Streams that are open go on. It can be accepted again later.
     pub async fn stop_accepting(&mut self) {
         self.stop.send_replace(true);
         while self.accepting.join_next().await.is_some() {}

@@ -78,6 +78,8 @@ pub enum Command {
     Close,
     /// The process ends: say so, then as [`Command::Close`].
     Shutdown,
+    /// What comes can't be brought any further, and may be elsewhere: say the same, at once.
+    Leave,
 }
 
 /// How far the end of a stream, as we were told to bring it about, has come.

@@ -216,6 +216,7 @@ impl Driver {
         match command {
             Command::Close => self.machine.finish(Instant::now(), told(command)),
             Command::Shutdown => self.shutting_down = Some(Instant::now()),
+            Command::Leave => self.machine.close(Instant::now(), told(command).as_ref()),
         }
     }
 
@@ -308,7 +309,7 @@ async fn unless_closed<T>(
         Some(command) = commands.recv() => command,
     };
     match command {
-        Command::Close => Err(std::io::Error::other("it was closed before a stream was up")),
+        Command::Close | Command::Leave => Err(std::io::Error::other("it was closed before a stream was up")),
         Command::Shutdown => {
             let done = tokio::time::timeout(SETTLE, what).await;
             done.map_err(|_| late())?.map(|done| (done, true))

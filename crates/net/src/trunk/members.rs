@@ -17,7 +17,7 @@ use crate::bridge::End;
 use crate::hold::PeerId;
 
 /// Without a connection for so long, a member is given up, with what it had in flight.
-const PATIENCE: Duration = Duration::from_millis(1500);
+pub const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// The members of the trunk that this end has to do with.
 pub struct Members {
