@@ -1,7 +1,8 @@
 //! Presence that a break kept back, as a machine: what is to be said and asked after it, so that nobody stays shown wrongly.
 //!
 //! What is refused in a break is remembered by sender and addressee, the newest of each:
-//! - `unavailable`, a probe, and whatever a room tells an occupant: they are said again, as they are still so;
+//! - `unavailable`, a probe, what a room tells an occupant, and what one resource or a room is told: they are said
+//!   again, as they are still so;
 //! - a user's presence to a contact: his server is asked for it in the contact's name, by a probe of our own
 //!   (RFC 6121 §4.3), as what it was then may be old by now.
 //!
@@ -16,7 +17,7 @@ use xmpp::jid::bare;
 use xmpp::stanza::{Kind, Stanza};
 use xmpp::xml::write::escape_attribute;
 
-use super::returned::from_room;
+use super::returned::is_state;
 
 #[cfg(test)]
 mod tests;
@@ -36,7 +37,7 @@ const PACE: Duration = Duration::from_millis(20);
 /// What may be made up for at once, when time jumps.
 const BURST: Duration = Duration::from_secs(1);
 /// Between two trials in a break: the first pause, and the longest.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(900));
+const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(900));
 /// How long the answer to a probe of our own is waited for.
 const ANSWER: Duration = Duration::from_secs(30);
 
@@ -283,9 +284,9 @@ fn key(stanza: &Stanza) -> Option<Key> {
         // A server that says it of a user as a whole answers a question of before.
         Some("unavailable") if of_resource => false,
         Some("probe") => false,
-        None if from_room(stanza) => false,
+        None if is_state(stanza) => false,
         None if of_resource && from.contains('@') && to.contains('@') && bare(&to) == to => true,
-        // Subscriptions are for their senders to see to; presence for one resource was meant for that one then.
+        // Subscriptions, and entries to rooms, are for their senders to see to.
         _ => return None,
     };
     let from = if ask { bare(&from).to_owned() } else { from.into_owned() };
