@@ -90,6 +90,8 @@ pub struct LabPlan {
     pub direct_tls: bool,
     /// More lines for fedge-edge's configuration, sections of it.
     pub more: String,
+    /// Whether Prosodys send again what wasn't acknowledged when a stream between servers broke.
+    pub resends: bool,
     /// Whether servers log everything.
     pub debug: bool,
 }
@@ -97,7 +99,8 @@ pub struct LabPlan {
 impl LabPlan {
     /// This server inside and these partners outside, over STARTTLS.
     pub fn new(inside: Peer, partners: &[(&'static str, Peer)]) -> LabPlan {
-        LabPlan { inside, partners: partners.to_vec(), direct_tls: false, more: String::new(), debug: false }
+        let (partners, more) = (partners.to_vec(), String::new());
+        LabPlan { inside, partners, direct_tls: false, more, resends: false, debug: false }
     }
 
     /// The Debian packages that it takes.
@@ -298,7 +301,7 @@ fn start_servers(
         if peer.kind == Kind::Jabberd2 {
             (server.rooms, server.direct_tls) = (None, None);
         }
-        server.debug = plan.debug;
+        (server.resends, server.debug) = (plan.resends, plan.debug);
         servers.push(peer.kind.start(debian, &spot.place, server, &folder.join(format!("{domain}.d")))?);
     }
     Ok(servers)

@@ -81,6 +81,7 @@ s2s_require_encryption = true
 s2s_secure_auth = {secure}
 c2s_stanza_size_limit = {stanza_bytes}
 s2s_stanza_size_limit = {stanza_bytes}
+smacks_s2s_resend = {resends}
 limits = {{ c2s = {{ rate = "10kb/s" }}; s2sin = {{ rate = "30kb/s" }} }}
 ssl = {{ certificate = {certificate}; key = {certificate}; cafile = {trusted}; capath = {roots} }}
 certificates = {roots}
@@ -100,6 +101,7 @@ VirtualHost {domain}
         secure = plan.authentication == Authentication::External,
         data = path(&folder.join("data"))?,
         stanza_bytes = plan.stanza_bytes,
+        resends = plan.resends,
         certificate = path(&plan.certificate)?,
         trusted = path(&plan.trusted)?,
         roots = path(&folder.join("roots"))?,

@@ -38,6 +38,8 @@ pub struct ServerPlan {
     pub stanza_bytes: usize,
     /// Whether it reads slowly from each connection, as Debian configures it, or as fast as it can.
     pub rate_limits: bool,
+    /// Whether Prosody sends again what wasn't acknowledged when a stream to another server broke, or returns it.
+    pub resends: bool,
     /// Whether its log shows everything.
     pub debug: bool,
 }
@@ -68,6 +70,7 @@ impl ServerPlan {
             users: users.into(),
             stanza_bytes: 512 * 1024,
             rate_limits: false,
+            resends: false,
             debug: false,
         }
     }
