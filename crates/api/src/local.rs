@@ -131,7 +131,7 @@ pub struct Counts {
     pub taken: u64,
     /// Went back to their senders as errors.
     pub returned: u64,
-    /// Errors and results that couldn't be delivered, which may not be returned.
+    /// Errors, results and presence of rooms that couldn't be delivered, which are not returned.
     pub failed: u64,
     /// Without an outcome yet.
     pub in_flight: u64,

@@ -9,7 +9,6 @@ use testkit::packages::Debian;
 use testkit::place::{self, Place};
 use testkit::server::Authentication::External;
 use xmpp::jid::bare;
-use xmpp::xml::tree::Element;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long stanzas are held, so that a break needn't be longer.
@@ -91,7 +90,7 @@ async fn a_break<T>(split: &Split, near: &str, far: &str, cut: impl FnOnce() -> 
     while !awaited.is_empty() {
         let stanza = friend.next(PATIENCE).await.unwrap_or_else(|error| panic!("still awaited: {awaited:?}: {error}"));
         if let Some(place) = awaited.iter().position(|(kind, from)| is(&stanza, kind, from)) {
-            let shown = stanza.tree().child(&stanza.tree().namespace, "show").map(Element::text);
+            let shown = stanza.tree().child(&stanza.tree().namespace, "show").map(xmpp::xml::tree::Element::text);
             assert!(awaited[place].0 == "unavailable" || shown.as_deref() == Some("dnd"), "{stanza}");
             awaited.remove(place);
         }

@@ -63,7 +63,7 @@ pub(super) static STANZAS: Account = Account {
     failed: counter(
         "fedge_stanzas_failed",
         FACE,
-        "Errors and results that couldn't be delivered, which may not be returned.",
+        "Errors, results and presence of rooms that couldn't be delivered, which are not returned.",
     ),
     in_flight: gauge("fedge_stanzas_in_flight", FACE, "Those without an outcome yet."),
 };
@@ -79,7 +79,7 @@ pub(super) static LINK_STANZAS: Account = Account {
     failed: counter(
         "fedge_link_stanzas_failed",
         LINK,
-        "Errors and results that couldn't be delivered, which may not be returned.",
+        "Errors, results and presence of rooms that couldn't be delivered, which are not returned.",
     ),
     in_flight: gauge("fedge_link_stanzas_in_flight", LINK, "Those without an outcome yet."),
 };
