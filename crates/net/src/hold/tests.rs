@@ -370,7 +370,12 @@ impl World {
             }
         }
         let counts = self.hold.counts();
-        assert_eq!(counts.accepted, counts.taken + counts.returned + counts.failed + counts.in_flight);
+        let adds_up =
+            |counts: Counts| counts.accepted == counts.taken + counts.returned + counts.failed + counts.in_flight;
+        assert!(adds_up(counts) && self.hold.links().all(|(_, counts)| adds_up(counts)));
+        // So few links that none is forgotten.
+        let of_links = self.hold.links().fold(Counts::default(), |sum, (_, counts)| sum + counts);
+        assert_eq!(of_links, counts);
     }
 
     fn hear(&mut self, peer: PeerId) {
