@@ -6,7 +6,7 @@ use std::ops::Deref;
 use bytes::Bytes;
 
 use crate::xml::write::{escape_attribute, escape_text};
-use crate::xml::{SERVER, Verbatim, XmlError};
+use crate::xml::{Alone, SERVER, Verbatim, XmlError};
 
 /// The namespace of stanza error conditions (RFC 6120 §8.3.3).
 pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
@@ -71,12 +71,12 @@ impl Stanza {
         }
     }
 
-    /// Reads a stanza that stands alone, such as one that crossed the trunk.
+    /// Reads a stanza that stands alone, such as one that we wrote ourselves.
     ///
     /// # Errors
     /// When `bytes` are anything but one stanza.
     pub fn parse(bytes: &[u8]) -> Result<Stanza, XmlError> {
-        Stanza::of(Verbatim::parse(bytes)?).map_err(|_| XmlError::BadFormat { what: "this is not a stanza" })
+        Reader::default().read(bytes)
     }
 
     /// Message, presence or iq.
@@ -110,6 +110,21 @@ impl Stanza {
             self.kind.name()
         ));
         Stanza::parse(&Bytes::from(reply)).ok()
+    }
+}
+
+/// Reads stanzas each of which stands alone, such as those that cross the trunk. Cheaper for many of them than
+/// [`Stanza::parse`].
+#[derive(Debug, Default)]
+pub struct Reader(Alone);
+
+impl Reader {
+    /// Reads the next one.
+    ///
+    /// # Errors
+    /// When `bytes` are anything but one stanza; then nothing more can be read.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<Stanza, XmlError> {
+        Stanza::of(self.0.read(bytes)?).map_err(|_| XmlError::BadFormat { what: "this is not a stanza" })
     }
 }
 
@@ -185,6 +200,20 @@ mod tests {
         assert_eq!((message.kind(), message.name()), (Kind::Message, "message"));
         assert!(Stanza::parse(b"<message xmlns='jabber:client'/>").is_err());
         assert!(Stanza::parse(b"<message/><message/>").is_err());
+    }
+
+    #[test]
+    fn a_reader_begins_each_stanza_anew() {
+        let mut reader = Reader::default();
+        let marked = "<p:message xmlns:p='jabber:server' xml:lang='de' from='a@contoso.test'/>";
+        assert_eq!(reader.read(marked.as_bytes()).expect("a stanza").from().as_deref(), Some("a@contoso.test"));
+        let plain = reader.read(b"<message><body>1</body></message>").expect("a stanza");
+        assert_eq!((plain.from(), &plain.bytes()[..]), (None, &b"<message><body>1</body></message>"[..]));
+        for bad in ["<p:message/>", "<message>", "<message/> ", "<message/><message/>", "", "<message xmlns='x'/>"] {
+            let mut reader = Reader::default();
+            reader.read(marked.as_bytes()).expect("a stanza");
+            assert!(reader.read(bad.as_bytes()).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod write;
 pub use error::XmlError;
 pub use redact::redacted;
 pub use scanner::Scanner;
+pub(crate) use verbatim::Alone;
 pub use verbatim::Verbatim;
 
 /// The namespace of stanzas between servers (RFC 6120 §4.8.2).

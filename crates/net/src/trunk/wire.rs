@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use xmpp::domain::{Domain, DomainPair};
-use xmpp::stanza::{Stanza, StanzaCondition};
+use xmpp::stanza::{Reader, StanzaCondition};
 
 use super::{Crossing, PeerState, Undeliverable};
 
@@ -188,6 +188,7 @@ fn place<T: PartialEq>(all: &[T], one: &T) -> u8 {
 #[derive(Debug, Default)]
 pub struct Decoder {
     pairs: Vec<DomainPair>,
+    stanzas: Reader,
 }
 
 impl Decoder {
@@ -228,7 +229,7 @@ impl Decoder {
             }
             STANZA => {
                 let (pair, number, settled) = (self.pair(body)?, u64_of(body)?, u64_of(body)?);
-                let stanza = Stanza::parse(body).map_err(|_| WireError("a stanza is none"))?;
+                let stanza = self.stanzas.read(body).map_err(|_| WireError("a stanza is none"))?;
                 Crossing::Stanza { pair, number, settled, stanza }
             }
             TAKEN => Crossing::Taken { pair: self.pair(body)?, up_to: u64_of(body)? },
@@ -296,6 +297,7 @@ fn text_of(body: &mut Bytes) -> Result<String, WireError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use xmpp::stanza::Stanza;
 
     fn pair(from: &str, to: &str) -> DomainPair {
         let domain = |text| Domain::parse(text).expect("a domain");

@@ -88,12 +88,7 @@ impl Verbatim {
     /// # Errors
     /// When it is anything but one complete element of restricted XML within default limits.
     pub fn parse(bytes: &[u8]) -> Result<Verbatim, XmlError> {
-        let mut buffer = BytesMut::from(bytes);
-        let mut scanner = Scanner::inside(Limits { stanza_bytes: bytes.len(), ..Limits::default() });
-        match (scanner.next(&mut buffer)?, buffer.is_empty()) {
-            (Some(Frame::Element(element)), true) => Ok(element),
-            _ => Err(XmlError::BadFormat { what: "this is not one complete element" }),
-        }
+        Alone::default().read(bytes)
     }
 
     /// The bytes.
@@ -151,6 +146,31 @@ impl Verbatim {
     fn text(&self, span: Span) -> &str {
         // The scanner checked that all of it is UTF-8, and spans lie at character borders.
         std::str::from_utf8(&self.bytes[span.start as usize..span.end as usize]).unwrap_or_default()
+    }
+}
+
+/// Reads many elements each of which stands alone, with what one scanner needs.
+#[derive(Debug)]
+pub(crate) struct Alone(Scanner);
+
+impl Default for Alone {
+    fn default() -> Alone {
+        // Whoever has the bytes has bounded them.
+        Alone(Scanner::inside(Limits { stanza_bytes: usize::MAX, ..Limits::default() }))
+    }
+}
+
+impl Alone {
+    /// Reads the next one.
+    ///
+    /// # Errors
+    /// When it is anything but one complete element of restricted XML; then nothing more can be read.
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<Verbatim, XmlError> {
+        let mut buffer = BytesMut::from(bytes);
+        match (self.0.next(&mut buffer)?, buffer.is_empty()) {
+            (Some(Frame::Element(element)), true) => Ok(element),
+            _ => Err(XmlError::BadFormat { what: "this is not one complete element" }),
+        }
     }
 }
 

@@ -14,12 +14,12 @@ const DIFFERENT: u64 = 6000;
 const WRITE: usize = 64 * 1024;
 
 /// What one round took.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Measured {
     pub(super) messages: u64,
     pub(super) time: Duration,
-    /// Processor time of fedge's processes.
-    pub(super) fedge: Duration,
+    /// Processor time of each process of fedge.
+    pub(super) fedge: Vec<Duration>,
     /// Processor time of this process: of the one who sends and those who take.
     pub(super) ends: Duration,
 }
@@ -46,7 +46,7 @@ impl Senders {
     /// Sends so many messages, spread evenly, and waits until they have arrived.
     pub(super) async fn flood(&mut self, site: &Site, messages: u64) -> anyhow::Result<Measured> {
         let each = messages / self.streams.len() as u64;
-        let before = (Instant::now(), site.processor_time(self.shape)?, processor_time("self")?, site.arrived());
+        let before = (Instant::now(), site.processor_times(self.shape)?, processor_time("self")?, site.arrived());
         let aims: Vec<u64> = site.partners.iter().map(|(_, sink)| sink.messages() + each).collect();
         let (bytes, mut sending) = (self.bytes, JoinSet::new());
         for (mut caller, text) in self.streams.drain(..) {
@@ -65,7 +65,7 @@ impl Senders {
         Ok(Measured {
             messages: site.arrived() - arrived,
             time: began.elapsed(),
-            fedge: site.processor_time(self.shape)? - fedge,
+            fedge: site.processor_times(self.shape)?.iter().zip(fedge).map(|(now, then)| *now - then).collect(),
             ends: processor_time("self")? - ends,
         })
     }

@@ -97,10 +97,10 @@ impl Site {
         self.partners.iter().map(|(_, sink)| sink.messages()).sum()
     }
 
-    /// The processor time that fedge in this shape has used so far.
-    pub(super) fn processor_time(&self, shape: Shape) -> anyhow::Result<Duration> {
+    /// The processor time that each process of fedge in this shape has used so far.
+    pub(super) fn processor_times(&self, shape: Shape) -> anyhow::Result<Vec<Duration>> {
         let ours = self.daemons.iter().filter(|(other, _)| *other == shape);
-        ours.map(|(_, daemon)| processor_time(&daemon.pid().to_string())).sum()
+        ours.map(|(_, daemon)| processor_time(&daemon.pid().to_string())).collect()
     }
 
     /// Ends fedge as an administrator would.
