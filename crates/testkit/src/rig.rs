@@ -10,10 +10,14 @@ mod account;
 mod cause;
 mod fault;
 mod flood;
+mod late;
+mod log;
 mod random;
 mod run;
+mod sides;
 
 pub use account::Outcome;
+pub use cause::{BREAK, FEDGE, KILLED, QUEUE};
 pub use fault::{Deed, Fault, Victim};
 pub use run::{Order, Report};
 

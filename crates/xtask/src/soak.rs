@@ -1,9 +1,10 @@
 //! `cargo xtask soak`: floods through gateways and edge servers while one thing breaks, again and again, counted in a file.
 
 use std::collections::BTreeMap;
+use std::iter::Enumerate;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
@@ -30,6 +31,9 @@ pub(crate) struct Options {
     /// The first run's seed; the next one's is one higher. Fault and seed make a run.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// So many laboratories beside one another, each with a run of its own under way.
+    #[arg(long, default_value_t = 1)]
+    beside: usize,
     /// Where each run's result is appended; runs that are in it already are skipped.
     #[arg(long, default_value = "soak.jsonl")]
     results: PathBuf,
@@ -58,7 +62,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 fn soak(options: &Options) -> anyhow::Result<()> {
     ensure!(testkit::is_root(), "it takes root: every host is a network namespace");
     let faults = if options.fault.is_empty() { Fault::all() } else { options.fault.clone() };
-    let mut results = Results::read(&options.results)?;
+    let results = Results::read(&options.results)?;
     let orders: Vec<Order> = (options.seed..options.seed + options.runs)
         .flat_map(|seed| faults.iter().map(move |fault| Order { fault: *fault, seed, messages: messages(seed) }))
         .filter(|order| !results.have(order))
@@ -70,40 +74,70 @@ fn soak(options: &Options) -> anyhow::Result<()> {
     Debian::unpack(&Debian::usual_folder(), testkit::place::PACKAGES, &mut |told| println!("{told}"))?;
     println!("building fedge");
     testkit::fedge::Programs::built()?;
-    let began = Instant::now();
-    let mut rig = None;
-    let mut failed = 0;
-    let interrupted = interrupted()?;
-    for (index, order) in orders.iter().enumerate() {
-        if interrupted.load(Ordering::Relaxed) {
-            break;
-        }
-        print!(
-            "{:6.0} s  {}/{}  {} seed {}: ",
-            began.elapsed().as_secs_f64(),
-            index + 1,
-            orders.len(),
-            order.fault,
-            order.seed
-        );
-        match once(&mut rig, order, &options.results) {
+    let work = Work {
+        began: Instant::now(),
+        orders: orders.iter().enumerate(),
+        all: orders.len(),
+        failed: 0,
+        results: &options.results,
+    };
+    let (work, interrupted) = (Mutex::new(work), interrupted()?);
+    std::thread::scope(|scope| {
+        let one = || rig(&work, &interrupted);
+        let rigs: Vec<_> = (0..options.beside.max(1)).map(|_| scope.spawn(one)).collect();
+        rigs.into_iter().try_for_each(|rig| rig.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
+/// What several rigs share.
+struct Work<'a> {
+    began: Instant,
+    orders: Enumerate<std::slice::Iter<'a, Order>>,
+    all: usize,
+    /// Runs that couldn't be done.
+    failed: usize,
+    results: &'a Path,
+}
+
+impl Work<'_> {
+    /// Says what came of a run, all at once, and writes it down.
+    fn done(&mut self, index: usize, order: &Order, line: anyhow::Result<Line>) -> anyhow::Result<()> {
+        let Order { fault, seed, .. } = order;
+        let head =
+            format!("{:6.0} s  {}/{}  {fault} seed {seed}", self.began.elapsed().as_secs_f64(), index + 1, self.all);
+        match line {
             Ok(line) => {
-                println!("{}", table::in_short(&line));
-                results.append(&options.results, line)?;
+                println!("{head}: {}", table::in_short(&line));
+                Results::append(self.results, &line)
             }
             Err(error) => {
-                // The next one begins in a new laboratory.
-                rig = None;
-                failed += 1;
-                println!("couldn't be done: {error:#}");
-                ensure!(failed < 10, "too many runs couldn't be done");
+                println!("{head}: couldn't be done: {error:#}");
+                self.failed += 1;
+                ensure!(self.failed < 10, "too many runs couldn't be done");
+                Ok(())
             }
         }
+    }
+}
+
+/// One laboratory, as long as there are runs to do; a new one where a run left it unfit.
+fn rig(work: &Mutex<Work<'_>>, interrupted: &AtomicBool) -> anyhow::Result<()> {
+    let locked = || work.lock().unwrap_or_else(PoisonError::into_inner);
+    let (results, mut rig) = (locked().results, None);
+    while !interrupted.load(Ordering::Relaxed) {
+        let Some((index, order)) = locked().orders.next() else { break };
+        let line = once(&mut rig, order, results);
+        let done = locked().done(index, order, line);
+        if done.is_err() {
+            // The others end, too.
+            interrupted.store(true, Ordering::Relaxed);
+        }
+        done?;
     }
     Ok(())
 }
 
-/// Says when it shall end: after the run that is under way, so that everything is ended that was started.
+/// Says when it shall end: after the runs that are under way, so that everything is ended that was started.
 fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -118,7 +152,7 @@ fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
             std::io::Result::Ok(())
         });
         if waited.is_ok() {
-            eprintln!("this run is finished first; the next start goes on from there");
+            eprintln!("the runs under way are finished first; the next start goes on from there");
             raised.store(true, Ordering::Relaxed);
         }
     });

@@ -18,6 +18,7 @@ use crate::place::Place;
 use crate::process::Daemon;
 use crate::server::Server;
 
+mod asked;
 mod sites;
 
 pub use sites::Sites;
@@ -182,6 +183,29 @@ impl Split {
     /// When it fails.
     pub fn ask(&self, member: &str, arguments: &[&str]) -> anyhow::Result<String> {
         ask(&self.programs, &self.folder, member, arguments)
+    }
+
+    /// What became of the stanzas with this id and of this pair, as far as this member knows, in words.
+    ///
+    /// # Errors
+    /// When it doesn't answer.
+    pub fn fates(&self, member: &str, id: &str, (from, to): (&str, &str)) -> anyhow::Result<Vec<String>> {
+        asked::fates(&self.folder.join(format!("{member}.sock")), id, (from, to))
+            .with_context(|| format!("{member} doesn't say what became of a stanza"))
+    }
+
+    /// Whether any member has stanzas without an outcome.
+    ///
+    /// # Errors
+    /// When one doesn't answer.
+    pub fn holds_anything(&self) -> anyhow::Result<bool> {
+        for member in self.members.keys() {
+            let status = self.ask(member, &["status"])?;
+            if status.lines().any(|line| line.contains(" in flight") && !line.contains(" 0 in flight")) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Makes a pool carry the route, at every gateway that runs.

@@ -19,6 +19,11 @@ pub(super) struct Account {
     /// The first few of them, and which had come before.
     first_overtaken: Vec<[usize; 2]>,
     highest: Option<usize>,
+    /// The one that arrived last.
+    last: Option<usize>,
+    /// How often one arrived after one with a higher number that came right before.
+    steps_back: usize,
+    stored: usize,
     /// When something was last heard of any of them.
     pub(super) news: Instant,
 }
@@ -54,6 +59,18 @@ pub struct Outcome {
     /// it connects anew does so within a moment, a member that comes back brings what is old.
     #[serde(default)]
     pub disordered_age_ms: u64,
+    /// How often the numbers went back: once for each time that a queue was overtaken as a whole, but often where
+    /// two ways brought messages of one pair at once.
+    #[serde(default)]
+    pub steps_back: usize,
+    /// How often the sender's server set up a stream for the pair from the fault on. A Prosody writes what
+    /// is said while it does so before what had waited, and so steps back once.
+    #[serde(default)]
+    pub streams: usize,
+    /// Those that the addressee's server kept until he was logged in again, and brought then, with its stamp
+    /// (XEP-0203). They are late by its doing, and not counted as disordered.
+    #[serde(default)]
+    pub stored: usize,
     /// The numbers of the first few, each with the one that had come before.
     #[serde(default)]
     pub disordered_first: Vec<[usize; 2]>,
@@ -65,8 +82,14 @@ pub struct Outcome {
     pub unacknowledged: usize,
     /// With which errors messages came back, and how many.
     pub errors: BTreeMap<String, usize>,
-    /// Where the lost ones were lost, as far as anybody can tell, and how many of those asked for.
+    /// Where the lost ones were lost, as far as anybody can tell.
     pub lost_at: BTreeMap<String, usize>,
+    /// Whose loss they are: [`FEDGE`](super::FEDGE)'s, or of which of the others.
+    #[serde(default)]
+    pub lost_by: BTreeMap<String, usize>,
+    /// What the sender's server wrote to its log about its streams, where something was lost.
+    #[serde(default)]
+    pub server_said: Vec<String>,
     /// The ids of the first few lost ones.
     pub lost_ids: Vec<String>,
 }
@@ -80,6 +103,9 @@ impl Account {
             overtaken_age: Duration::ZERO,
             first_overtaken: Vec::new(),
             highest: None,
+            last: None,
+            steps_back: 0,
+            stored: 0,
             news: Instant::now(),
         }
     }
@@ -97,7 +123,8 @@ impl Account {
         self.messages.iter().filter(|message| message.read).count()
     }
 
-    pub(super) fn arrived(&mut self, number: usize) {
+    /// One arrived; `stored` by the addressee's server until now, or straight.
+    pub(super) fn arrived(&mut self, number: usize, stored: bool) {
         let Some(message) = self.messages.get_mut(number) else { return };
         self.news = Instant::now();
         if message.arrived.is_some() {
@@ -105,6 +132,12 @@ impl Account {
             return;
         }
         message.arrived = Some(self.news);
+        if stored {
+            self.stored += 1;
+            return;
+        }
+        self.steps_back += usize::from(self.last.is_some_and(|last| last > number));
+        self.last = Some(number);
         if let Some(highest) = self.highest.filter(|highest| *highest > number) {
             self.overtaken += 1;
             if self.first_overtaken.len() < NAMED {
@@ -143,6 +176,8 @@ impl Account {
             lost: self.lost().count(),
             doubled: self.doubled,
             disordered: self.overtaken,
+            steps_back: self.steps_back,
+            stored: self.stored,
             disordered_age_ms: milliseconds(self.overtaken_age),
             disordered_first: self.first_overtaken.clone(),
             pause_ms: self.pause(fault).map(milliseconds),
@@ -186,7 +221,7 @@ mod tests {
         account.read(0..6);
         assert_eq!(account.progress(), 6);
         for number in [0, 2, 1, 2] {
-            account.arrived(number);
+            account.arrived(number, false);
         }
         account.returned(3, "gone".into());
         account.returned(3, "gone again".into());
@@ -200,6 +235,7 @@ mod tests {
             lost: 2,
             doubled: 1,
             disordered: 1,
+            steps_back: 1,
             disordered_first: vec![[1, 2]],
             pause_ms: Some(0),
             errors: BTreeMap::from([("gone".into(), 2)]),
@@ -210,14 +246,27 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_that_is_overtaken_steps_back_once_and_what_was_stored_is_not_disordered() {
+        let mut account = Account::new(7);
+        (0..7).for_each(|number| account.sent(number));
+        account.read(0..7);
+        for number in [0, 4, 5, 1, 2, 6] {
+            account.arrived(number, false);
+        }
+        account.arrived(3, true);
+        let outcome = account.outcome(Instant::now());
+        assert_eq!((outcome.disordered, outcome.steps_back, outcome.stored, outcome.arrived), (2, 1, 1, 7));
+    }
+
+    #[test]
     fn when_nothing_arrives_any_more_there_is_no_pause_but_an_end() {
         let mut account = Account::new(2);
         account.sent(0);
-        account.arrived(0);
+        account.arrived(0, false);
         let fault = Instant::now();
         account.sent(1);
         assert_eq!(account.outcome(fault).pause_ms, None);
-        account.arrived(1);
+        account.arrived(1, false);
         assert!(account.outcome(fault).pause_ms.is_some());
     }
 }

@@ -1,89 +1,166 @@
-//! Where a lost message was lost, as far as those who had it can tell.
+//! Who lost a message: what those say who had it, and what else is known about the run.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 
+use super::fault::{Deed, Fault, Victim};
 use crate::lab::split::Split;
 
-/// So many are asked for.
-const ASKED: usize = 20;
+/// Those lost by fedge; there must be none.
+pub const FEDGE: &str = "fedge";
+/// In the memory of a server that was killed.
+pub const KILLED: &str = "killed server";
+/// Prosody returns the last 500 stanzas of a stream that broke, and drops those before.
+pub const QUEUE: &str = "Prosody beyond 500";
+/// Between a server without acknowledgements and its peer, when their connection broke.
+pub const BREAK: &str = "no acknowledgements";
 
-/// Asks those of `members` that run what became of the messages with these ids in this pair, and counts
-/// the answers.
+/// What the members that live know of a lost message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Known {
+    /// No member had it; those named live no more and can't be asked.
+    Nothing {
+        /// Dead members.
+        dead: Vec<&'static str>,
+    },
+    /// The next server took it, says each of these.
+    Taken(String),
+    /// Something else became of it.
+    Other(String),
+}
+
+/// What of a run bears on who lost something in one direction.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Circumstances {
+    /// The sender's server was killed.
+    pub(super) sender_killed: bool,
+    /// The addressee's server was killed.
+    pub(super) receiver_killed: bool,
+    /// The sender's server has no acknowledgements, and a connection of its may have broken.
+    pub(super) sender_blind: bool,
+    /// The addressee's server has none, and a connection to it may have broken.
+    pub(super) receiver_blind: bool,
+}
+
+impl Circumstances {
+    /// Of a fault, for what comes in, or else goes out.
+    pub(super) fn of(fault: Fault, inward: bool, partner: &str) -> Circumstances {
+        let killed = |victim| fault.deed == Deed::Kill && fault.victim == victim;
+        let at_partner = matches!(fault.victim, Victim::Edge | Victim::Pool | Victim::Outside | Victim::Partner);
+        // What is drained or moved away from is left in peace.
+        let breaks = at_partner && !matches!(fault.deed, Deed::Drain | Deed::Move);
+        let blind = partner == "ejabberd" && breaks;
+        let (sender, receiver) =
+            if inward { (Victim::Partner, Victim::NextHop) } else { (Victim::NextHop, Victim::Partner) };
+        Circumstances {
+            sender_killed: killed(sender),
+            receiver_killed: killed(receiver),
+            sender_blind: inward && blind,
+            receiver_blind: !inward && blind,
+        }
+    }
+}
+
+/// Asks those of `members` that run what became of the messages with these ids in this pair.
 ///
 /// # Errors
 /// When one of them doesn't answer.
-pub(super) fn ask(
+pub(super) fn fates(
     split: &Split,
     members: &[&'static str],
-    pair: &str,
+    pair: (&str, &str),
     ids: &[String],
-) -> anyhow::Result<BTreeMap<String, usize>> {
-    let mut found = BTreeMap::new();
-    for id in ids.iter().take(ASKED) {
+) -> anyhow::Result<Vec<Known>> {
+    let runs = |member: &&'static str| split.members.contains_key(*member);
+    let (alive, dead): (Vec<_>, Vec<_>) = members.iter().copied().partition(runs);
+    let one = |id: &String| {
         let mut told = Vec::new();
-        for member in members.iter().filter(|member| split.members.contains_key(**member)) {
-            let said = split.ask(member, &["stanza", id])?;
-            let lines = said.lines().filter(|line| line.contains(pair));
-            told.extend(lines.filter_map(|line| Some(format!("{member}: {}", line.split_once("ago: ")?.1))));
+        for member in &alive {
+            let fates = split.fates(member, id, pair)?;
+            told.extend(fates.into_iter().map(|fate| format!("{member}: {fate}")));
         }
-        let gone: Vec<_> = members.iter().filter(|member| !split.members.contains_key(**member)).copied().collect();
-        let where_lost = match (told.is_empty(), gone.is_empty()) {
-            (false, _) => told.join("; "),
-            (true, true) => "no member had it: before fedge".to_owned(),
-            (true, false) => format!("no member that lives had it: before fedge, or in {}", gone.join(", ")),
-        };
-        *found.entry(where_lost).or_default() += 1;
-    }
-    Ok(found)
-}
-
-/// The log of a domain's Prosody, from some time on.
-#[derive(Debug)]
-pub(super) struct Since {
-    log: PathBuf,
-    length: usize,
-}
-
-impl Since {
-    /// From now on.
-    pub(super) fn now(split: &Split, domain: &str) -> anyhow::Result<Option<Since>> {
-        let Some(server) = split.servers.iter().find(|server| server.plan.domain == domain) else { return Ok(None) };
-        let log = server.daemons[0].log().to_owned();
-        let length = fs::read(&log)?.len();
-        Ok(Some(Since { log, length }))
-    }
-
-    /// For how many stanzas on streams to other servers no acknowledgement had come when these ended.
-    pub(super) fn unacknowledged(&self) -> anyhow::Result<usize> {
-        Ok(unacknowledged_in(&read_from(&self.log, self.length)?))
-    }
-}
-
-fn read_from(log: &Path, length: usize) -> anyhow::Result<String> {
-    let text = fs::read(log)?;
-    Ok(String::from_utf8_lossy(text.get(length..).unwrap_or_default()).into_owned())
-}
-
-fn unacknowledged_in(log: &str) -> usize {
-    let line = |line: &str| {
-        let (before, after) = line.split_once("Destroying session with ")?;
-        let number = after.split(' ').next()?.parse::<usize>().ok()?;
-        before.contains("s2sout").then_some(number)
+        Ok(match told.is_empty() {
+            true => Known::Nothing { dead: dead.clone() },
+            false if told.iter().all(|told| told.contains(": taken")) => Known::Taken(told.join("; ")),
+            false => Known::Other(told.join("; ")),
+        })
     };
-    log.lines().filter_map(line).sum()
+    ids.iter().map(one).collect()
+}
+
+/// How many were lost where.
+pub(super) fn places(known: &[Known]) -> BTreeMap<String, usize> {
+    let mut places = BTreeMap::new();
+    for known in known {
+        let place = match known {
+            Known::Nothing { dead } if dead.is_empty() => "no member had it: before fedge".to_owned(),
+            Known::Nothing { dead } => format!("no member that lives had it: before fedge, or in {}", dead.join(", ")),
+            Known::Taken(told) | Known::Other(told) => told.clone(),
+        };
+        *places.entry(place).or_default() += 1;
+    }
+    places
+}
+
+/// Whose loss they are. `dropped` is what the sender's server says that it dropped itself. What nothing
+/// explains is fedge's.
+pub(super) fn blame(known: &[Known], dropped: usize, circumstances: &Circumstances) -> BTreeMap<String, usize> {
+    let mut by: BTreeMap<String, usize> = BTreeMap::new();
+    let mut dropped = dropped;
+    for known in known {
+        let whose = match known {
+            Known::Nothing { .. } if circumstances.sender_killed => KILLED,
+            Known::Nothing { .. } if dropped > 0 => {
+                dropped -= 1;
+                QUEUE
+            }
+            Known::Nothing { .. } if circumstances.sender_blind => BREAK,
+            Known::Taken(_) if circumstances.receiver_killed => KILLED,
+            Known::Taken(_) if circumstances.receiver_blind => BREAK,
+            _ => FEDGE,
+        };
+        *by.entry(whose.to_owned()).or_default() += 1;
+    }
+    by
 }
 
 #[cfg(test)]
 mod tests {
-    use super::unacknowledged_in;
+    use super::*;
+
+    fn blamed(known: &[Known], dropped: usize, circumstances: Circumstances) -> Vec<(String, usize)> {
+        blame(known, dropped, &circumstances).into_iter().collect()
+    }
+
+    fn known() -> [Known; 3] {
+        let nothing = Known::Nothing { dead: Vec::new() };
+        [nothing, Known::Taken("edge1: taken".into()), Known::Other("edge1: in flight".into())]
+    }
 
     #[test]
-    fn prosody_says_what_was_not_acknowledged() {
-        let log = "2026-11-25T00:05:46 s2sout55ab9e68ee20 \twarn\tDestroying session with 1160 unacked stanzas\n\
-                   2026-11-25T00:05:46 c2s55ab9e68ee20 \twarn\tDestroying session with 7 unacked stanzas\n\
-                   2026-11-25T00:05:47 s2sout55ab9e68ee21 \twarn\tDestroying session with 2 unacked stanzas\n";
-        assert_eq!(unacknowledged_in(log), 1162);
+    fn what_nothing_explains_is_fedges() {
+        assert_eq!(blamed(&known(), 0, Circumstances::default()), [(FEDGE.to_owned(), 3)]);
+    }
+
+    #[test]
+    fn a_killed_server_takes_along_what_it_had() {
+        let killed = Circumstances { sender_killed: true, receiver_killed: true, ..Circumstances::default() };
+        assert_eq!(blamed(&known(), 0, killed), [(FEDGE.to_owned(), 1), (KILLED.to_owned(), 2)]);
+    }
+
+    #[test]
+    fn a_prosody_explains_as_many_as_it_says() {
+        let nothing = Known::Nothing { dead: vec!["edge1"] };
+        let known = [nothing.clone(), nothing.clone(), nothing];
+        assert_eq!(blamed(&known, 2, Circumstances::default()), [(QUEUE.to_owned(), 2), (FEDGE.to_owned(), 1)]);
+    }
+
+    #[test]
+    fn only_whoever_lost_a_connection_is_blind() {
+        let of = |name: &str, inward| Circumstances::of(name.parse().expect("a fault"), inward, "ejabberd");
+        assert!(of("kill-edge", true).sender_blind && of("reject-partner", true).sender_blind);
+        assert!(of("kill-edge", false).receiver_blind);
+        assert!(!of("kill-gateway", true).sender_blind && !of("drain-edge", true).sender_blind);
+        assert!(!Circumstances::of("kill-edge".parse().expect("a fault"), true, "prosody").sender_blind);
+        assert!(of("kill-partner", true).sender_killed && of("kill-next-hop", true).receiver_killed);
     }
 }

@@ -193,6 +193,11 @@ impl Fault {
         }
     }
 
+    /// Whether it stands until it is undone; what is moved, drained or killed is done with at once.
+    pub(super) fn stands(self) -> bool {
+        matches!(self.deed, Deed::Freeze | Deed::Reject | Deed::Drop)
+    }
+
     /// Whether clients lose their sessions with it.
     pub(super) fn ends_sessions(self) -> bool {
         self.deed == Deed::Kill && matches!(self.victim, Victim::NextHop | Victim::Partner)

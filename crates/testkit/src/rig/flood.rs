@@ -86,11 +86,16 @@ pub(super) async fn listen(client: Arc<Client>, own: Talk, others: Talk, seen: S
         }
         match (stanza.is_error(), own.number(&id), others.number(&id)) {
             (true, Some(number), _) => own.account().returned(number, told(&stanza)),
-            (false, _, Some(number)) => others.account().arrived(number),
+            (false, _, Some(number)) => others.account().arrived(number, was_stored(&stanza)),
             (false, ..) => drop(seen.lock().unwrap_or_else(PoisonError::into_inner).insert(id)),
             (true, ..) => {}
         }
     }
+}
+
+/// Whether his server kept it for somebody who wasn't there (XEP-0203).
+fn was_stored(stanza: &Stanza) -> bool {
+    stanza.tree().child("urn:xmpp:delay", "delay").is_some()
 }
 
 /// The error's condition, and its text, if it has any.

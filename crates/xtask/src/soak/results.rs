@@ -62,13 +62,15 @@ impl Results {
         self.0.iter().any(|line| line.seed == order.seed && line.fault == order.fault.to_string())
     }
 
-    /// Adds one, also to the file.
-    pub(super) fn append(&mut self, file: &Path, line: Line) -> anyhow::Result<()> {
-        let text = serde_json::to_string(&line)? + "\n";
-        let written =
-            File::options().create(true).append(true).open(file).and_then(|mut file| file.write_all(text.as_bytes()));
-        written.with_context(|| format!("can't write {}", file.display()))?;
-        self.0.push(line);
-        Ok(())
+    /// Adds one to the file. Whoever else writes to it waits meanwhile.
+    pub(super) fn append(file: &Path, line: &Line) -> anyhow::Result<()> {
+        let text = serde_json::to_string(line)? + "\n";
+        let write = || {
+            let mut file = File::options().create(true).append(true).open(file)?;
+            file.lock()?;
+            // The lock goes with the file.
+            file.write_all(text.as_bytes())
+        };
+        write().with_context(|| format!("can't write {}", file.display()))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use testkit::rig::Outcome;
+use testkit::rig::{FEDGE, Outcome};
 
 use super::Counted;
 use super::results::{Line, Results};
@@ -18,16 +18,20 @@ pub(super) fn in_short(line: &Line) -> String {
     };
     let report = &line.report;
     let mut text = format!(
-        "{} {}, {} s\n    out {}\n    in  {}",
+        "{} {}, {} s, clocks {} ms late\n    out {}\n    in  {}",
         report.partner,
         report.victims.join("+"),
         report.seconds,
+        report.late_ms,
         way(&report.outbound),
         way(&report.inbound)
     );
     for (name, outcome) in [("out", &report.outbound), ("in", &report.inbound)] {
-        for (place, count) in &outcome.lost_at {
+        for (place, count) in outcome.lost_at.iter().chain(&outcome.lost_by) {
             text += &format!("\n    {name} {count} lost: {place}");
+        }
+        for said in &outcome.server_said {
+            text += &format!("\n    {name} its server: {said}");
         }
     }
     for broken in &line.broken {
@@ -39,8 +43,8 @@ pub(super) fn in_short(line: &Line) -> String {
 /// Of each fault with each partner, the sum of its runs.
 pub(super) fn print(results: &Results) {
     println!(
-        "\n| fault | partner | runs | way | sent | lost | returned | of these arrived | doubled | disordered | longest pause | runs that break a promise |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|"
+        "\n| fault | partner | runs | way | sent | lost | of these by fedge | returned | of these arrived | doubled | disordered | longest pause | runs that break a promise |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
     );
     let mut rows: BTreeMap<(&str, &str), Vec<&Line>> = BTreeMap::new();
     let mut order = Vec::new();
@@ -81,12 +85,13 @@ fn row(key: (&str, &str), lines: &[&Line], way: &str, of: fn(&Line) -> &Outcome,
         format!("{:.1} s", pauses.into_iter().max().unwrap_or_default() as f64 / 1000.0)
     });
     println!(
-        "| {} | {} | {} | {way} | {} | {} | {} | {} | {} | {} | {longest} | {broken} |",
+        "| {} | {} | {} | {way} | {} | {} | {} | {} | {} | {} | {} | {longest} | {broken} |",
         key.0,
         key.1,
         lines.len(),
         sum(|outcome| outcome.sent),
         sum(|outcome| outcome.lost),
+        sum(|outcome| outcome.lost_by.get(FEDGE).copied().unwrap_or_default()),
         sum(|outcome| outcome.returned),
         sum(|outcome| outcome.returned_though_arrived),
         sum(|outcome| outcome.doubled),

@@ -1,0 +1,150 @@
+//! The two users of a run: in, in a room of the other's server, listening, and asked in the end whether all still flows.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::flood::{Seen, Session, Talk, listen, saw};
+use super::{PATIENCE, Rig};
+use crate::client::Client;
+use crate::lab::split::Split;
+
+/// Without news for so long, what is missing is lost; longer than anybody here holds anything.
+const SILENCE: Duration = Duration::from_secs(25);
+/// What is complete may still have doubles on their way.
+const SETTLING: Duration = Duration::from_secs(1);
+/// Without news for so long, it is tried whether something new passes what is missing.
+const QUIET: Duration = Duration::from_secs(2);
+/// For a message to pass when all is well again.
+const AGAIN: Duration = Duration::from_secs(20);
+/// For a room to answer when messages pass.
+const ROOM: Duration = Duration::from_secs(5);
+
+/// Both users.
+pub(super) struct Sides {
+    users: [String; 2],
+    sessions: [watch::Sender<Option<Arc<Client>>>; 2],
+    /// What is said out, and in.
+    pub(super) talks: [Talk; 2],
+    seen: Seen,
+    listeners: JoinSet<()>,
+    /// How often it was tried whether messages pass.
+    rounds: u32,
+}
+
+impl Sides {
+    /// Logs both in, and waits until messages pass both ways and both are in a room of the other's server.
+    pub(super) async fn enter(split: &Split, run: u32, domain: &str, messages: usize) -> anyhow::Result<Sides> {
+        let users = Rig::users(domain);
+        let [alice, bob] = [&users[0], &users[1]];
+        let tags = ["out", "in"].map(|way| format!("rig-{run}-{way}-"));
+        let talks =
+            [Talk::new(tags[0].clone(), bob.clone(), messages), Talk::new(tags[1].clone(), alice.clone(), messages)];
+        let clients = [Arc::new(split.login(alice).await?), Arc::new(split.login(bob).await?)];
+        for (index, client) in clients.iter().enumerate() {
+            let (id, other) = (format!("{}first", tags[index]), &clients[1 - index]);
+            client.message(other.jid(), &id, "first");
+            let first = other.message_with_id(&id, PATIENCE).await?;
+            ensure!(!first.is_error(), "before anything was done to it: {first}");
+            client.join_muc(&room(&tags[index], &users[1 - index]), "somebody").await.context("before the fault")?;
+        }
+        let sessions = clients.map(|client| watch::channel(Some(client)).0);
+        let (seen, listeners) = (Seen::default(), JoinSet::new());
+        let mut sides = Sides { users, sessions, talks, seen, listeners, rounds: 0 };
+        sides.listen(0);
+        sides.listen(1);
+        Ok(sides)
+    }
+
+    /// The session of one of them, also when it will be another.
+    pub(super) fn session(&self, side: usize) -> Session {
+        self.sessions[side].subscribe()
+    }
+
+    fn present(&self, side: usize) -> Option<Arc<Client>> {
+        self.session(side).borrow().clone()
+    }
+
+    fn listen(&mut self, side: usize) {
+        if let Some(client) = self.present(side) {
+            let (own, others) = (self.talks[side].clone(), self.talks[1 - side].clone());
+            self.listeners.spawn(listen(client, own, others, self.seen.clone()));
+        }
+    }
+
+    /// Gives one of them a new session, whose old one ended.
+    pub(super) async fn login_again(&mut self, split: &Split, side: usize) -> anyhow::Result<()> {
+        let client = split.login(&self.users[side]).await?;
+        self.sessions[side].send_replace(Some(Arc::new(client)));
+        self.listen(side);
+        Ok(())
+    }
+
+    /// Waits until all is known; or until what is missing won't come any more: something new has passed it, as
+    /// no server and no link sends what is new before what is old, and `held` says that no member has anything.
+    pub(super) async fn settle(&mut self, held: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+        let mut passed = false;
+        loop {
+            let (mut open, mut quiet) = (false, Duration::MAX);
+            for talk in &self.talks {
+                let account = talk.account();
+                open |= account.lost().next().is_some();
+                quiet = quiet.min(account.news.elapsed());
+            }
+            let enough = if open && !passed { SILENCE } else { SETTLING };
+            if quiet > enough {
+                return Ok(());
+            }
+            if open && !passed && quiet > QUIET {
+                let began = Instant::now();
+                passed = self.pass(QUIET).await && !held()?;
+                // What it shook loose is news, and has its time to come.
+                tokio::time::sleep(SETTLING.saturating_sub(began.elapsed())).await;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Whether messages pass both ways in the end.
+    pub(super) async fn flows(&mut self) -> bool {
+        let began = Instant::now();
+        while began.elapsed() < AGAIN {
+            if self.pass(QUIET).await {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether a message passes each way within `bound`.
+    async fn pass(&mut self, bound: Duration) -> bool {
+        self.rounds += 1;
+        let ids = [0, 1].map(|side| format!("{}last-{}", self.talks[side].tag, self.rounds));
+        for (side, id) in ids.iter().enumerate() {
+            let Some(client) = self.present(side) else { return false };
+            client.message(&self.users[1 - side], id, "last");
+        }
+        let (out, back) = tokio::join!(saw(&self.seen, &ids[0], bound), saw(&self.seen, &ids[1], bound));
+        out && back
+    }
+
+    /// In how many rooms the users can still speak.
+    pub(super) async fn rooms_kept(&self) -> usize {
+        let ids = [0, 1].map(|side| format!("{}room", self.talks[side].tag));
+        for (side, id) in ids.iter().enumerate() {
+            let Some(client) = self.present(side) else { continue };
+            let to = room(&self.talks[side].tag, &self.users[1 - side]);
+            client.send(format!("<message to='{to}' id='{id}' type='groupchat'><body>still here</body></message>"));
+        }
+        let (out, back) = tokio::join!(saw(&self.seen, &ids[0], ROOM), saw(&self.seen, &ids[1], ROOM));
+        usize::from(out) + usize::from(back)
+    }
+}
+
+/// A room at the server of `at`.
+fn room(tag: &str, at: &str) -> String {
+    format!("{}@conference.{}", tag.trim_end_matches('-'), xmpp::jid::domain_of(at))
+}
