@@ -94,13 +94,15 @@ pub struct LabPlan {
     pub resends: bool,
     /// Whether servers log everything.
     pub debug: bool,
+    /// Whether contoso's server takes streams without TLS, from a proxy that ended it.
+    pub plain_inside: bool,
 }
 
 impl LabPlan {
     /// This server inside and these partners outside, over STARTTLS.
     pub fn new(inside: Peer, partners: &[(&'static str, Peer)]) -> LabPlan {
         let (partners, more) = (partners.to_vec(), String::new());
-        LabPlan { inside, partners, direct_tls: false, more, resends: false, debug: false }
+        LabPlan { inside, partners, direct_tls: false, more, resends: false, debug: false, plain_inside: false }
     }
 
     /// The Debian packages that it takes.
@@ -302,6 +304,7 @@ fn start_servers(
             (server.rooms, server.direct_tls) = (None, None);
         }
         (server.resends, server.debug) = (plan.resends, plan.debug);
+        server.tls_required = index > 0 || !plan.plain_inside;
         servers.push(peer.kind.start(debian, &spot.place, server, &folder.join(format!("{domain}.d")))?);
     }
     Ok(servers)

@@ -77,7 +77,7 @@ s2s_direct_tls_ports = {{ {direct_tls} }}
 authentication = "internal_hashed"
 allow_unencrypted_plain_auth = true
 c2s_require_encryption = false
-s2s_require_encryption = true
+s2s_require_encryption = {tls_required}
 s2s_secure_auth = {secure}
 c2s_stanza_size_limit = {stanza_bytes}
 s2s_stanza_size_limit = {stanza_bytes}
@@ -100,6 +100,7 @@ VirtualHost {domain}
         // Dialback stays loaded and is refused, as Debian has it.
         secure = plan.authentication == Authentication::External,
         data = path(&folder.join("data"))?,
+        tls_required = plan.tls_required,
         stanza_bytes = plan.stanza_bytes,
         resends = plan.resends,
         certificate = path(&plan.certificate)?,

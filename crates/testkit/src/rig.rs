@@ -16,6 +16,7 @@ mod random;
 mod run;
 mod sides;
 
+pub use crate::lab::split::Rival;
 pub use account::Outcome;
 pub use cause::{BREAK, FEDGE, KILLED, QUEUE};
 pub use fault::{Deed, Fault, Victim};
@@ -36,16 +37,20 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// Builds it up.
+    /// Builds it up, with fedge or with a rival in its place.
     ///
     /// # Errors
     /// When something doesn't start; with its log.
-    pub fn start() -> anyhow::Result<Rig> {
-        let peer = |kind| Peer { kind, authentication: External };
+    pub fn start(rival: Option<Rival>) -> anyhow::Result<Rig> {
+        let authentication = rival.map_or(External, Rival::authentication);
+        let peer = |kind| Peer { kind, authentication };
         let partners = [(FABRIKAM, peer(Kind::Prosody)), (TAILSPIN, peer(Kind::Ejabberd))];
         let plan = LabPlan::new(peer(Kind::Prosody), &partners);
         let folder = tempfile::Builder::new().prefix("fedge-rig-").tempdir()?;
-        let split = Split::start_at(Sites::hosts()?, &plan, folder.path())?;
+        let split = match rival {
+            Some(rival) => Split::start_rival(Sites::hosts()?, &plan, folder.path(), rival)?,
+            None => Split::start_at(Sites::hosts()?, &plan, folder.path())?,
+        };
         Ok(Rig { split, runs: 0, _folder: folder })
     }
 
@@ -61,11 +66,13 @@ impl Rig {
 
     /// Starts again what doesn't run, and waits until all trunks are up and the route is on the first pool.
     fn heal(&mut self) -> anyhow::Result<()> {
-        let edges = crate::lab::split::edges();
-        for member in edges.chain(GATEWAYS) {
+        for member in self.split.everybody() {
             if !self.split.members.contains_key(member) {
                 self.split.begin(member)?;
             }
+        }
+        if self.split.rival().is_some() {
+            return Ok(());
         }
         for gateway in GATEWAYS {
             self.split.wait_for_trunks(gateway, crate::lab::split::edges().count())?;

@@ -30,6 +30,8 @@ pub struct ServerPlan {
     pub trusted: PathBuf,
     /// How other servers prove who they are.
     pub authentication: Authentication,
+    /// Whether other servers have to come over TLS; not where a proxy ends it in front of it.
+    pub tls_required: bool,
     /// A port for direct TLS from other servers (XEP-0368), besides 5269.
     pub direct_tls: Option<u16>,
     /// Names and passwords.
@@ -66,6 +68,7 @@ impl ServerPlan {
             certificate: certificate.to_owned(),
             trusted: trusted.to_owned(),
             authentication: Authentication::External,
+            tls_required: true,
             direct_tls: None,
             users: users.into(),
             stanza_bytes: 512 * 1024,

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use testkit::packages::Debian;
-use testkit::rig::{Fault, Order, Outcome, Rig};
+use testkit::rig::{Fault, Order, Outcome, Rig, Rival};
 use tokio::signal::unix::{SignalKind, signal};
 
 mod evidence;
@@ -31,6 +31,15 @@ pub(crate) struct Options {
     /// The first run's seed; the next one's is one higher. Fault and seed make a run.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// In fedge's place: `haproxy` or `xmpp-proxy`, for what comes in while an edge server is hit.
+    #[arg(long)]
+    border: Option<Rival>,
+    /// Messages in a run, each way. Default: 2,000; 20,000 in every tenth run.
+    #[arg(long)]
+    messages: Option<usize>,
+    /// Messages in a second, each way. Default: 300; 1,000 where there are more than 5,000.
+    #[arg(long)]
+    per_second: Option<usize>,
     /// So many laboratories beside one another, each with a run of its own under way.
     #[arg(long, default_value_t = 1)]
     beside: usize,
@@ -42,9 +51,13 @@ pub(crate) struct Options {
     report: bool,
 }
 
-/// In every tenth run more is said.
-fn messages(seed: u64) -> usize {
-    if seed.is_multiple_of(10) { 20_000 } else { 2_000 }
+impl Options {
+    /// In every tenth run more is said, and faster.
+    fn order(&self, fault: Fault, seed: u64) -> Order {
+        let messages = self.messages.unwrap_or(if seed.is_multiple_of(10) { 20_000 } else { 2_000 });
+        let per_second = self.per_second.unwrap_or(if messages > 5000 { 1000 } else { 300 });
+        Order { fault, seed, messages, per_second }
+    }
 }
 
 /// Runs what isn't in the results yet, then prints the table.
@@ -61,17 +74,20 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 
 fn soak(options: &Options) -> anyhow::Result<()> {
     ensure!(testkit::is_root(), "it takes root: every host is a network namespace");
-    let faults = if options.fault.is_empty() { Fault::all() } else { options.fault.clone() };
+    let mut faults = if options.fault.is_empty() { Fault::all() } else { options.fault.clone() };
+    faults.retain(|fault| options.border.is_none() || fault.fits_rivals());
+    let border = options.border.map_or("fedge".to_owned(), |rival| rival.to_string());
     let results = Results::read(&options.results)?;
     let orders: Vec<Order> = (options.seed..options.seed + options.runs)
-        .flat_map(|seed| faults.iter().map(move |fault| Order { fault: *fault, seed, messages: messages(seed) }))
-        .filter(|order| !results.have(order))
+        .flat_map(|seed| faults.iter().map(move |fault| options.order(*fault, seed)))
+        .filter(|order| !results.have(&border, order))
         .collect();
     println!("{} runs to go", orders.len());
     if orders.is_empty() {
         return Ok(());
     }
     Debian::unpack(&Debian::usual_folder(), testkit::place::PACKAGES, &mut |told| println!("{told}"))?;
+    options.border.map_or(Ok(()), Rival::provide)?;
     println!("building fedge");
     testkit::fedge::Programs::built()?;
     let work = Work {
@@ -80,6 +96,7 @@ fn soak(options: &Options) -> anyhow::Result<()> {
         all: orders.len(),
         failed: 0,
         results: &options.results,
+        rival: options.border,
     };
     let (work, interrupted) = (Mutex::new(work), interrupted()?);
     std::thread::scope(|scope| {
@@ -97,6 +114,7 @@ struct Work<'a> {
     /// Runs that couldn't be done.
     failed: usize,
     results: &'a Path,
+    rival: Option<Rival>,
 }
 
 impl Work<'_> {
@@ -123,10 +141,11 @@ impl Work<'_> {
 /// One laboratory, as long as there are runs to do; a new one where a run left it unfit.
 fn rig(work: &Mutex<Work<'_>>, interrupted: &AtomicBool) -> anyhow::Result<()> {
     let locked = || work.lock().unwrap_or_else(PoisonError::into_inner);
-    let (results, mut rig) = (locked().results, None);
+    let Work { results, rival, .. } = *locked();
+    let mut rig = None;
     while !interrupted.load(Ordering::Relaxed) {
         let Some((index, order)) = locked().orders.next() else { break };
-        let line = once(&mut rig, order, results);
+        let line = once(&mut rig, rival, order, results);
         let done = locked().done(index, order, line);
         if done.is_err() {
             // The others end, too.
@@ -159,24 +178,26 @@ fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-fn once(rig: &mut Option<Rig>, order: &Order, results: &Path) -> anyhow::Result<Line> {
+fn once(rig: &mut Option<Rig>, rival: Option<Rival>, order: &Order, results: &Path) -> anyhow::Result<Line> {
     let mut lab = match rig.take() {
         Some(lab) => lab,
-        None => Rig::start().context("the laboratory doesn't start")?,
+        None => Rig::start(rival).context("the laboratory doesn't start")?,
     };
     let before = evidence::lengths(lab.folder())?;
     let report = lab.run(order)?;
-    let broken = promise::broken(order.fault, &report);
+    let border = rival.map_or("fedge".to_owned(), |rival| rival.to_string());
+    let broken = if rival.is_none() { promise::broken(order.fault, &report) } else { Vec::new() };
     let odd = |outcome: &Outcome| outcome.lost > 0 || outcome.disordered > 0;
     if !broken.is_empty() || odd(&report.outbound) || odd(&report.inbound) {
-        let name = format!("{}-{}", order.fault, order.seed);
+        let name = format!("{border}-{}-{}", order.fault, order.seed);
         evidence::keep(lab.folder(), &before, &results.with_added_extension("logs").join(name))?;
     }
-    // Where nothing flows any more, the next run would find nothing.
-    if report.flows {
+    // Where nothing flows any more, the next run would find nothing; and behind a rival the next one has to begin
+    // with the streams where they were.
+    if report.flows && rival.is_none() {
         *rig = Some(lab);
     }
-    Line::new(order, report, broken)
+    Line::new(&border, order, report, broken)
 }
 
 /// How many of each.

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{CONTOSO, Kind, LabPlan, Layout, everybody, publish_partners, rooms, settings, start_servers, with_rooms};
+use super::{
+    CONTOSO, Kind, LabPlan, Layout, Spot, everybody, publish_partners, rooms, settings, start_servers, with_rooms,
+};
 use crate::client::Client;
 use crate::fedge::Programs;
 use crate::lab_dns::LabDns;
@@ -19,8 +21,10 @@ use crate::process::Daemon;
 use crate::server::Server;
 
 mod asked;
+mod rival;
 mod sites;
 
+pub use rival::Rival;
 pub use sites::Sites;
 
 /// The gateways.
@@ -43,7 +47,9 @@ pub struct Split {
     pub members: BTreeMap<&'static str, Daemon>,
     /// Where the members are.
     pub sites: Sites,
-    fedge_dns: Daemon,
+    /// What stands in the place of fedge's members, where it isn't fedge.
+    rival: Option<Rival>,
+    fedge_dns: Option<Daemon>,
     programs: Programs,
     debian: Debian,
     /// What runs at each of `servers`.
@@ -83,7 +89,7 @@ impl Split {
         let roots = public_ca.write(&folder)?;
         let dns = LabDns::start(&layout.public_dns.place, layout.public_dns())?;
         publish_partners(&dns, plan, &layout);
-        publish_pools(&dns, &sites);
+        publish_pools(&dns, &sites, usize::MAX);
         fs::create_dir_all(folder.join("certificates"))?;
         let ours = public_ca.issue(&Request::new(&with_rooms(CONTOSO)))?;
         ours.write(&folder.join("certificates"), "contoso")?;
@@ -103,14 +109,57 @@ impl Split {
         let servers = start_servers(&debian, plan, &layout, &public_ca, [&root, &roots], &folder, &mut |_| {})?;
         let members = BTreeMap::new();
         let kinds = everybody(plan).into_iter().map(|(_, peer)| peer.kind).collect();
-        let mut split = Split { layout, dns, servers, members, sites, fedge_dns, programs, debian, kinds, folder };
-        for member in edges().chain(GATEWAYS) {
+        let (rival, fedge_dns) = (None, Some(fedge_dns));
+        let mut split =
+            Split { layout, dns, servers, members, sites, rival, fedge_dns, programs, debian, kinds, folder };
+        for member in split.everybody() {
             split.begin(member)?;
         }
         for gateway in GATEWAYS {
             split.wait_for_trunks(gateway, edges().count())?;
         }
         Ok(split)
+    }
+
+    /// The same with a rival at the first edge server of each pool, one SRV target each. What goes out goes
+    /// straight to the partners.
+    ///
+    /// # Errors
+    /// When something doesn't start; with its log.
+    pub fn start_rival(sites: Sites, plan: &LabPlan, folder: &Path, rival: Rival) -> anyhow::Result<Split> {
+        let layout = Layout { internal_dns: sites.layout.public_dns(), ..sites.layout.clone() };
+        let packages: Vec<&str> = plan.packages().into_iter().chain(rival.packages().iter().copied()).collect();
+        let debian = Debian::unpack(&Debian::usual_folder(), &packages, &mut |_| {})?;
+        rival.provide()?;
+        let folder = folder.canonicalize().with_context(|| format!("no folder {}", folder.display()))?;
+        let public_ca = LabCa::new()?;
+        let roots = public_ca.write(&folder)?;
+        let dns = LabDns::start(&layout.public_dns.place, layout.public_dns())?;
+        publish_partners(&dns, plan, &layout);
+        publish_pools(&dns, &sites, 1);
+        let plan = &LabPlan { plain_inside: rival.ends_tls(), ..plan.clone() };
+        let servers = start_servers(&debian, plan, &layout, &public_ca, [&roots, &roots], &folder, &mut |_| {})?;
+        let (members, rival, fedge_dns, programs) = (BTreeMap::new(), Some(rival), None, Programs::built()?);
+        let kinds = everybody(plan).into_iter().map(|(_, peer)| peer.kind).collect();
+        let mut split =
+            Split { layout, dns, servers, members, sites, rival, fedge_dns, programs, debian, kinds, folder };
+        for member in split.everybody() {
+            split.begin(member)?;
+        }
+        Ok(split)
+    }
+
+    /// All members that there are when all is well.
+    pub fn everybody(&self) -> Vec<&'static str> {
+        match self.rival {
+            Some(_) => POOLS.iter().map(|(_, edges)| edges[0]).collect(),
+            None => edges().chain(GATEWAYS).collect(),
+        }
+    }
+
+    /// What stands in the place of fedge's members, where it isn't fedge.
+    pub fn rival(&self) -> Option<Rival> {
+        self.rival
     }
 
     /// Starts a gateway or an edge server, for the first time or again.
@@ -121,10 +170,15 @@ impl Split {
         let log = self.folder.join(format!("{member}.log"));
         // A log of before would say that it is ready.
         let log = (1..).map(|time| log.with_added_extension(time.to_string())).find(|log| !log.exists());
-        let config = self.folder.join(format!("{member}.toml"));
         let log = log.context("no name for a log")?;
-        let place = &self.sites.member(member).place;
-        let daemon = self.programs.start(program(member), place, &config, &log)?;
+        let Spot { place, address } = self.sites.member(member);
+        let daemon = match self.rival {
+            Some(rival) => {
+                let next_hop = self.layout.inside.address;
+                rival.start(&self.debian, (place, *address), next_hop, &self.folder, &log)?
+            }
+            None => self.programs.start(program(member), place, &self.folder.join(format!("{member}.toml")), &log)?,
+        };
         self.members.insert(member, daemon);
         Ok(())
     }
@@ -185,21 +239,24 @@ impl Split {
         ask(&self.programs, &self.folder, member, arguments)
     }
 
-    /// What became of the stanzas with this id and of this pair, as far as this member knows, in words.
+    /// What became of the stanzas with this id and of this pair, as far as this member of fedge knows, in words.
     ///
     /// # Errors
     /// When it doesn't answer.
     pub fn fates(&self, member: &str, id: &str, (from, to): (&str, &str)) -> anyhow::Result<Vec<String>> {
+        if self.rival.is_some() {
+            return Ok(Vec::new());
+        }
         asked::fates(&self.folder.join(format!("{member}.sock")), id, (from, to))
             .with_context(|| format!("{member} doesn't say what became of a stanza"))
     }
 
-    /// Whether any member has stanzas without an outcome.
+    /// Whether any member of fedge has stanzas without an outcome.
     ///
     /// # Errors
     /// When one doesn't answer.
     pub fn holds_anything(&self) -> anyhow::Result<bool> {
-        for member in self.members.keys() {
+        for member in self.members.keys().filter(|_| self.rival.is_none()) {
             let status = self.ask(member, &["status"])?;
             if status.lines().any(|line| line.contains(" in flight") && !line.contains(" 0 in flight")) {
                 return Ok(true);
@@ -239,7 +296,7 @@ impl Split {
         for (_, member) in self.members {
             member.terminate(Duration::from_secs(60))?;
         }
-        self.fedge_dns.terminate(Duration::from_secs(60))?;
+        self.fedge_dns.map(|dns| dns.terminate(Duration::from_secs(60))).transpose()?;
         Ok(())
     }
 }
@@ -250,12 +307,12 @@ fn ask(programs: &Programs, folder: &Path, member: &str, arguments: &[&str]) -> 
     programs.run(program(member), &arguments)
 }
 
-/// One SRV target for each pool, the first pool first.
-fn publish_pools(dns: &LabDns, sites: &Sites) {
+/// One SRV target for each pool, the first pool first, with so many of its edge servers at most.
+fn publish_pools(dns: &LabDns, sites: &Sites, most: usize) {
     let mut records = Vec::new();
     for (index, (pool, edges)) in (0..).zip(POOLS) {
         let host: &str = format!("{pool}.{CONTOSO}").leak();
-        let addresses: Vec<IpAddr> = edges.iter().map(|edge| sites.member(edge).address).collect();
+        let addresses: Vec<IpAddr> = edges.iter().take(most).map(|edge| sites.member(edge).address).collect();
         dns.addresses(host, &addresses);
         records.push((10 + index, 0, 5269, host));
     }

@@ -103,8 +103,32 @@ impl Fault {
         all
     }
 
+    /// Whether it can be done to a rival: to what stands where an edge server does.
+    pub fn fits_rivals(self) -> bool {
+        self.victim == Victim::Edge
+    }
+
+    /// Whether what comes from the partner comes by one of these edge servers.
+    pub(super) fn hits_inbound(split: &Split, partner: &str, victims: &[&'static str]) -> anyhow::Result<bool> {
+        if split.rival().is_some() {
+            return Ok(true);
+        }
+        let pair = format!(" {partner} -> {CONTOSO} (");
+        for edge in victims.iter().filter(|victim| edges().any(|edge| edge == **victim)) {
+            let streams = split.ask(edge, &["streams"])?;
+            if streams.lines().any(|line| line.contains("accepted") && line.contains(&pair)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Whom it hits in this laboratory, as it is now.
     pub(super) fn victims(self, split: &Split, partner: &str, chances: &Chances) -> anyhow::Result<Vec<&'static str>> {
+        if split.rival().is_some() {
+            // Where the partner's first SRV target is.
+            return Ok(vec![POOLS[0].1[0]]);
+        }
         // Between its separators, so that no pair of a room is taken for it.
         let (out, back) = (format!(" {CONTOSO} -> {partner} ("), format!(" {partner} -> {CONTOSO} ("));
         let having = |members: Vec<&'static str>, outward: (&str, &str), inward: (&str, &str)| {

@@ -62,6 +62,7 @@ fn log_of(split: &Split, domain: &str) -> anyhow::Result<PathBuf> {
 
 fn read(log: &str, from: &str, to: &str) -> Said {
     let mut said = Said::default();
+    let pair = format!("{from} -> {to}: ");
     let complete = format!("Outgoing s2s connection {from}->{to} complete");
     for line in log.lines() {
         let destroyed = line.split_once("Destroying session with ").filter(|(before, _)| before.contains("s2sout"));
@@ -71,7 +72,7 @@ fn read(log: &str, from: &str, to: &str) -> Said {
         }
         said.streams += usize::from(line.ends_with(&complete));
         let of_prosody = line.contains("s2sout") && ["warn", "error", "closed"].iter().any(|word| line.contains(word));
-        let of_ejabberd = line.contains("outbound s2s connection") && !line.ends_with(" established");
+        let of_ejabberd = line.contains("outbound s2s connection") && line.contains(&pair);
         if (of_prosody || of_ejabberd) && said.lines.len() < SHOWN {
             said.lines.push(line.split_whitespace().collect::<Vec<_>>().join(" "));
         }

@@ -1,5 +1,6 @@
 //! One run: streams up, both flood, the fault falls into the middle, everything is counted, everything is made good.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -30,6 +31,8 @@ pub struct Order {
     pub seed: u64,
     /// How many messages go each way.
     pub messages: usize,
+    /// How many of them in a second.
+    pub per_second: usize,
 }
 
 /// What happened.
@@ -57,6 +60,9 @@ pub struct Report {
     /// measured while the machine had too much to do says nothing.
     #[serde(default)]
     pub late_ms: u64,
+    /// Whether an edge server was hit that had the partner's stream.
+    #[serde(default)]
+    pub hits_inbound: bool,
     /// How long it all took.
     pub seconds: u64,
 }
@@ -85,16 +91,18 @@ impl Rig {
             if (order.seed + order.seed / 10) % 2 == 1 { (FABRIKAM, "prosody") } else { (TAILSPIN, "ejabberd") };
         let share = random.between(20, 50);
         let after = order.messages * usize::try_from(share).unwrap_or_default() / 100;
-        let mut sides = Sides::enter(&self.split, self.runs, domain, order.messages).await?;
+        // A rival only brings in.
+        let messages = if self.split.rival().is_some() { [0, order.messages] } else { [order.messages; 2] };
+        let mut sides = Sides::enter(&self.split, self.runs, domain, messages).await?;
         let victims = block_in_place(|| order.fault.victims(&self.split, domain, &chances))?;
+        let hits_inbound = block_in_place(|| Fault::hits_inbound(&self.split, domain, &victims))?;
 
-        let per_second = if order.messages > 5000 { 1000 } else { 300 };
         let logs = [Since::now(&self.split, CONTOSO)?, Since::now(&self.split, domain)?];
         let mut speakers = JoinSet::new();
         for (side, talk) in sides.talks.iter().enumerate() {
-            speakers.spawn(talk.clone().speak(sides.session(side), order.messages, per_second));
+            speakers.spawn(talk.clone().speak(sides.session(side), messages[side], order.per_second));
         }
-        while sides.talks[0].account().progress() < after {
+        while sides.talks[usize::from(messages[0] == 0)].account().progress() < after {
             ensure!(began.elapsed() < 4 * PATIENCE, "the flood doesn't get under way");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -129,6 +137,7 @@ impl Rig {
             flows,
             notes: standing.notes,
             late_ms,
+            hits_inbound,
             seconds: 0,
         })
     }
@@ -154,7 +163,11 @@ impl Rig {
         Ok(Outcome {
             streams: said.streams,
             unacknowledged: said.unacknowledged,
-            lost_by: cause::blame(&fates, said.dropped, circumstances),
+            lost_by: if self.split.rival().is_some() {
+                BTreeMap::new()
+            } else {
+                cause::blame(&fates, said.dropped, circumstances)
+            },
             lost_at: cause::places(&fates),
             server_said: if ids.is_empty() { Vec::new() } else { said.lines },
             lost_ids: ids.into_iter().take(NAMED).collect(),

@@ -37,12 +37,14 @@ pub(super) struct Sides {
 
 impl Sides {
     /// Logs both in, and waits until messages pass both ways and both are in a room of the other's server.
-    pub(super) async fn enter(split: &Split, run: u32, domain: &str, messages: usize) -> anyhow::Result<Sides> {
+    pub(super) async fn enter(split: &Split, run: u32, domain: &str, messages: [usize; 2]) -> anyhow::Result<Sides> {
         let users = Rig::users(domain);
         let [alice, bob] = [&users[0], &users[1]];
         let tags = ["out", "in"].map(|way| format!("rig-{run}-{way}-"));
-        let talks =
-            [Talk::new(tags[0].clone(), bob.clone(), messages), Talk::new(tags[1].clone(), alice.clone(), messages)];
+        let talks = [
+            Talk::new(tags[0].clone(), bob.clone(), messages[0]),
+            Talk::new(tags[1].clone(), alice.clone(), messages[1]),
+        ];
         let clients = [Arc::new(split.login(alice).await?), Arc::new(split.login(bob).await?)];
         for (index, client) in clients.iter().enumerate() {
             let (id, other) = (format!("{}first", tags[index]), &clients[1 - index]);

@@ -5,7 +5,7 @@ use testkit::rig::{Deed, FEDGE, Fault, Outcome, Report, Victim};
 /// Flowing again within this time.
 const PAUSE_MS: u64 = 3000;
 /// With clocks later than this, a pause is no measurement.
-const LATE_MS: u64 = 300;
+pub(super) const LATE_MS: u64 = 300;
 /// For a Prosody to set up a stream that nobody hinders.
 const MOMENT_MS: u64 = 2000;
 /// What a link may have in flight.

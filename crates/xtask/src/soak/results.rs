@@ -16,6 +16,11 @@ pub(super) struct Line {
     pub(super) fault: String,
     pub(super) seed: u64,
     pub(super) messages: usize,
+    #[serde(default)]
+    pub(super) per_second: usize,
+    /// What stood at the border: `fedge`, or a rival's name.
+    #[serde(default = "fedge")]
+    pub(super) border: String,
     /// When it ended: seconds since 1970.
     pub(super) at: u64,
     /// Of fedge.
@@ -27,17 +32,23 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(order: &Order, report: Report, broken: Vec<String>) -> anyhow::Result<Line> {
+    pub(super) fn new(border: &str, order: &Order, report: Report, broken: Vec<String>) -> anyhow::Result<Line> {
         Ok(Line {
             fault: order.fault.to_string(),
             seed: order.seed,
             messages: order.messages,
+            per_second: order.per_second,
+            border: border.to_owned(),
             at: SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
             version: Programs::built()?.run("fedge-edge", &["--version"])?.trim().to_owned(),
             broken,
             report,
         })
     }
+}
+
+fn fedge() -> String {
+    "fedge".to_owned()
 }
 
 /// All runs so far.
@@ -58,8 +69,9 @@ impl Results {
         Ok(Results(text.lines().enumerate().map(line).collect::<anyhow::Result<_>>()?))
     }
 
-    pub(super) fn have(&self, order: &Order) -> bool {
-        self.0.iter().any(|line| line.seed == order.seed && line.fault == order.fault.to_string())
+    pub(super) fn have(&self, border: &str, order: &Order) -> bool {
+        let same = |line: &&Line| line.seed == order.seed && line.fault == order.fault.to_string();
+        self.0.iter().filter(same).any(|line| line.border == border)
     }
 
     /// Adds one to the file. Whoever else writes to it waits meanwhile.

@@ -1,4 +1,4 @@
-//! The results as a table in Markdown, and one of them in a line.
+//! The results as tables in Markdown, and one of them in a few lines.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use testkit::rig::{FEDGE, Outcome};
 use super::Counted;
 use super::results::{Line, Results};
 
-/// One run in a line.
+/// One run in a few lines.
 pub(super) fn in_short(line: &Line) -> String {
     let way = |outcome: &Outcome| {
         let Outcome { sent, arrived, returned, lost, doubled, disordered, .. } = outcome;
@@ -17,16 +17,12 @@ pub(super) fn in_short(line: &Line) -> String {
         )
     };
     let report = &line.report;
-    let mut text = format!(
-        "{} {}, {} s, clocks {} ms late\n    out {}\n    in  {}",
-        report.partner,
-        report.victims.join("+"),
-        report.seconds,
-        report.late_ms,
-        way(&report.outbound),
-        way(&report.inbound)
-    );
-    for (name, outcome) in [("out", &report.outbound), ("in", &report.inbound)] {
+    let (victims, seconds, late) = (report.victims.join("+"), report.seconds, report.late_ms);
+    let mut text = format!("{} {victims}, {seconds} s, clocks {late} ms late", report.partner);
+    for (name, outcome) in [("out", &report.outbound), ("in ", &report.inbound)] {
+        if outcome.sent > 0 {
+            text += &format!("\n    {name} {}", way(outcome));
+        }
         for (place, count) in outcome.lost_at.iter().chain(&outcome.lost_by) {
             text += &format!("\n    {name} {count} lost: {place}");
         }
@@ -40,30 +36,114 @@ pub(super) fn in_short(line: &Line) -> String {
     text
 }
 
-/// Of each fault with each partner, the sum of its runs.
+/// What fedge does, and where there are rivals in the results, what they do.
 pub(super) fn print(results: &Results) {
-    println!(
-        "\n| fault | partner | runs | way | sent | lost | of these by fedge | returned | of these arrived | doubled | disordered | longest pause | runs that break a promise |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
-    );
-    let mut rows: BTreeMap<(&str, &str), Vec<&Line>> = BTreeMap::new();
-    let mut order = Vec::new();
-    for line in &results.0 {
-        let key = (line.fault.as_str(), line.report.partner.as_str());
-        if !rows.contains_key(&key) {
-            order.push(key);
-        }
-        rows.entry(key).or_default().push(line);
+    let (ours, theirs): (Vec<&Line>, Vec<&Line>) = results.0.iter().partition(|line| line.border == "fedge");
+    println!();
+    if !ours.is_empty() {
+        each_fault(&ours);
+        promises(&ours);
     }
-    order.sort_unstable();
-    for key in order {
-        let lines = &rows[&key];
+    if !theirs.is_empty() {
+        beside_rivals(&results.0);
+    }
+}
+
+/// Lines by what they have in common.
+fn grouped<'a, K: Ord>(
+    lines: impl IntoIterator<Item = &'a Line>,
+    key: impl Fn(&'a Line) -> K,
+) -> BTreeMap<K, Vec<&'a Line>> {
+    let mut rows: BTreeMap<K, Vec<&Line>> = BTreeMap::new();
+    for line in lines {
+        rows.entry(key(line)).or_default().push(line);
+    }
+    rows
+}
+
+/// Prints a row, or with dashes the line below the head.
+fn row(cells: &[String]) {
+    println!("| {} |", cells.join(" | "));
+}
+
+fn head(names: &[&str]) {
+    row(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
+    println!("|{}", "---|".repeat(names.len()));
+}
+
+/// Of each fault with each partner, the sum of its runs.
+fn each_fault(lines: &[&Line]) {
+    head(&[
+        "fault",
+        "partner",
+        "runs",
+        "way",
+        "sent",
+        "lost",
+        "by fedge",
+        "by others",
+        "returned",
+        "of these arrived",
+        "doubled",
+        "disordered",
+        "longest pause",
+        "runs that break a promise",
+    ]);
+    for ((fault, partner), lines) in grouped(lines.iter().copied(), |line| (&line.fault, &line.report.partner)) {
         let broken = lines.iter().filter(|line| !line.broken.is_empty()).count();
-        row(key, lines, "out", |line| &line.report.outbound, broken);
-        row(key, lines, "in", |line| &line.report.inbound, broken);
+        for (way, outcomes) in [
+            ("out", lines.iter().map(|line| &line.report.outbound).collect::<Vec<_>>()),
+            ("in", lines.iter().map(|line| &line.report.inbound).collect()),
+        ] {
+            let sum =
+                |count: fn(&Outcome) -> usize| outcomes.iter().map(|outcome| count(outcome)).sum::<usize>().to_string();
+            row(&[
+                fault.clone(),
+                partner.clone(),
+                lines.len().to_string(),
+                way.to_owned(),
+                sum(|outcome| outcome.sent),
+                sum(|outcome| outcome.lost),
+                sum(|outcome| outcome.lost_by.get(FEDGE).copied().unwrap_or_default()),
+                by_others(&outcomes),
+                sum(|outcome| outcome.returned),
+                sum(|outcome| outcome.returned_though_arrived),
+                sum(|outcome| outcome.doubled),
+                sum(|outcome| outcome.disordered),
+                longest_pause(&lines, &outcomes),
+                broken.to_string(),
+            ]);
+        }
     }
+}
+
+/// How many were lost by whom but fedge.
+fn by_others(outcomes: &[&Outcome]) -> String {
+    let mut others = Counted::new();
+    for (who, count) in outcomes.iter().flat_map(|outcome| &outcome.lost_by).filter(|(who, _)| *who != FEDGE) {
+        *others.entry(who.clone()).or_default() += count;
+    }
+    if others.is_empty() {
+        return "0".to_owned();
+    }
+    others.into_iter().map(|(who, count)| format!("{count} {who}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Of the runs in which the machine kept time.
+fn longest_pause(lines: &[&Line], outcomes: &[&Outcome]) -> String {
+    let in_time = lines.iter().zip(outcomes).filter(|(line, _)| line.report.late_ms <= super::promise::LATE_MS);
+    let pauses: Option<Vec<u64>> = in_time.map(|(_, outcome)| outcome.pause_ms).collect();
+    match pauses.map(|pauses| pauses.into_iter().max()) {
+        None => "never again".to_owned(),
+        Some(None) => "not measured".to_owned(),
+        Some(Some(longest)) => format!("{:.1} s", longest as f64 / 1000.0),
+    }
+}
+
+/// What wasn't as promised, and how often.
+fn promises(lines: &[&Line]) {
     let mut promises: BTreeMap<&str, Counted> = BTreeMap::new();
-    for line in &results.0 {
+    for line in lines {
         for broken in &line.broken {
             let is_number = |word: &&str| word.starts_with(|first: char| first.is_ascii_digit());
             let kind = broken.split(' ').map(|word| if is_number(&word) { "…" } else { word });
@@ -71,30 +151,56 @@ pub(super) fn print(results: &Results) {
             *promises.entry(&line.fault).or_default().entry(kind).or_default() += 1;
         }
     }
+    println!();
     for (fault, kinds) in promises {
         for (kind, runs) in kinds {
             println!("{fault}: in {runs} runs: {kind}");
         }
     }
+    let late = lines.iter().filter(|line| line.report.late_ms > super::promise::LATE_MS).count();
+    println!("in {late} of {} runs clocks were too late for a pause to be judged", lines.len());
 }
 
-fn row(key: (&str, &str), lines: &[&Line], way: &str, of: fn(&Line) -> &Outcome, broken: usize) {
-    let sum = |count: fn(&Outcome) -> usize| lines.iter().map(|line| count(of(line))).sum::<usize>();
-    let pauses: Option<Vec<u64>> = lines.iter().map(|line| of(line).pause_ms).collect();
-    let longest = pauses.map_or("never again".to_owned(), |pauses| {
-        format!("{:.1} s", pauses.into_iter().max().unwrap_or_default() as f64 / 1000.0)
-    });
-    println!(
-        "| {} | {} | {} | {way} | {} | {} | {} | {} | {} | {} | {} | {longest} | {broken} |",
-        key.0,
-        key.1,
-        lines.len(),
-        sum(|outcome| outcome.sent),
-        sum(|outcome| outcome.lost),
-        sum(|outcome| outcome.lost_by.get(FEDGE).copied().unwrap_or_default()),
-        sum(|outcome| outcome.returned),
-        sum(|outcome| outcome.returned_though_arrived),
-        sum(|outcome| outcome.doubled),
-        sum(|outcome| outcome.disordered),
-    );
+/// What can be compared stands together.
+fn beside(line: &Line) -> (&str, &str, usize, usize, &str) {
+    (&line.fault, &line.report.partner, line.messages, line.per_second, &line.border)
+}
+
+/// What comes in while an edge server that has the partner's stream is hit, with fedge and with rivals there.
+fn beside_rivals(lines: &[Line]) {
+    println!();
+    head(&[
+        "fault",
+        "partner",
+        "messages",
+        "a second",
+        "at the border",
+        "runs",
+        "lost",
+        "most in a run",
+        "returned",
+        "of these arrived",
+        "disordered",
+        "longest pause",
+    ]);
+    let hit = lines.iter().filter(|line| line.report.hits_inbound);
+    for ((fault, partner, messages, per_second, border), lines) in grouped(hit, beside) {
+        let outcomes: Vec<&Outcome> = lines.iter().map(|line| &line.report.inbound).collect();
+        let sum =
+            |count: fn(&Outcome) -> usize| outcomes.iter().map(|outcome| count(outcome)).sum::<usize>().to_string();
+        row(&[
+            fault.to_owned(),
+            partner.to_owned(),
+            messages.to_string(),
+            per_second.to_string(),
+            border.to_owned(),
+            lines.len().to_string(),
+            sum(|outcome| outcome.lost),
+            outcomes.iter().map(|outcome| outcome.lost).max().unwrap_or_default().to_string(),
+            sum(|outcome| outcome.returned),
+            sum(|outcome| outcome.returned_though_arrived),
+            sum(|outcome| outcome.disordered),
+            longest_pause(&lines, &outcomes),
+        ]);
+    }
 }
