@@ -51,11 +51,14 @@ pub(crate) struct Options {
     report: bool,
 }
 
+/// More than so many messages take long, and are said faster.
+const MANY: usize = 5000;
+
 impl Options {
     /// In every tenth run more is said, and faster.
     fn order(&self, fault: Fault, seed: u64) -> Order {
         let messages = self.messages.unwrap_or(if seed.is_multiple_of(10) { 20_000 } else { 2_000 });
-        let per_second = self.per_second.unwrap_or(if messages > 5000 { 1000 } else { 300 });
+        let per_second = self.per_second.unwrap_or(if messages > MANY { 1000 } else { 300 });
         Order { fault, seed, messages, per_second }
     }
 }
@@ -82,6 +85,7 @@ fn soak(options: &Options) -> anyhow::Result<()> {
         .flat_map(|seed| faults.iter().map(move |fault| options.order(*fault, seed)))
         .filter(|order| !results.have(&border, order))
         .collect();
+    let orders = spread(orders);
     println!("{} runs to go", orders.len());
     if orders.is_empty() {
         return Ok(());
@@ -104,6 +108,20 @@ fn soak(options: &Options) -> anyhow::Result<()> {
         let rigs: Vec<_> = (0..options.beside.max(1)).map(|_| scope.spawn(one)).collect();
         rigs.into_iter().try_for_each(|rig| rig.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
+}
+
+/// The large ones among the others: a machine that bears several rigs doesn't bear several of those at once.
+fn spread(orders: Vec<Order>) -> Vec<Order> {
+    let (mut large, small): (Vec<_>, Vec<_>) = orders.into_iter().partition(|order| order.messages > MANY);
+    large.reverse();
+    let every = small.len().checked_div(large.len()).unwrap_or_default().max(1);
+    let mut spread = Vec::new();
+    for few in small.chunks(every) {
+        spread.extend_from_slice(few);
+        spread.extend(large.pop());
+    }
+    spread.extend(large.into_iter().rev());
+    spread
 }
 
 /// What several rigs share.
@@ -202,3 +220,24 @@ fn once(rig: &mut Option<Rig>, rival: Option<Rival>, order: &Order, results: &Pa
 
 /// How many of each.
 type Counted = BTreeMap<String, usize>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_runs_are_spread_and_none_is_left_out() {
+        let order = |seed| Order {
+            fault: Fault::all()[0],
+            seed,
+            messages: if seed > 4 { 20_000 } else { 2000 },
+            per_second: 1,
+        };
+        let seeds = |all: std::ops::RangeInclusive<u64>| {
+            spread(all.map(order).collect()).iter().map(|order| order.seed).collect::<Vec<_>>()
+        };
+        assert_eq!(seeds(1..=6), [1, 2, 5, 3, 4, 6]);
+        assert_eq!(seeds(4..=7), [4, 5, 6, 7]);
+        assert_eq!(seeds(1..=2), [1, 2]);
+    }
+}
