@@ -32,6 +32,9 @@ pub enum ConnectionError {
     /// The other end closed it.
     #[error("the other end closed the connection")]
     Closed,
+    /// It was given up after we had said who we are, so that this isn't true any more.
+    #[error("the member was given up while it came back; its next connection begins anew")]
+    GivenUp,
     /// Nothing came, not even a sign of life.
     #[error("the other end has been silent for {} ms", .0.as_millis())]
     Silent(Duration),

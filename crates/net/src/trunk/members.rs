@@ -45,8 +45,36 @@ struct State {
     instance: Option<u64>,
     /// Counts connections, so that a late look at an old one does nothing.
     connections: u64,
+    /// How often it was given up. To a member that doesn't know that it was, as it was frozen meanwhile, we are
+    /// another life of ours each time: it must not send again what we have forgotten to have.
+    given_up: u64,
     /// By which it is told things, while it is connected.
     sender: Option<FrameSender>,
+}
+
+impl State {
+    fn new(peer: PeerId) -> State {
+        State { peer, instance: None, connections: 0, given_up: 0, sender: None }
+    }
+
+    /// As which life of ours, whose number is `own`, the member is to know us.
+    fn own_life(&self, own: u64) -> u64 {
+        own.wrapping_add(self.given_up)
+    }
+
+    /// Forgets it; whoever comes is a `fresh` peer. Gives the peer that is lost.
+    fn give_up(&mut self, fresh: PeerId) -> PeerId {
+        self.instance = None;
+        self.given_up += 1;
+        std::mem::replace(&mut self.peer, fresh)
+    }
+
+    /// The member is there, in this life of its own. Gives the peer that is lost, when it was another life before;
+    /// who comes then is a `fresh` one.
+    fn meet(&mut self, instance: u64, fresh: impl FnOnce() -> PeerId) -> Option<PeerId> {
+        let before = self.instance.replace(instance);
+        before.filter(|before| *before != instance).map(|_| std::mem::replace(&mut self.peer, fresh()))
+    }
 }
 
 /// How a member is.
@@ -69,10 +97,9 @@ impl Members {
     pub fn new(end: End, own: Hello, names: &[String]) -> Arc<Members> {
         let members = Members { end, own, next: AtomicU32::new(1), known: Mutex::default(), routed: Mutex::default() };
         for name in names {
-            let state = State { peer: members.fresh(), instance: None, connections: 0, sender: None };
             let member = Member {
                 name: name.clone(),
-                state: Mutex::new(state),
+                state: Mutex::new(State::new(members.fresh())),
                 turn: tokio::sync::Mutex::default(),
                 superseded: Notify::new(),
             };
@@ -133,7 +160,8 @@ impl Members {
         stream: S,
         names: &[String],
     ) -> Result<Infallible, ConnectionError> {
-        let (connection, hello) = greet(stream, &self.own).await?;
+        let own = self.to(names);
+        let (connection, hello) = greet(stream, &own).await?;
         if !names.contains(&hello.name) {
             return Err(ConnectionError::Identity { seen: hello.name, expected: names.join(" or ") });
         }
@@ -145,7 +173,7 @@ impl Members {
         member.superseded.notify_waiters();
         let _turn = member.turn.lock().await;
         let (to_member, outgoing) = channel();
-        let (peer, connection_number) = self.arrived(&member, &hello, &to_member)?;
+        let (peer, connection_number) = self.arrived(&member, (&own, &hello), &to_member)?;
         tracing::info!(member = member.name, peer, "the trunk is up");
         let (incoming, from_member) = channel();
         // With its end, the frames from the member end, and so does what is attached to them.
@@ -161,17 +189,29 @@ impl Members {
         Err(error)
     }
 
+    /// What we say of ourselves to whoever has one of these names.
+    fn to(&self, names: &[String]) -> Hello {
+        let known = locked(&self.known);
+        let member = names.iter().find_map(|name| known.get(name));
+        let life = member.map(|member| locked(&member.state).own_life(self.own.instance));
+        Hello { instance: life.unwrap_or(self.own.instance), ..self.own.clone() }
+    }
+
     /// Finds out whether this is the member that was here before, with all that it had.
-    fn arrived(&self, member: &Member, hello: &Hello, sender: &FrameSender) -> Result<(PeerId, u64), ConnectionError> {
+    fn arrived(
+        &self,
+        member: &Member,
+        (own, hello): (&Hello, &Hello),
+        sender: &FrameSender,
+    ) -> Result<(PeerId, u64), ConnectionError> {
         let serves: Result<Vec<Pattern>, _> = hello.serves.iter().map(|domain| domain.parse()).collect();
         let serves = serves.map_err(|_| WireError::new("it serves what is no domain"))?;
         let mut state = locked(&member.state);
-        if state.instance != Some(hello.instance) {
-            if state.instance.is_some() {
-                self.end.lost(state.peer, &member.name);
-                state.peer = self.fresh();
-            }
-            state.instance = Some(hello.instance);
+        if own.instance != state.own_life(self.own.instance) {
+            return Err(ConnectionError::GivenUp);
+        }
+        if let Some(lost) = state.meet(hello.instance, || self.fresh()) {
+            self.end.lost(lost, &member.name);
         }
         state.connections += 1;
         state.sender = Some(sender.clone());
@@ -191,10 +231,51 @@ impl Members {
             let mut state = locked(&member.state);
             if state.connections == connection {
                 tracing::warn!(member = member.name, "the member is given up; what it had in flight goes back");
-                members.end.lost(state.peer, &member.name);
-                state.peer = members.fresh();
-                state.instance = None;
+                let lost = state.give_up(members.fresh());
+                members.end.lost(lost, &member.name);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A member of one side and of the other, and what each calls itself.
+    const LIVES: [u64; 2] = [40, 50];
+
+    /// Both meet again; gives whether each takes the other for another life.
+    fn meet(sides: &mut [State; 2]) -> [bool; 2] {
+        let lives = [0, 1].map(|side| sides[side].own_life(LIVES[side]));
+        [0, 1].map(|side| sides[side].meet(lives[1 - side], || 100).is_some())
+    }
+
+    #[test]
+    fn whoever_comes_back_in_time_goes_on() {
+        let mut sides = [State::new(1), State::new(2)];
+        assert_eq!(meet(&mut sides), [false; 2]);
+        assert_eq!(meet(&mut sides), [false; 2]);
+        assert_eq!([sides[0].peer, sides[1].peer], [1, 2]);
+    }
+
+    #[test]
+    fn whoever_was_given_up_without_knowing_it_forgets_too() {
+        let mut sides = [State::new(1), State::new(2)];
+        meet(&mut sides);
+        assert_eq!(sides[0].give_up(3), 1);
+        // The first one has begun anew already; the other must not go on with what it had in flight.
+        assert_eq!(meet(&mut sides), [false, true]);
+        assert_eq!([sides[0].peer, sides[1].peer], [3, 100]);
+        assert_eq!(meet(&mut sides), [false; 2]);
+    }
+
+    #[test]
+    fn when_both_gave_up_both_begin_anew() {
+        let mut sides = [State::new(1), State::new(2)];
+        meet(&mut sides);
+        assert_eq!([0, 1].map(|side: usize| sides[side].give_up(3)), [1, 2]);
+        assert_eq!(meet(&mut sides), [false; 2]);
+        assert_eq!([sides[0].peer, sides[1].peer], [3, 3]);
     }
 }
