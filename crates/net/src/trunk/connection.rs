@@ -17,6 +17,8 @@ use super::{Crossing, FrameReceiver, FrameSender};
 const BEAT: Duration = Duration::from_millis(250);
 /// An end that is silent for so long is dead.
 const SILENCE: Duration = Duration::from_secs(1);
+/// Whoever didn't run for so long is dead to the other end.
+const STILL: Duration = Duration::from_secs(2);
 /// For the other end to say who it is.
 const GREETING: Duration = Duration::from_secs(5);
 /// What is written at once.
@@ -38,6 +40,9 @@ pub enum ConnectionError {
     /// Nothing came, not even a sign of life.
     #[error("the other end has been silent for {} ms", .0.as_millis())]
     Silent(Duration),
+    /// We didn't run for so long: frozen, or on a machine that was.
+    #[error("this end stood still for {} ms, so that the other has taken it for dead", .0.as_millis())]
+    StoodStill(Duration),
     /// What came can't be understood.
     #[error("{0}")]
     Wire(#[from] WireError),
@@ -117,8 +122,14 @@ enum Never {}
 impl<S: AsyncRead> Reader<S> {
     async fn run(&mut self, incoming: &FrameSender) -> Result<Never, ConnectionError> {
         loop {
+            let began = Instant::now();
             let next = tokio::time::timeout(SILENCE, self.next()).await;
             let frame = next.map_err(|_| ConnectionError::Silent(SILENCE))??;
+            // What came meanwhile has gone back, or is sent again on the next connection. To bring it out now would
+            // be to bring what is old after what is new.
+            if began.elapsed() > STILL {
+                return Err(ConnectionError::StoodStill(began.elapsed()));
+            }
             if let Frame::Crossing(Crossing::Stanza { pair, stanza, .. }) = &frame
                 && !belongs(stanza, pair)
             {
@@ -250,5 +261,22 @@ mod tests {
         assert!(matches!(ended, ConnectionError::Silent(_)), "{ended}");
         assert_eq!(began.elapsed(), SILENCE);
         drop(one);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_while_we_stood_still_is_not_taken() {
+        let [mut one, other] = greeted().await;
+        let ((_keep, from_other), (in_other, mut at_other)) = (channel(), channel());
+        let mut carried = Box::pin(other.carry(from_other, in_other));
+        tokio::select! {
+            biased;
+            ended = &mut carried => panic!("{ended}"),
+            () = std::future::ready(()) => {}
+        }
+        tokio::time::advance(2 * STILL).await;
+        one.writer.write(Frame::Crossing(crossing("contoso.test"))).await.expect("there is room");
+        let ended = carried.await;
+        assert!(matches!(ended, ConnectionError::StoodStill(_)), "{ended}");
+        assert!(at_other.try_recv().is_err());
     }
 }
