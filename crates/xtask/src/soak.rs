@@ -34,6 +34,9 @@ pub(crate) struct Options {
     /// In fedge's place: `haproxy` or `xmpp-proxy`, for what comes in while an edge server is hit.
     #[arg(long)]
     border: Option<Rival>,
+    /// Only what comes in, as with a rival.
+    #[arg(long)]
+    inward: bool,
     /// Messages in a run, each way. Default: 2,000; 20,000 in every tenth run.
     #[arg(long)]
     messages: Option<usize>,
@@ -59,7 +62,7 @@ impl Options {
     fn order(&self, fault: Fault, seed: u64) -> Order {
         let messages = self.messages.unwrap_or(if seed.is_multiple_of(10) { 20_000 } else { 2_000 });
         let per_second = self.per_second.unwrap_or(if messages > MANY { 1000 } else { 300 });
-        Order { fault, seed, messages, per_second }
+        Order { fault, seed, messages, per_second, inward: self.inward || self.border.is_some() }
     }
 }
 
@@ -232,6 +235,7 @@ mod tests {
             seed,
             messages: if seed > 4 { 20_000 } else { 2000 },
             per_second: 1,
+            inward: false,
         };
         let seeds = |all: std::ops::RangeInclusive<u64>| {
             spread(all.map(order).collect()).iter().map(|order| order.seed).collect::<Vec<_>>()

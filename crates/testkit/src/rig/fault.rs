@@ -78,9 +78,10 @@ pub(super) struct Chances {
 }
 
 impl Chances {
-    pub(super) fn draw(random: &mut Random) -> Chances {
+    pub(super) fn draw(random: &mut Random, inward: bool) -> Chances {
         Chances {
-            outward: random.between(0, 1) == 0,
+            // Drawn in any case, so that all else is the same.
+            outward: random.between(0, 1) == 0 && !inward,
             lasts: Duration::from_millis(random.between(4000, 8000)),
             killed_frozen: random.between(0, 1) == 0,
             away: Duration::from_millis(random.between(100, 2000)),

@@ -33,6 +33,8 @@ pub struct Order {
     pub messages: usize,
     /// How many of them in a second.
     pub per_second: usize,
+    /// Only what comes in is said, and whom it comes by is hit: all that can be done behind a rival.
+    pub inward: bool,
 }
 
 /// What happened.
@@ -85,14 +87,13 @@ impl Rig {
     async fn flooded(&mut self, order: &Order) -> anyhow::Result<Report> {
         let began = Instant::now();
         let mut random = Random(order.seed);
-        let chances = Chances::draw(&mut random);
+        let chances = Chances::draw(&mut random, order.inward);
         // Odd ones with the one, and those of each tenth in turn.
         let (domain, kind) =
             if (order.seed + order.seed / 10) % 2 == 1 { (FABRIKAM, "prosody") } else { (TAILSPIN, "ejabberd") };
         let share = random.between(20, 50);
         let after = order.messages * usize::try_from(share).unwrap_or_default() / 100;
-        // A rival only brings in.
-        let messages = if self.split.rival().is_some() { [0, order.messages] } else { [order.messages; 2] };
+        let messages = if order.inward { [0, order.messages] } else { [order.messages; 2] };
         let mut sides = Sides::enter(&self.split, self.runs, domain, messages).await?;
         let victims = block_in_place(|| order.fault.victims(&self.split, domain, &chances))?;
         let hits_inbound = block_in_place(|| Fault::hits_inbound(&self.split, domain, &victims))?;
@@ -102,7 +103,7 @@ impl Rig {
         for (side, talk) in sides.talks.iter().enumerate() {
             speakers.spawn(talk.clone().speak(sides.session(side), messages[side], order.per_second));
         }
-        while sides.talks[usize::from(messages[0] == 0)].account().progress() < after {
+        while sides.talks[usize::from(order.inward)].account().progress() < after {
             ensure!(began.elapsed() < 4 * PATIENCE, "the flood doesn't get under way");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -100,11 +100,13 @@ impl Sides {
             if quiet > enough {
                 return Ok(());
             }
-            if open && !passed && quiet > QUIET {
+            if open && !passed && quiet > QUIET && self.pass(QUIET).await {
                 let began = Instant::now();
-                passed = self.pass(QUIET).await && !held()?;
-                // What it shook loose is news, and has its time to come.
-                tokio::time::sleep(SETTLING.saturating_sub(began.elapsed())).await;
+                // What passed may not be acknowledged yet itself; and what it shook loose has its time to come.
+                while !passed && began.elapsed() < QUIET {
+                    tokio::time::sleep(SETTLING / 2).await;
+                    passed = !held()?;
+                }
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

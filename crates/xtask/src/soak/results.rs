@@ -18,6 +18,8 @@ pub(super) struct Line {
     pub(super) messages: usize,
     #[serde(default)]
     pub(super) per_second: usize,
+    #[serde(default)]
+    pub(super) inward: bool,
     /// What stood at the border: `fedge`, or a rival's name.
     #[serde(default = "fedge")]
     pub(super) border: String,
@@ -38,6 +40,7 @@ impl Line {
             seed: order.seed,
             messages: order.messages,
             per_second: order.per_second,
+            inward: order.inward,
             border: border.to_owned(),
             at: SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
             version: Programs::built()?.run("fedge-edge", &["--version"])?.trim().to_owned(),
@@ -70,8 +73,8 @@ impl Results {
     }
 
     pub(super) fn have(&self, border: &str, order: &Order) -> bool {
-        let same = |line: &&Line| line.seed == order.seed && line.fault == order.fault.to_string();
-        self.0.iter().filter(same).any(|line| line.border == border)
+        let same = |line: &&Line| (line.seed, &line.fault) == (order.seed, &order.fault.to_string());
+        self.0.iter().filter(same).any(|line| line.border == border && line.inward == order.inward)
     }
 
     /// Adds one to the file. Whoever else writes to it waits meanwhile.

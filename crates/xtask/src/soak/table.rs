@@ -36,16 +36,16 @@ pub(super) fn in_short(line: &Line) -> String {
     text
 }
 
-/// What fedge does, and where there are rivals in the results, what they do.
+/// What fedge does, and of runs in which messages only came in, what it and its rivals do.
 pub(super) fn print(results: &Results) {
-    let (ours, theirs): (Vec<&Line>, Vec<&Line>) = results.0.iter().partition(|line| line.border == "fedge");
+    let (theirs, ours): (Vec<&Line>, Vec<&Line>) = results.0.iter().partition(|line| line.inward);
     println!();
     if !ours.is_empty() {
         each_fault(&ours);
         promises(&ours);
     }
     if !theirs.is_empty() {
-        beside_rivals(&results.0);
+        beside_rivals(&theirs);
     }
 }
 
@@ -167,7 +167,7 @@ fn beside(line: &Line) -> (&str, &str, usize, usize, &str) {
 }
 
 /// What comes in while an edge server that has the partner's stream is hit, with fedge and with rivals there.
-fn beside_rivals(lines: &[Line]) {
+fn beside_rivals(lines: &[&Line]) {
     println!();
     head(&[
         "fault",
@@ -183,7 +183,7 @@ fn beside_rivals(lines: &[Line]) {
         "disordered",
         "longest pause",
     ]);
-    let hit = lines.iter().filter(|line| line.report.hits_inbound);
+    let hit = lines.iter().copied().filter(|line| line.report.hits_inbound);
     for ((fault, partner, messages, per_second, border), lines) in grouped(hit, beside) {
         let outcomes: Vec<&Outcome> = lines.iter().map(|line| &line.report.inbound).collect();
         let sum =
