@@ -53,7 +53,8 @@ pub struct Outcome {
     pub lost: usize,
     /// How often a message arrived that had arrived before.
     pub doubled: usize,
-    /// Those that arrived after one with a higher number.
+    /// Those that arrived after one with a higher number, but for those that had come back before: of them the
+    /// sender knows.
     pub disordered: usize,
     /// For how long one of these was on its way at most, in milliseconds: a server that disorders its queue when
     /// it connects anew does so within a moment, a member that comes back brings what is old.
@@ -132,8 +133,8 @@ impl Account {
             return;
         }
         message.arrived = Some(self.news);
-        if stored {
-            self.stored += 1;
+        self.stored += usize::from(stored);
+        if stored || message.returned.is_some() {
             return;
         }
         self.steps_back += usize::from(self.last.is_some_and(|last| last > number));
@@ -246,16 +247,21 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_is_overtaken_steps_back_once_and_what_was_stored_is_not_disordered() {
-        let mut account = Account::new(7);
-        (0..7).for_each(|number| account.sent(number));
-        account.read(0..7);
+    fn a_queue_that_is_overtaken_steps_back_once_and_what_was_stored_or_returned_is_not_disordered() {
+        let mut account = Account::new(8);
+        (0..8).for_each(|number| account.sent(number));
+        account.read(0..8);
         for number in [0, 4, 5, 1, 2, 6] {
             account.arrived(number, false);
         }
         account.arrived(3, true);
+        account.arrived(7, false);
         let outcome = account.outcome(Instant::now());
-        assert_eq!((outcome.disordered, outcome.steps_back, outcome.stored, outcome.arrived), (2, 1, 1, 7));
+        assert_eq!((outcome.disordered, outcome.steps_back, outcome.stored, outcome.arrived), (2, 1, 1, 8));
+        let mut account = Account::new(2);
+        account.returned(0, "gone".into());
+        [1, 0].into_iter().for_each(|number| account.arrived(number, false));
+        assert_eq!(account.outcome(Instant::now()).disordered, 0);
     }
 
     #[test]

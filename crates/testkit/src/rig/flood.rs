@@ -1,6 +1,6 @@
 //! Both users speak at a steady pace and listen, also over new sessions when an old one ended.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -31,8 +31,15 @@ pub(super) struct Talk {
 /// A user's present session.
 pub(super) type Session = watch::Receiver<Option<Arc<Client>>>;
 
-/// The ids of messages outside of the count.
-pub(super) type Seen = Arc<Mutex<BTreeSet<String>>>;
+/// What became of messages outside of the count, by their ids.
+pub(super) type Seen = Arc<Mutex<BTreeMap<String, Heard>>>;
+
+/// What was heard of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    Arrived,
+    Returned,
+}
 
 impl Talk {
     pub(super) fn new(tag: String, to: String, messages: usize) -> Talk {
@@ -87,8 +94,10 @@ pub(super) async fn listen(client: Arc<Client>, own: Talk, others: Talk, seen: S
         match (stanza.is_error(), own.number(&id), others.number(&id)) {
             (true, Some(number), _) => own.account().returned(number, told(&stanza)),
             (false, _, Some(number)) => others.account().arrived(number, was_stored(&stanza)),
-            (false, ..) => drop(seen.lock().unwrap_or_else(PoisonError::into_inner).insert(id)),
-            (true, ..) => {}
+            (error, ..) => {
+                let fate = if error { Heard::Returned } else { Heard::Arrived };
+                seen.lock().unwrap_or_else(PoisonError::into_inner).insert(id, fate);
+            }
         }
     }
 }
@@ -107,14 +116,14 @@ fn told(stanza: &Stanza) -> String {
     text.map_or(condition.clone(), |text| format!("{condition} ({text})"))
 }
 
-/// Waits until a message outside of the count has arrived.
-pub(super) async fn saw(seen: &Seen, id: &str, bound: Duration) -> bool {
+/// Waits until a message outside of the count has arrived or come back; nothing when neither happens in time.
+pub(super) async fn heard(seen: &Seen, id: &str, bound: Duration) -> Option<Heard> {
     let began = Instant::now();
-    while !seen.lock().unwrap_or_else(PoisonError::into_inner).contains(id) {
-        if began.elapsed() > bound {
-            return false;
+    loop {
+        let heard = seen.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied();
+        if heard.is_some() || began.elapsed() > bound {
+            return heard;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    true
 }

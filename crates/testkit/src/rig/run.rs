@@ -56,6 +56,9 @@ pub struct Report {
     pub rooms: [usize; 2],
     /// Whether messages passed both ways in the end, without anybody having been started again.
     pub flows: bool,
+    /// The same for what goes out, and what comes in.
+    #[serde(default)]
+    pub flowed: [bool; 2],
     /// What went otherwise than it should.
     pub notes: Vec<String>,
     /// The longest time that a timer of the rig was late from the fault on, in milliseconds. A pause that was
@@ -121,7 +124,8 @@ impl Rig {
         sides.settle(|| block_in_place(|| self.split.holds_anything())).await?;
         let late_ms = lateness.longest_ms();
 
-        let flows = sides.flows().await;
+        let flowed = sides.flows().await;
+        let flows = flowed == [true; 2];
         let rooms = if flows && !order.fault.ends_sessions() { [sides.rooms_kept().await, 2] } else { [0, 0] };
         let [outbound, inbound] = [0, 1].map(|side| {
             let circumstances = Circumstances::of(order.fault, side == 1, kind);
@@ -136,6 +140,7 @@ impl Rig {
             inbound: inbound?,
             rooms,
             flows,
+            flowed,
             notes: standing.notes,
             late_ms,
             hits_inbound,

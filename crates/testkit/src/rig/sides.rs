@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::flood::{Seen, Session, Talk, listen, saw};
+use super::flood::{Heard, Seen, Session, Talk, heard, listen};
 use super::{PATIENCE, Rig};
 use crate::client::Client;
 use crate::lab::split::Split;
@@ -19,7 +19,7 @@ const SETTLING: Duration = Duration::from_secs(1);
 /// Without news for so long, it is tried whether something new passes what is missing.
 const QUIET: Duration = Duration::from_secs(2);
 /// For a message to pass when all is well again.
-const AGAIN: Duration = Duration::from_secs(20);
+const AGAIN: Duration = Duration::from_secs(10);
 /// For a room to answer when messages pass.
 const ROOM: Duration = Duration::from_secs(5);
 
@@ -85,8 +85,9 @@ impl Sides {
         Ok(())
     }
 
-    /// Waits until all is known; or until what is missing won't come any more: something new has passed it, as
-    /// no server and no link sends what is new before what is old, and `held` says that no member has anything.
+    /// Waits until all is known; or until what is missing won't come any more: something new has passed it or come
+    /// back, as no server and no link sends what is new before what is old, and `held` says that no member has
+    /// anything.
     pub(super) async fn settle(&mut self, held: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
         let mut passed = false;
         loop {
@@ -100,7 +101,7 @@ impl Sides {
             if quiet > enough {
                 return Ok(());
             }
-            if open && !passed && quiet > QUIET && self.pass(QUIET).await {
+            if open && !passed && quiet > QUIET && self.pass(QUIET).await.iter().all(Option::is_some) {
                 let began = Instant::now();
                 // What passed may not be acknowledged yet itself; and what it shook loose has its time to come.
                 while !passed && began.elapsed() < QUIET {
@@ -112,27 +113,33 @@ impl Sides {
         }
     }
 
-    /// Whether messages pass both ways in the end.
-    pub(super) async fn flows(&mut self) -> bool {
-        let began = Instant::now();
-        while began.elapsed() < AGAIN {
-            if self.pass(QUIET).await {
-                return true;
-            }
+    /// Whether messages pass in the end, out and in.
+    pub(super) async fn flows(&mut self) -> [bool; 2] {
+        let (began, mut flows) = (Instant::now(), [false; 2]);
+        while flows != [true; 2] && began.elapsed() < AGAIN {
+            let heard = self.pass(QUIET).await;
+            flows = [0, 1].map(|side| flows[side] || heard[side] == Some(Heard::Arrived));
+            // Errors come at once.
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        false
+        flows
     }
 
-    /// Whether a message passes each way within `bound`.
-    async fn pass(&mut self, bound: Duration) -> bool {
+    /// What becomes within `bound` of a message out and one in.
+    async fn pass(&mut self, bound: Duration) -> [Option<Heard>; 2] {
         self.rounds += 1;
         let ids = [0, 1].map(|side| format!("{}last-{}", self.talks[side].tag, self.rounds));
         for (side, id) in ids.iter().enumerate() {
-            let Some(client) = self.present(side) else { return false };
-            client.message(&self.users[1 - side], id, "last");
+            if let Some(client) = self.present(side) {
+                client.message(&self.users[1 - side], id, "last");
+            }
         }
-        let (out, back) = tokio::join!(saw(&self.seen, &ids[0], bound), saw(&self.seen, &ids[1], bound));
-        out && back
+        self.heard(&ids, bound).await
+    }
+
+    async fn heard(&self, ids: &[String; 2], bound: Duration) -> [Option<Heard>; 2] {
+        let (out, back) = tokio::join!(heard(&self.seen, &ids[0], bound), heard(&self.seen, &ids[1], bound));
+        [out, back]
     }
 
     /// In how many rooms the users can still speak.
@@ -143,8 +150,7 @@ impl Sides {
             let to = room(&self.talks[side].tag, &self.users[1 - side]);
             client.send(format!("<message to='{to}' id='{id}' type='groupchat'><body>still here</body></message>"));
         }
-        let (out, back) = tokio::join!(saw(&self.seen, &ids[0], ROOM), saw(&self.seen, &ids[1], ROOM));
-        usize::from(out) + usize::from(back)
+        self.heard(&ids, ROOM).await.iter().filter(|heard| **heard == Some(Heard::Arrived)).count()
     }
 }
 
