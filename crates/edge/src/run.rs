@@ -16,7 +16,6 @@ use daemon::settings::ConfigError;
 use gateway::inside::{Inside, InsideError};
 use net::bridge::{self, End};
 use net::face::FaceState;
-use net::trunk::PeerState;
 use net::trunk::members::{Members, Standing};
 use net::trunk::tls::FilesError;
 use net::trunk::wire::{Hello, VERSION};
@@ -201,10 +200,14 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
     }
     life::stopping();
     watching.abort();
-    if let Some(members) = members {
-        members.tell(PeerState::Draining);
+    if let Some(members) = &members {
+        members.finish().await;
     }
     life::drain(&mut at_work, &shared.streams, config.settings.stream.drain).await;
+    // What became of the last stanzas is heard, too.
+    if let Some(members) = &members {
+        members.finish().await;
+    }
     Ok(())
 }
 

@@ -12,7 +12,6 @@ use daemon::metrics;
 use daemon::parts::{PartsError, Shared};
 use daemon::settings::ConfigError;
 use net::crypto::random_below;
-use net::trunk::PeerState;
 use net::trunk::members::{Members, Standing};
 use net::trunk::tls::{Dialer, FilesError};
 use net::trunk::wire::{Hello, VERSION};
@@ -138,8 +137,10 @@ async fn work(file: &Path, config: Config, level: LogLevel) -> Result<(), Failur
     life::ready(PROGRAM, VERSION_TEXT);
     ending.wait().await;
     life::stopping();
-    members.tell(PeerState::Draining);
+    members.finish().await;
     life::drain(&mut at_work, &shared.streams, config.settings.stream.drain).await;
+    // What became of the last stanzas is heard, too.
+    members.finish().await;
     Ok(())
 }
 

@@ -1,8 +1,12 @@
 //! A face's end of a trunk: what comes from the other end goes out on links, and what became of our
 //! own stanzas goes to the holder.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::face::FaceState;
@@ -18,6 +22,15 @@ pub struct End {
     pub face: Arc<FaceState>,
     /// Its links.
     pub links: Links,
+    finish: Arc<Finish>,
+}
+
+/// What is said on the trunk when we finish.
+#[derive(Default)]
+struct Finish {
+    begun: AtomicBool,
+    /// How often each peer has answered that it heard so.
+    heard: watch::Sender<HashMap<PeerId, u64>>,
 }
 
 /// Both faces of one process: each is the other's only peer, and never goes away.
@@ -31,20 +44,57 @@ pub fn join(external: &End, internal: &End, tasks: &mut JoinSet<()>) {
 }
 
 impl End {
+    /// A face with its links, and nobody at the other end yet.
+    pub fn new(face: Arc<FaceState>, links: Links) -> End {
+        End { face, links, finish: Arc::default() }
+    }
+
+    /// Tells these peers that we take nothing new, and waits until each has heard it, and everything that we
+    /// told it before; for `patience` at most. What a peer had sent by then is here.
+    pub async fn finish(&self, peers: &[(PeerId, FrameSender)], patience: Duration) {
+        self.finish.begun.store(true, Ordering::Relaxed);
+        let mut heard = self.finish.heard.subscribe();
+        let before = heard.borrow().clone();
+        for (_, sender) in peers {
+            sender.frame(Frame::State(PeerState::Draining));
+        }
+        let all = heard.wait_for(|heard| peers.iter().all(|(peer, _)| heard.get(peer) > before.get(peer)));
+        // Who is away, or just went, answers nothing.
+        let _ = tokio::time::timeout(patience, all).await;
+    }
+
     /// Serves a peer over a connection until it ends.
     pub async fn attach(&self, peer: PeerId, sender: FrameSender, mut frames: FrameReceiver) {
         // First what was said before, then what is new.
         self.links.connected(peer, sender.clone());
-        self.face.holder.connected(peer, sender, PeerState::Up);
+        self.face.holder.connected(peer, sender.clone(), PeerState::Up);
+        if self.finish.begun.load(Ordering::Relaxed) {
+            sender.frame(Frame::State(PeerState::Draining));
+        }
         while let Some(frame) = frames.recv().await {
             match frame {
                 Frame::Crossing(crossing) => self.crossed(peer, crossing),
-                Frame::State(state) => self.face.holder.state(peer, state),
+                Frame::State(state) => {
+                    self.face.holder.state(peer, state);
+                    self.answer(peer, state, &sender);
+                }
                 Frame::Hello(_) | Frame::Beat => {}
             }
         }
         self.links.away(peer);
         self.face.holder.away(peer);
+    }
+
+    /// Who finishes is answered with our own state, behind all that it was sent before. Where both finish,
+    /// nobody is: each would answer the other's answer.
+    fn answer(&self, peer: PeerId, state: PeerState, sender: &FrameSender) {
+        match state {
+            PeerState::Draining if !self.finish.begun.load(Ordering::Relaxed) => {
+                sender.frame(Frame::State(PeerState::Up));
+            }
+            PeerState::Up => self.finish.heard.send_modify(|heard| *heard.entry(peer).or_default() += 1),
+            _ => {}
+        }
     }
 
     /// A peer is gone for good.

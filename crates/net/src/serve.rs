@@ -45,7 +45,7 @@ pub fn serve(face: &Arc<FaceState>, mut returns: Returns) -> Served {
         let links = links.clone();
         async move { links.keep_tidy().await }
     });
-    let end = End { face: face.clone(), links };
+    let end = End::new(face.clone(), links);
     Served { end, places, stop: watch::Sender::new(false), accepting: JoinSet::new(), _tasks: tasks }
 }
 
@@ -54,7 +54,7 @@ impl Served {
     pub fn accept(&mut self, listeners: Vec<TcpListener>) {
         self.stop.send_replace(false);
         for listener in listeners {
-            let End { face, links } = self.end.clone();
+            let End { face, links, .. } = self.end.clone();
             self.accepting.spawn(accept::serve(listener, face, links, self.places.clone(), self.stop.subscribe()));
         }
     }

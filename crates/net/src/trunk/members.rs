@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 use topology::partner::Pattern;
 
 use super::connection::{ConnectionError, greet};
-use super::wire::{Frame, Hello, WireError};
-use super::{FrameSender, PeerState, channel};
+use super::wire::{Hello, WireError};
+use super::{FrameSender, channel};
 use crate::bridge::End;
 use crate::hold::PeerId;
 
@@ -126,13 +126,15 @@ impl Members {
         self.end.face.holder.route(routed.iter().map(|pool| pool.iter().filter_map(peer).collect()).collect());
     }
 
-    /// Tells all who are connected what we can be given from now on.
-    pub fn tell(&self, own: PeerState) {
-        for member in locked(&self.known).values() {
-            if let Some(sender) = &locked(&member.state).sender {
-                sender.frame(Frame::State(own));
-            }
-        }
+    /// Tells all who are connected that we take nothing new, and waits until they have heard that and all that
+    /// was said before, or have had the time to.
+    pub async fn finish(&self) {
+        let connected = |member: &Arc<Member>| {
+            let state = locked(&member.state);
+            state.sender.clone().map(|sender| (state.peer, sender))
+        };
+        let connected: Vec<_> = locked(&self.known).values().filter_map(connected).collect();
+        self.end.finish(&connected, PATIENCE).await;
     }
 
     /// How each of them is.
