@@ -330,8 +330,8 @@ impl Accepted {
             (words::SASL, "abort" | "response") => self.auth_failed("aborted", "EXTERNAL takes a single step"),
             (words::STREAM_MANAGEMENT, "enable") => self.enable(),
             (words::STREAM_MANAGEMENT, "r") => self.asked_for_count(),
-            // We send nothing on it that could be acknowledged.
-            (words::STREAM_MANAGEMENT, "a") => {}
+            // We send nothing on it that could be acknowledged; that it answers is what counts.
+            (words::STREAM_MANAGEMENT, "a") => self.answered_count(now),
             (dialback::NAMESPACE, "result") if tree.attr("type").is_none() => self.dialback_key(&tree),
             (dialback::NAMESPACE, "verify") if tree.attr("type").is_none() => self.dialback_question(&tree),
             // Answers to questions that this stream never asked.

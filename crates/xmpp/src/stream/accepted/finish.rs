@@ -2,13 +2,14 @@
 //!
 //! Everything that came is settled first: it is on its way, in order, before the peer says more on another
 //! stream. What the peer says after our end still passes, unless the peer counts what we acknowledge. So our end
-//! is said in a pause of what the peer says, early in it, when nothing of it is on the way to us. Where there is
-//! no such pause for long, any moment will do at which all is settled; where there is none, no more is looked at.
+//! is said in a pause of what the peer says, early in it, when nothing of it is on the way to us. One that counts is
+//! asked for its own count first, so that it is known how long our words take to be heard. Where there is no such
+//! pause for long, any moment will do at which all is settled; where there is none, no more is looked at.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{Accepted, StreamError};
+use super::{Accepted, StreamError, words};
 
 /// What is shorter is no pause, but the way in which stanzas come over a network.
 // COMPAT(Prosody 0.12): when it reads our end, it closes its own side at once and returns to their senders those
@@ -60,6 +61,8 @@ pub(super) struct Finish {
     error: Option<StreamError>,
     /// When it was last looked whether it is time.
     looked: Instant,
+    /// When the peer was asked for its count, until it answers.
+    asked: Option<Instant>,
     /// From when on any moment will do.
     hurry: Instant,
     /// From when on nothing more is looked at.
@@ -78,7 +81,7 @@ impl Accepted {
         }
         let part = self.wire.settings.drain / 12;
         let [hurry, deaf, until] = [8, 9, 10].map(|parts| now + part * parts);
-        self.finish = Some(Finish { error, looked: now, hurry, deaf, until });
+        self.finish = Some(Finish { error, looked: now, asked: None, hurry, deaf, until });
         self.finish_in_time(now);
     }
 
@@ -95,22 +98,42 @@ impl Accepted {
         match (looked >= finish.hurry, looked >= finish.deaf || self.wire.input.is_empty()) {
             _ if !self.handled.is_settled() => None,
             (true, true) => Some(looked),
-            (false, true) => Some(self.rhythm.pauses_at(looked)),
+            (false, true) => finish.asked.is_none().then(|| self.rhythm.pauses_at(looked)),
             (_, false) => None,
         }
     }
 
-    /// Ends our side if it is time.
+    /// Ends our side if it is time, or asks the peer first whether it listens.
     pub(super) fn finish_in_time(&mut self, now: Instant) {
         let Some(finish) = self.finish.as_mut().filter(|_| !self.wire.is_closing()) else { return };
         finish.looked = now;
+        let (hurry, until) = (now >= finish.hurry, now >= finish.until);
         let Some(finish) = self.finish.as_ref() else { return };
+        let may = self.may_finish_at(finish).is_some_and(|may| now >= may);
         // What a peer that doesn't count still says is taken after our end, too.
-        let over = now >= finish.until || (now >= finish.hurry && !self.handled.is_counted());
-        if over || self.may_finish_at(finish).is_some_and(|may| now >= may) {
-            let error = self.finish.as_mut().and_then(|finish| finish.error.take());
-            self.close(now, error.as_ref());
+        if until || (hurry && !self.handled.is_counted()) || (may && (hurry || !self.handled.is_counted())) {
+            self.finish_now(now);
+        } else if may {
+            self.wire.send(words::empty(words::STREAM_MANAGEMENT, "r"));
+            self.finish.as_mut().into_iter().for_each(|finish| finish.asked = Some(now));
         }
+    }
+
+    /// The peer has told its count (XEP-0198 §4): our side ends if the pause is likely to last until it hears that.
+    pub(super) fn answered_count(&mut self, now: Instant) {
+        let Some(finish) = &mut self.finish else { return };
+        let Some(asked) = finish.asked.take() else { return };
+        let heard = now + now.saturating_duration_since(asked);
+        finish.looked = heard;
+        let nothing_open = self.handled.is_settled() && self.wire.input.is_empty();
+        if nothing_open && !self.wire.is_closing() && self.rhythm.pauses_at(heard) == heard {
+            self.finish_now(now);
+        }
+    }
+
+    fn finish_now(&mut self, now: Instant) {
+        let error = self.finish.as_mut().and_then(|finish| finish.error.take());
+        self.close(now, error.as_ref());
     }
 
     /// Whether what the peer says isn't looked at any more, so that what has come can all be settled.

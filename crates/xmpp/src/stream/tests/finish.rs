@@ -6,6 +6,10 @@ use super::*;
 
 const MS: Duration = Duration::from_millis(1);
 
+/// By which the peer is asked whether it listens, and its answer.
+const ASKED: &str = "<r xmlns='urn:xmpp:sm:3'/>";
+const ANSWER: &str = "<a xmlns='urn:xmpp:sm:3' h='0'/>";
+
 /// A stream that is to end, after one stanza that isn't settled; whether its peer counts.
 fn finishing(counts: bool) -> Host {
     let mut host = Host::authenticated();
@@ -45,6 +49,8 @@ fn everything_is_settled_and_told_before_the_end_is_said() {
     host.run();
     assert_eq!(host.sent, "<a xmlns='urn:xmpp:sm:3' h='2'/>");
     tick(&mut host);
+    assert!(host.sent.ends_with(ASKED), "{}", host.sent);
+    host.hears(ANSWER);
     assert!(host.sent.contains("'/><stream:error><system-shutdown ") && host.sent.ends_with("</stream:stream>"));
     host.hears("</stream:stream>");
     assert!(matches!(host.steps.last(), Some(Step::End(End::Closed))));
@@ -101,6 +107,41 @@ fn who_pauses_as_a_rule_is_told_early_in_a_pause() {
     host.machine.settled(7);
     assert_eq!(tick(&mut host), 5 * MS);
     assert!(host.sent.contains("</stream:stream>"));
+}
+
+#[test]
+fn who_is_slow_to_answer_would_be_slow_to_hear_of_the_end() {
+    let mut host = finishing(true);
+    for number in 1..=5 {
+        host.machine.settled(number);
+        host.now += 50 * MS;
+        host.hears(HELLO);
+    }
+    host.machine.settled(6);
+    host.run();
+    host.sent.clear();
+    tick(&mut host);
+    assert_eq!(host.sent, ASKED);
+    host.now += 20 * MS;
+    host.hears(ANSWER);
+    assert_eq!(host.sent, ASKED, "by the time at which it hears that, it would be about to speak");
+    host.now += 25 * MS;
+    host.hears(HELLO);
+    host.machine.settled(7);
+    host.run();
+    host.sent.clear();
+    tick(&mut host);
+    host.hears(HELLO);
+    host.hears(ANSWER);
+    assert!(!host.sent.contains("</stream:stream>"), "it has spoken meanwhile");
+    host.machine.settled(8);
+    host.run();
+    host.sent.clear();
+    tick(&mut host);
+    assert_eq!(host.sent, ASKED);
+    host.now += 2 * MS;
+    host.hears(ANSWER);
+    assert!(host.sent.ends_with("</stream:stream>"), "{}", host.sent);
 }
 
 #[test]
