@@ -16,26 +16,26 @@ const HOLD: &str = "[times]\nhold = 2\n";
 
 #[test]
 fn a_break_beyond_the_edge_servers_before_prosody() {
-    story(CONTOSO, Kind::Prosody);
+    story(CONTOSO, Kind::Prosody, false);
 }
 
 #[test]
 fn a_break_beyond_the_edge_servers_before_ejabberd() {
-    story(CONTOSO, Kind::Ejabberd);
+    story(CONTOSO, Kind::Ejabberd, true);
 }
 
 #[test]
 fn a_break_inside_and_what_prosody_said_meanwhile() {
-    story(FABRIKAM, Kind::Prosody);
+    story(FABRIKAM, Kind::Prosody, false);
 }
 
 #[test]
 fn a_break_inside_and_what_ejabberd_said_meanwhile() {
-    story(FABRIKAM, Kind::Ejabberd);
+    story(FABRIKAM, Kind::Ejabberd, true);
 }
 
 /// What is said at `near` can't be brought to the other side for a while.
-fn story(near: &'static str, outside: Kind) {
+fn story(near: &'static str, outside: Kind, talk: bool) {
     let peer = |kind| Peer { kind, authentication: External };
     let mut plan = LabPlan::new(peer(Kind::Prosody), &[(FABRIKAM, peer(outside))]);
     HOLD.clone_into(&mut plan.more);
@@ -46,14 +46,15 @@ fn story(near: &'static str, outside: Kind) {
     let split = place.clone().run(move || async move {
         let far = if near == CONTOSO { FABRIKAM } else { CONTOSO };
         let server = split.servers.iter().find(|server| server.plan.domain == far).expect("its server").plan.s2s();
-        a_break(&split, near, far, || place.reject_tcp(&nft, server).expect("a rule")).await;
+        a_break(&split, near, far, talk, || place.reject_tcp(&nft, server).expect("a rule")).await;
         split
     });
     split.stop().expect("everything ends well");
 }
 
-/// Alice changes how she is shown, Bob leaves, and Carol's request stays one, while the way from them is cut.
-async fn a_break<T>(split: &Split, near: &str, far: &str, cut: impl FnOnce() -> T) {
+/// Alice changes how she is shown, Bob leaves, and Carol's request stays one, while the way from them is cut. Then they `talk`,
+/// or nobody does.
+async fn a_break<T>(split: &Split, near: &str, far: &str, talk: bool, cut: impl FnOnce() -> T) {
     let login =
         async |user: &str, domain: &str| split.login(&format!("{user}@{domain}/{near}")).await.expect("a login");
     let (alice, bob) = (login("alice", near).await, login("bob", near).await);
@@ -77,15 +78,10 @@ async fn a_break<T>(split: &Split, near: &str, far: &str, cut: impl FnOnce() -> 
     }
     drop(broken);
 
-    for number in 0.. {
-        let id = format!("again-{number}");
-        alice.message(friend.jid(), &id, "again");
-        if friend.message_with_id(&id, Duration::from_secs(1)).await.is_ok() {
-            break;
-        }
-        assert!(number < 20, "nothing passes any more");
+    if talk {
+        talk_again(&alice, &friend).await;
     }
-    // In whichever order they come, and not before the pair's stanzas are taken again.
+    // In whichever order they come, as soon as the pair's stanzas are taken again; if nobody says anything, by trial.
     let mut awaited = vec![("unavailable", left.as_str()), ("", alice.jid())];
     while !awaited.is_empty() {
         let stanza = friend.next(PATIENCE).await.unwrap_or_else(|error| panic!("still awaited: {awaited:?}: {error}"));
@@ -104,8 +100,22 @@ async fn a_break<T>(split: &Split, near: &str, far: &str, cut: impl FnOnce() -> 
     let roster =
         stranger.iq(bare(stranger.jid()), "get", "<query xmlns='jabber:iq:roster'/>").await.expect("an answer");
     assert!(roster.to_string().contains("subscribe"), "the request is still open: {roster}");
-    // Of Alice, once for her friend and once for the stranger; that Bob left needn't be asked.
-    assert_eq!(repair, (1, 2));
+    // Of Alice, once for her friend and once for the stranger; that Bob left is said, not asked. If the way back took
+    // long, something was tried before.
+    let (late, asked) = repair;
+    assert!((1..=3).contains(&late) && (2..=4).contains(&asked) && late + asked <= 5, "{repair:?}");
+}
+
+/// Until something passes.
+async fn talk_again(alice: &Client, friend: &Client) {
+    for number in 0.. {
+        let id = format!("again-{number}");
+        alice.message(friend.jid(), &id, "again");
+        if friend.message_with_id(&id, Duration::from_secs(1)).await.is_ok() {
+            break;
+        }
+        assert!(number < 20, "nothing passes any more");
+    }
 }
 
 /// Lets `asker` see `asked`.

@@ -399,3 +399,51 @@ fn in_the_hold_what_is_said_again_is_counted_again() {
 fn room_tells() -> Stanza {
     presence("", "room@contoso.test/eve", "bob@fabrikam.test/desk")
 }
+
+#[test]
+fn in_the_hold_the_account_adds_up_whatever_happens() {
+    let mut asked = 0;
+    for seed in 0..500 {
+        let mut random = Random(seed);
+        let limits = Limits { window_stanzas: 4, link_bytes: 3000, age: Duration::from_secs(5), ..Limits::default() };
+        let (mut hold, mut now, mut peer, mut sent) = (Hold::new(limits), Instant::now(), 1, Vec::new());
+        hold.peer(peer, PeerState::Up);
+        for _ in 0..300 {
+            let user = format!("user{}@contoso.test/r", random.below(4));
+            match random.below(12) {
+                0..=5 => {
+                    let kinds = ["", "unavailable", "probe", "unsubscribed", "error"];
+                    let kind = kinds[random.below(5) as usize];
+                    let to = ["bob@fabrikam.test", "bob@fabrikam.test/desk"][random.below(2) as usize];
+                    let _ = hold.accept(now, &pair(), &presence(kind, &user, to), None);
+                }
+                6..=7 => hold.heard(peer, Crossing::Taken { pair: pair(), up_to: sent.last().copied().unwrap_or(0) }),
+                8 => {
+                    let number = sent.iter().copied().nth(random.below(1 + sent.len() as u64) as usize).unwrap_or(0);
+                    let condition = StanzaCondition::RemoteServerTimeout;
+                    let why = Undeliverable { condition, text: "nobody answered".into() };
+                    hold.heard(peer, Crossing::Refused { pair: pair(), number, why });
+                }
+                9 => {
+                    let resends = random.below(2) == 0;
+                    hold.lost(peer, "an edge", |_| resends);
+                    (peer, sent) = (peer + 1, Vec::new());
+                    hold.peer(peer, PeerState::Up);
+                }
+                _ => now += Duration::from_millis(random.below(4000)),
+            }
+            hold.tick(now);
+            for action in actions(&mut hold) {
+                match action {
+                    Action::Send(_, Crossing::Stanza { number, .. }) => sent.push(number),
+                    Action::Return(_, stanza) => asked += u64::from(is_probe(&stanza)),
+                    _ => {}
+                }
+            }
+            let counts = hold.counts();
+            let settled = counts.taken + counts.returned + counts.failed;
+            assert_eq!(counts.accepted, settled + counts.in_flight, "seed {seed}");
+        }
+    }
+    assert!(asked > 500, "servers were asked {asked} times only");
+}
