@@ -33,6 +33,9 @@ pub(crate) struct Options {
     /// How large a stanza is; may be given several times.
     #[arg(long, default_values_t = [300, 4096])]
     bytes: Vec<usize>,
+    /// Give each process of fedge one processor, another one to each: as on machines of their own.
+    #[arg(long)]
+    apart: bool,
 }
 
 /// How many messages of that size take some seconds.
@@ -60,6 +63,9 @@ pub(crate) fn run(what: &What) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let series = runtime.block_on(async {
         let site = Site::start(&programs, options.pairs, folder.path()).await?;
+        if options.apart {
+            site.give_each_a_processor()?;
+        }
         let mut series = Vec::new();
         for &bytes in &options.bytes {
             println!("{bytes} bytes: {} rounds of {} messages", options.rounds, messages(bytes));

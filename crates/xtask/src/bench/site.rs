@@ -6,6 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use testkit::fedge::Programs;
 use testkit::lab::CONTOSO;
 use testkit::lab::played::Sink;
@@ -90,6 +92,22 @@ impl Site {
         gateway.wait_for_line("the trunk is up", Duration::from_secs(30))?;
         let daemons = vec![(Shape::One, one), (Shape::Two, edge), (Shape::Two, gateway)];
         Ok(Site { partners: sinks, contosos, daemons })
+    }
+
+    /// Gives each process of fedge one processor: in each shape the first one the first, and so on.
+    pub(super) fn give_each_a_processor(&self) -> anyhow::Result<()> {
+        for shape in Shape::BOTH {
+            let ours = self.daemons.iter().filter(|(other, _)| *other == shape);
+            for (processor, (_, daemon)) in ours.enumerate() {
+                let mut only = CpuSet::new();
+                only.set(processor)?;
+                for thread in fs::read_dir(format!("/proc/{}/task", daemon.pid()))? {
+                    let thread = thread?.file_name().to_string_lossy().parse()?;
+                    sched_setaffinity(Pid::from_raw(thread), &only).context("are there two processors?")?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// How many messages have arrived in all.
