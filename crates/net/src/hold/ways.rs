@@ -118,9 +118,11 @@ impl Hold {
     pub(super) fn choose(&self, pair: &DomainPair) -> Option<PeerId> {
         let link = self.links.get(pair)?;
         if let Some(current) = link.peer {
-            // For one that is away there is patience, as it may have what is in flight.
-            if self.peers.get(&current) == Some(&PeerState::Away) && !link.nothing_in_flight() {
-                return None;
+            // For one that may come back there is patience: for a moment, or as long as it may have what is in flight.
+            match self.peers.get(&current) {
+                Some(PeerState::Silent) => return None,
+                Some(PeerState::Away) if !link.nothing_in_flight() => return None,
+                _ => {}
             }
         }
         if let Some(found) = link.ways.found.filter(|found| self.place(pair, *found).is_some()) {

@@ -11,10 +11,12 @@ use xmpp::jid;
 use xmpp::stanza::Stanza;
 
 use super::wire::{Decoder, Encoder, Frame, Hello, VERSION, WireError};
-use super::{Crossing, FrameReceiver, FrameSender};
+use super::{Crossing, FrameReceiver, FrameSender, PeerState};
 
 /// Whoever has nothing to say says so this often.
 const BEAT: Duration = Duration::from_millis(250);
+/// An end that misses a beat is given nothing more until it is heard: what it has when it dies goes back.
+const HUSH: Duration = Duration::from_millis(600);
 /// An end that is silent for so long is dead.
 const SILENCE: Duration = Duration::from_secs(1);
 /// Whoever didn't run for so long is dead to the other end.
@@ -121,10 +123,17 @@ enum Never {}
 
 impl<S: AsyncRead> Reader<S> {
     async fn run(&mut self, incoming: &FrameSender) -> Result<Never, ConnectionError> {
+        let mut state = PeerState::Up;
         loop {
             let began = Instant::now();
-            let next = tokio::time::timeout(SILENCE, self.next()).await;
-            let frame = next.map_err(|_| ConnectionError::Silent(SILENCE))??;
+            let (frame, hushed) = match tokio::time::timeout(HUSH, self.next()).await {
+                Ok(frame) => (frame?, false),
+                Err(_) => {
+                    incoming.frame(Frame::State(PeerState::Silent));
+                    let next = tokio::time::timeout(SILENCE - HUSH, self.next()).await;
+                    (next.map_err(|_| ConnectionError::Silent(SILENCE))??, true)
+                }
+            };
             // What came meanwhile has gone back, or is sent again on the next connection. To bring it out now would
             // be to bring what is old after what is new.
             if began.elapsed() > STILL {
@@ -134,6 +143,12 @@ impl<S: AsyncRead> Reader<S> {
                 && !belongs(stanza, pair)
             {
                 return Err(ConnectionError::Pair(pair.clone()));
+            }
+            if let Frame::State(said) = &frame {
+                state = *said;
+            }
+            if hushed {
+                incoming.frame(Frame::State(state));
             }
             incoming.frame(frame);
         }
@@ -250,6 +265,24 @@ mod tests {
         to_one.send(crossing("evil.test"));
         let ended = other.carry(from_other, in_other).await;
         assert!(matches!(ended, ConnectionError::Pair(_)), "{ended}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_misses_a_beat_is_silent_until_he_is_heard() {
+        let [one, mut other] = greeted().await;
+        let ((_keep, from_one), (in_one, mut at_one)) = (channel(), channel());
+        let carried = tokio::spawn(async move { one.carry(from_one, in_one).await });
+        for state in [PeerState::Up, PeerState::Draining] {
+            other.writer.write(Frame::State(state)).await.expect("written");
+            assert!(matches!(at_one.recv().await, Some(Frame::State(said)) if said == state));
+            let began = Instant::now();
+            assert!(matches!(at_one.recv().await, Some(Frame::State(PeerState::Silent))));
+            assert_eq!(began.elapsed(), HUSH);
+            other.writer.write(Frame::Beat).await.expect("written");
+            assert!(matches!(at_one.recv().await, Some(Frame::State(said)) if said == state), "what it was before");
+            assert!(matches!(at_one.recv().await, Some(Frame::Beat)));
+        }
+        carried.abort();
     }
 
     #[tokio::test(start_paused = true)]

@@ -72,7 +72,7 @@ const CONDITIONS: [StanzaCondition; 6] = [
     StanzaCondition::RemoteServerTimeout,
     StanzaCondition::PolicyViolation,
 ];
-const STATES: [PeerState; 3] = [PeerState::Up, PeerState::Away, PeerState::Draining];
+const STATES: [PeerState; 4] = [PeerState::Up, PeerState::Away, PeerState::Silent, PeerState::Draining];
 
 /// Writes frames; remembers which pairs have been named on this connection.
 #[derive(Debug, Default)]

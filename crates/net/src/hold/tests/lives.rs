@@ -222,8 +222,8 @@ fn live(seed: u64) -> u64 {
                 world.hold.route(routes[random.below(3) as usize].clone());
             }
             23 if !away => {
-                let states = [PeerState::Up, PeerState::Draining];
-                world.hold.peer(peer, states[random.below(2) as usize]);
+                let states = [PeerState::Up, PeerState::Draining, PeerState::Silent];
+                world.hold.peer(peer, states[random.below(3) as usize]);
             }
             24 => world.peers.get_mut(&peer).expect("there").turn(which),
             _ => now += Duration::from_millis(random.below(3000)),
