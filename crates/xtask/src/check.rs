@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 
-use crate::rooms;
+use crate::{rooms, soak};
 
 /// Programs that the tests call, and the Debian packages that bring them.
 const PROGRAMS: [(&str, &str); 4] =
@@ -25,6 +25,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     step("the order of the house", rooms::check)?;
     step("lints", || cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--quiet", "--", "-Dwarnings"]))?;
     step("tests, also with real servers", || cargo(&["test", "--locked", "--workspace"]))?;
+    step("what survives each fault", || soak::handful::run(&workspace.join("target/soak")))?;
     println!("\neverything passed in {} s", began.elapsed().as_secs());
     Ok(())
 }

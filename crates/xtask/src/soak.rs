@@ -13,6 +13,7 @@ use testkit::rig::{Fault, Order, Outcome, Rig, Rival};
 use tokio::signal::unix::{SignalKind, signal};
 
 mod evidence;
+pub(crate) mod handful;
 mod promise;
 mod results;
 mod table;
