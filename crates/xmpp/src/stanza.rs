@@ -84,6 +84,11 @@ impl Stanza {
         self.kind
     }
 
+    /// Whether somebody waits for it who asked something (RFC 6120 §8.2.3). A second one is ignored by him.
+    pub fn is_answer(&self) -> bool {
+        self.kind == Kind::Iq && matches!(self.type_().as_deref(), Some("result" | "error"))
+    }
+
     /// The error that returns this stanza to its sender; nothing for errors and results, which are
     /// never returned (RFC 6120 §8.3.1).
     pub fn error_reply(&self, condition: StanzaCondition, text: &str) -> Option<Stanza> {

@@ -188,12 +188,19 @@ impl Link {
         self.phase = Phase::Sending;
     }
 
-    /// All that is in flight; nobody will tell what became of it.
+    /// All that is in flight; nobody will tell what became of it. Answers to questions are the first in the
+    /// queue again: they can't go back, and do no harm where they come twice.
     pub(super) fn give_up(&mut self) -> Vec<Item> {
+        let flight = self.flight.drain(..).map(|(_, item)| item);
+        let (answers, others): (Vec<Item>, Vec<Item>) = flight.partition(|item| item.stanza.is_answer());
+        self.flight_bytes = 0;
         self.peer = None;
         self.phase = Phase::Sending;
-        self.flight_bytes = 0;
-        self.flight.drain(..).map(|(_, item)| item).collect()
+        for item in answers.into_iter().rev() {
+            self.queue_bytes += size(&item);
+            self.queue.push_front(item);
+        }
+        others
     }
 
     /// What has been queued for too long.

@@ -117,6 +117,21 @@ fn what_a_lost_peer_had_goes_back_or_by_another_as_its_destination_wants_it() {
     }
 }
 
+#[test]
+fn an_answer_that_a_lost_peer_had_is_brought_by_another() {
+    let (mut hold, now) = (Hold::new(limits()), Instant::now());
+    hold.peer(1, PeerState::Up);
+    for (number, type_) in [(1, "get"), (2, "result"), (3, "error")] {
+        let text = format!("<iq type='{type_}' id='{number}' from='a@contoso.test' to='b@fabrikam.test'/>");
+        hold.accept(now, &pair(1), &Stanza::parse(text.as_bytes()).expect("a stanza"), None).expect("room");
+    }
+    assert_eq!(sent(&mut hold), [(1, 1), (1, 2), (1, 3)]);
+    hold.lost(1, "edge 1", |_| false);
+    hold.peer(2, PeerState::Up);
+    assert_eq!(sent(&mut hold), [(2, 2), (2, 3)]);
+    assert_eq!(hold.counts(), Counts { accepted: 3, returned: 1, in_flight: 2, ..Counts::default() });
+}
+
 /// A link whose stanza 1 is written by peer 1, and whose stanza 2 waits there, as the way is closed.
 fn stuck_at_one(pools: Vec<Vec<PeerId>>) -> (Hold, Instant) {
     let (mut hold, now) = (Hold::new(limits()), Instant::now());

@@ -322,8 +322,8 @@ impl Carrying {
         }
     }
 
-    /// What was written and isn't taken: what surely never left waits again, or all of it where policy says
-    /// so; the rest goes back. Whether
+    /// What was written and isn't taken: what surely never left waits again, and so do answers, and all of it where
+    /// policy says so; the rest goes back. Whether
     /// the connection was made to take back what hasn't arrived yet; then it ends without a word.
     fn give_back(&mut self, link: &mut Link) -> bool {
         let sent = self.transport.standing().map(|standing| standing.written - standing.unsent);
@@ -344,8 +344,11 @@ impl Carrying {
                 link.pair.to
             ),
         };
-        self.written.drain(..).for_each(|item| link.refuse(&item, &why));
-        again.into_iter().rev().for_each(|item| link.waiting.push_front(item));
+        // Who asked something shall have his answer, and ignores a second one.
+        let (answers, others): (Vec<Item>, Vec<Item>) =
+            self.written.drain(..).partition(|item| item.origin.is_some() && item.stanza.is_answer());
+        others.iter().for_each(|item| link.refuse(item, &why));
+        answers.into_iter().chain(again).rev().for_each(|item| link.waiting.push_front(item));
         take_back
     }
 }

@@ -40,7 +40,9 @@ pub(crate) fn run(folder: &Path) -> anyhow::Result<()> {
     let broken: Vec<String> = lines
         .iter()
         .filter(|line| !line.broken.is_empty())
-        .map(|line| format!("{} seed {} with {}: {}", line.fault, line.seed, line.report.partner, line.broken.join("; ")))
+        .map(|line| {
+            format!("{} seed {} with {}: {}", line.fault, line.seed, line.report.partner, line.broken.join("; "))
+        })
         .collect();
     ensure!(broken.is_empty(), "logs in {}:\n  {}", folder.display(), broken.join("\n  "));
     Ok(())
