@@ -132,7 +132,8 @@ impl Link {
         match job {
             Job::Carry(item) if self.shared.is_given_up() && item.origin.is_some() => self.refuse(&item, &given_up()),
             Job::Carry(item) => self.waiting.push_back(item),
-            Job::Recall { peer, give_up } if give_up && self.carrying => self.given_up_by.push(peer),
+            // Whose way is open again meanwhile, and has said so, doesn't break it off: what is written arrives.
+            Job::Recall { peer, give_up } if give_up && self.carrying && self.is_closed => self.given_up_by.push(peer),
             Job::Recall { peer, .. } => self.recall(peer),
             Job::Try => self.tried = true,
         }
