@@ -206,13 +206,20 @@ fn once(rig: &mut Option<Rig>, rival: Option<Rival>, order: &Order, results: &Pa
         None => Rig::start(rival).context("the laboratory doesn't start")?,
     };
     let before = evidence::lengths(lab.folder())?;
-    let report = lab.run(order)?;
     let border = rival.map_or("fedge".to_owned(), |rival| rival.to_string());
+    let name = format!("{border}-{}-{}", order.fault, order.seed);
+    let keep = |lab: &Rig| evidence::keep(lab.folder(), &before, &results.with_added_extension("logs").join(&name));
+    let report = match lab.run(order) {
+        Ok(report) => report,
+        Err(error) => {
+            keep(&lab)?;
+            return Err(error);
+        }
+    };
     let broken = if rival.is_none() { promise::broken(order.fault, &report) } else { Vec::new() };
     let odd = |outcome: &Outcome| outcome.lost > 0 || outcome.disordered > 0;
     if !broken.is_empty() || odd(&report.outbound) || odd(&report.inbound) {
-        let name = format!("{border}-{}-{}", order.fault, order.seed);
-        evidence::keep(lab.folder(), &before, &results.with_added_extension("logs").join(name))?;
+        keep(&lab)?;
     }
     // Where nothing flows any more, the next run would find nothing; and behind a rival the next one has to begin
     // with the streams where they were.
