@@ -7,8 +7,8 @@ use anyhow::{Context as _, ensure};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::Rig;
 use super::flood::{Heard, Seen, Session, Talk, heard, listen};
-use super::{PATIENCE, Rig};
 use crate::client::Client;
 use crate::lab::split::Split;
 
@@ -20,6 +20,9 @@ const SETTLING: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_secs(2);
 /// For a message to pass when all is well again.
 const AGAIN: Duration = Duration::from_secs(10);
+/// For a message to pass before anything breaks, and how often it is tried again.
+const FIRST: Duration = Duration::from_secs(15);
+const TRIES: u32 = 4;
 /// For a room to answer when messages pass.
 const ROOM: Duration = Duration::from_secs(5);
 
@@ -47,10 +50,7 @@ impl Sides {
         ];
         let clients = [Arc::new(split.login(alice).await?), Arc::new(split.login(bob).await?)];
         for (index, client) in clients.iter().enumerate() {
-            let (id, other) = (format!("{}first", tags[index]), &clients[1 - index]);
-            client.message(other.jid(), &id, "first");
-            let first = other.message_with_id(&id, PATIENCE).await?;
-            ensure!(!first.is_error(), "before anything was done to it: {first}");
+            first(client, &clients[1 - index], &tags[index]).await?;
             client.join_muc(&room(&tags[index], &users[1 - index]), "somebody").await.context("before the fault")?;
         }
         let sessions = clients.map(|client| watch::channel(Some(client)).0);
@@ -151,6 +151,24 @@ impl Sides {
             client.send(format!("<message to='{to}' id='{id}' type='groupchat'><body>still here</body></message>"));
         }
         self.heard(&ids, ROOM).await.iter().filter(|heard| **heard == Some(Heard::Arrived)).count()
+    }
+}
+
+/// Waits until a message passes. The first one may come back: by a stream that looked alive and that the fault of
+/// the run before had killed.
+async fn first(from: &Client, to: &Client, tag: &str) -> anyhow::Result<()> {
+    let mut tries = 0;
+    loop {
+        let id = format!("{tag}first-{tries}");
+        from.message(to.jid(), &id, "first");
+        match to.message_with_id(&id, FIRST).await {
+            Ok(first) => {
+                ensure!(!first.is_error(), "before anything was done to it: {first}");
+                return Ok(());
+            }
+            Err(error) if tries == TRIES => return Err(error),
+            Err(_) => tries += 1,
+        }
     }
 }
 
