@@ -13,6 +13,7 @@ use net::face::{self, FaceState};
 use net::fate::Fates;
 use net::holder::{Holder, Returns};
 use net::judge::{Judge, TrustFault};
+use net::network::Tcp;
 use net::resolve::{ResolveError, Resolver};
 use net::streams::Streams;
 use net::tls::Tls;
@@ -119,6 +120,7 @@ impl Parts {
             secrets: self.secrets.clone(),
             tls,
             resolver: Resolver::new(&config.resolvers)?,
+            network: Arc::new(Tcp),
             own_addresses: shared.own_addresses.clone(),
             private_targets: shared.private_targets,
             streams: shared.streams.clone(),

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use xmpp::stream::End;
 
 use crate::face::FaceState;
 use crate::link::log_end;
 use crate::links::Links;
-use crate::streams::Direction;
+use crate::streams::{Command, Direction, Registered};
 
 mod driver;
 
@@ -66,20 +66,32 @@ fn refuse(socket: &TcpStream) {
     let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }
 
-/// Entered at once, so that whoever tells all streams something tells this one, too.
 fn run(socket: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit, face: Arc<FaceState>, links: Links) {
+    let (entry, commands) = enter(&face, peer);
+    let opening = Box::pin(driver::open(socket, face.clone(), entry.clone()));
+    tokio::spawn(serve_one(opening, entry, commands, place, face, links));
+}
+
+/// Entered at once, so that whoever tells all streams something tells this one, too.
+fn enter(face: &FaceState, peer: SocketAddr) -> (Arc<Registered>, mpsc::UnboundedReceiver<Command>) {
     let (entry, commands) = face.streams.enter(face.face, Direction::Accepted, peer);
     tracing::debug!(face = %face.face, stream = entry.number(), %peer, "connection accepted");
-    let entry = Arc::new(entry);
-    tokio::spawn(async move {
-        let end = driver::serve(socket, face.clone(), links, entry.clone(), commands).await;
-        match end {
-            // Not worth a line of its own: monitoring and some servers connect every few seconds.
-            Ok(End::Probe) => {
-                tracing::debug!(face = %face.face, stream = entry.number(), "nothing was said on this connection");
-            }
-            end => log_end(&face, &entry, &end),
+    (Arc::new(entry), commands)
+}
+
+async fn serve_one(
+    opening: driver::Opening,
+    entry: Arc<Registered>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    _place: OwnedSemaphorePermit,
+    face: Arc<FaceState>,
+    links: Links,
+) {
+    match driver::serve(opening, face.clone(), links, entry.clone(), commands).await {
+        // Not worth a line of its own: monitoring and some servers connect every few seconds.
+        Ok(End::Probe) => {
+            tracing::debug!(face = %face.face, stream = entry.number(), "nothing was said on this connection");
         }
-        drop(place);
-    });
+        end => log_end(&face, &entry, &end),
+    }
 }

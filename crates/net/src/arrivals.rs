@@ -80,7 +80,9 @@ impl Arrivals {
     /// refusals before the word up to where all was taken, which excepts them.
     pub fn say_again(&self) -> Vec<Crossing> {
         let mut said = Vec::new();
-        for (pair, arrival) in &self.pairs {
+        let mut pairs: Vec<_> = self.pairs.iter().collect();
+        pairs.sort_unstable_by_key(|(pair, _)| *pair);
+        for (pair, arrival) in pairs {
             let refused = arrival.refused.iter().map(|(number, why)| Crossing::Refused {
                 pair: pair.clone(),
                 number: *number,

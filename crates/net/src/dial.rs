@@ -1,11 +1,9 @@
 //! Dialing: from a domain pair to a stream that is ready, over whichever target answers.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use topology::address::may_dial;
 use topology::policy::Refusal;
@@ -13,7 +11,9 @@ use xmpp::domain::{Domain, DomainPair};
 use xmpp::stanza::StanzaCondition;
 use xmpp::stream::{Answer, Condition, Dialed, End, Goal, KeyVerdict, Method, Need, Step, Terms};
 
+use crate::clock::now;
 use crate::face::{FaceState, KeyToVerify};
+use crate::network::Connected;
 use crate::race::{Milestone, race};
 use crate::resolve::{ResolveError, Target};
 use crate::tls::TlsError;
@@ -150,9 +150,6 @@ impl DialError {
 /// know the old ones.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// What a peer hasn't acknowledged is sent again at least this often.
-const RETRY: Duration = Duration::from_secs(1);
-
 /// Dials a stream to carry the pair's stanzas.
 ///
 /// # Errors
@@ -186,8 +183,8 @@ async fn verify(face: &Arc<FaceState>, pair: DomainPair, id: String, key: String
     let mut reached = dial(face, pair, Goal::Verify { id, key }).await?;
     let Reach::Verified(valid) = reached.milestone else { return Ok(false) };
     // Politely; nothing depends on it.
-    reached.machine.close(Instant::now(), None);
-    while let Some(step) = reached.machine.poll(Instant::now()) {
+    reached.machine.close(now(), None);
+    while let Some(step) = reached.machine.poll(now()) {
         if let Step::Send(bytes) = step {
             let _ = reached.transport.send(&bytes).await;
         }
@@ -253,31 +250,15 @@ async fn attempt(
     target: &Target,
     milestone: Milestone,
 ) -> Result<Reached, AttemptError> {
-    let socket = TcpStream::connect(target.address).await?;
-    // What the list of our addresses can't know, the kernel does: it reaches itself by one address.
-    if face.guards_targets() && socket.local_addr()?.ip() == socket.peer_addr()?.ip() {
-        return Err(AttemptError::Own);
-    }
-    socket.set_nodelay(true)?;
-    // Where the kernel can't, a line that was away is used a little later.
-    let _ = tcp::retry_at_least_every(&socket, RETRY);
-    milestone.connected();
-    let mut tls = None;
-    let mut chain: Vec<CertificateDer<'static>> = Vec::new();
-    let mut own_certificate = false;
-    let mut transport = Transport::Plain(socket);
-    if target.direct_tls {
-        let (secured, established) = face.tls.dial(transport.into_plain()?, &pair.from, &pair.to, true).await?;
-        tls = Some(established.to_string());
-        own_certificate = established.own_certificate;
-        chain = established.chain;
-        transport = Transport::Tls(Box::new(secured.into()));
-    }
+    let Connected { mut transport, secured } = face.network.connect(face, &pair, target, &milestone).await?;
+    let secure = secured.is_some();
+    let mut tls = secured.as_ref().map(ToString::to_string);
+    let own_certificate = secured.as_ref().is_some_and(|secured| secured.own_certificate);
+    let mut chain = secured.map(|secured| secured.chain).unwrap_or_default();
     let settings = face.settings.stream.clone();
-    let mut machine =
-        Dialed::new(Instant::now(), pair.clone(), goal, terms, target.direct_tls, own_certificate, settings);
+    let mut machine = Dialed::new(now(), pair.clone(), goal, terms, secure, own_certificate, settings);
     loop {
-        while let Some(step) = machine.poll(Instant::now()) {
+        while let Some(step) = machine.poll(now()) {
             match step {
                 Step::Send(bytes) => transport.send(&bytes).await?,
                 Step::StartTls => {
@@ -290,11 +271,11 @@ async fn attempt(
                     tls = Some(established.to_string());
                     chain = established.chain;
                     transport = Transport::Tls(Box::new(secured.into()));
-                    machine.answer(Instant::now(), answer);
+                    machine.answer(now(), answer);
                 }
                 Step::Ask(question) => {
                     if let Ok(answer) = face.answer(question, &chain) {
-                        machine.answer(Instant::now(), answer);
+                        machine.answer(now(), answer);
                     }
                 }
                 Step::Ready { method } => {
@@ -317,12 +298,12 @@ async fn attempt(
                 | Step::Discard { .. } => {}
             }
         }
-        let deadline = machine.deadline().unwrap_or_else(Instant::now);
+        let deadline = machine.deadline().unwrap_or_else(now);
         match tokio::time::timeout_at(deadline.into(), transport.receive(machine.input())).await {
             Ok(Ok(0)) => machine.eof(),
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(error.into()),
-            Err(_) => machine.tick(Instant::now()),
+            Err(_) => machine.tick(now()),
         }
     }
 }

@@ -12,11 +12,13 @@ use xmpp::dialback::Secrets;
 use xmpp::domain::{Domain, DomainPair};
 use xmpp::stream::{self, Answer, Question};
 
+use crate::clock::now;
 use crate::crypto::Sha2;
 use crate::dead::Dead;
 use crate::hold::Limits;
 use crate::holder::Holder;
 use crate::judge::Judge;
+use crate::network::Network;
 use crate::race::Pace;
 use crate::resolve::Resolver;
 use crate::streams::Streams;
@@ -62,6 +64,8 @@ pub struct FaceState {
     pub tls: Tls,
     /// Where domains are.
     pub resolver: Resolver,
+    /// By which it reaches them.
+    pub network: Arc<dyn Network>,
     /// Our own addresses, never dialed for an outsider.
     pub own_addresses: Vec<IpAddr>,
     /// Whether partners may lie at private or loopback addresses: laboratories only.
@@ -111,7 +115,7 @@ impl FaceState {
 
     /// The targets that failed lately, to look at or change.
     pub fn dead<T>(&self, with: impl FnOnce(&mut Dead, Instant) -> T) -> T {
-        with(&mut self.dead.lock().unwrap_or_else(PoisonError::into_inner), Instant::now())
+        with(&mut self.dead.lock().unwrap_or_else(PoisonError::into_inner), now())
     }
 }
 

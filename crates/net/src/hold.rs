@@ -229,9 +229,7 @@ impl Hold {
         self.peers.remove(&peer);
         self.serves.remove(&peer);
         self.links.values_mut().for_each(|link| link.ways.lost(peer));
-        let theirs: Vec<_> =
-            self.links.iter().filter(|(_, link)| link.peer == Some(peer)).map(|(pair, _)| pair.clone()).collect();
-        for pair in theirs {
+        for pair in self.pairs(|link| link.peer == Some(peer)) {
             if resends(&pair) {
                 self.links.entry(pair).and_modify(Link::take_back);
                 continue;
@@ -256,13 +254,7 @@ impl Hold {
     /// presence.
     pub fn tick(&mut self, now: Instant) {
         self.make_good(now);
-        let late: Vec<_> = self
-            .links
-            .iter()
-            .filter(|(_, link)| link.is_late(now, self.limits.age))
-            .map(|(pair, _)| pair.clone())
-            .collect();
-        for pair in late {
+        for pair in self.pairs(|link| link.is_late(now, self.limits.age)) {
             let why = Undeliverable {
                 condition: StanzaCondition::RemoteServerTimeout,
                 text: format!("no way to {} was found in time", pair.to),
@@ -372,9 +364,15 @@ impl Hold {
         }
     }
 
+    /// Those whose links are so, in an order that is the same each time.
+    fn pairs(&self, is: impl Fn(&Link) -> bool) -> Vec<DomainPair> {
+        let mut pairs: Vec<_> = self.links.iter().filter(|(_, link)| is(link)).map(|(pair, _)| pair.clone()).collect();
+        pairs.sort_unstable();
+        pairs
+    }
+
     fn pump_all(&mut self) {
-        let pairs: Vec<_> = self.links.keys().cloned().collect();
-        pairs.iter().for_each(|pair| self.pump(pair));
+        self.pairs(|_| true).iter().for_each(|pair| self.pump(pair));
     }
 
     /// Sends what may be sent now.
@@ -411,7 +409,8 @@ impl Hold {
 
     /// What was in flight at a peer that came back: it knows by the numbers what it has already.
     fn send_again(&mut self, peer: PeerId) {
-        for (pair, link) in self.links.iter_mut().filter(|(_, link)| link.peer == Some(peer)) {
+        for pair in &self.pairs(|link| link.peer == Some(peer)) {
+            let Some(link) = self.links.get_mut(pair) else { continue };
             let settled = link.settled();
             for (number, stanza) in link.in_flight() {
                 let pair = pair.clone();

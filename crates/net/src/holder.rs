@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api::local::Counts;
 use tokio::sync::{Notify, mpsc, watch};
@@ -11,6 +11,7 @@ use topology::partner::Pattern;
 use xmpp::domain::DomainPair;
 use xmpp::stanza::{Stanza, StanzaCondition};
 
+use crate::clock::{now, since};
 use crate::fate::{Fate, Fates};
 use crate::hold::{Action, Hold, LINKS, Limits, PeerId, Receipt, Repair, returned};
 use crate::trunk::{Crossing, FrameSender, PeerState, Undeliverable};
@@ -70,14 +71,14 @@ impl Holder {
     /// which holds its sender; if that lasts too long, it goes back at once. Who has a receipt is told
     /// when the stanza is settled.
     pub async fn accept(&self, pair: &DomainPair, stanza: Stanza, receipt: Option<Receipt>) {
-        let began = Instant::now();
+        let began = now();
         loop {
             let change = self.change.notified();
-            if self.with(|inner| inner.hold.accept(Instant::now(), pair, &stanza, receipt)).is_ok() {
+            if self.with(|inner| inner.hold.accept(now(), pair, &stanza, receipt)).is_ok() {
                 return;
             }
-            let left = self.limits.age.saturating_sub(began.elapsed());
-            if tokio::time::timeout(left, change).await.is_err() && began.elapsed() >= self.limits.age {
+            let left = self.limits.age.saturating_sub(since(began));
+            if tokio::time::timeout(left, change).await.is_err() && since(began) >= self.limits.age {
                 return self.turn_back(pair, &stanza, receipt);
             }
         }
@@ -186,7 +187,7 @@ impl Holder {
         let mut look = tokio::time::interval(LOOK);
         loop {
             look.tick().await;
-            self.with(|inner| inner.hold.tick(Instant::now()));
+            self.with(|inner| inner.hold.tick(now()));
         }
     }
 

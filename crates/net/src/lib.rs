@@ -4,6 +4,8 @@
 //! until its outcome is known, crosses the [`trunk`], arrives at the other face's [`bridge`], and
 //! leaves on a [`link`] over a stream that [`dial`] opened.
 
+mod clock;
+
 pub mod crypto;
 
 pub mod certificates;
@@ -31,6 +33,8 @@ pub mod resolve;
 pub mod dead;
 
 pub mod race;
+
+pub mod network;
 
 pub mod face;
 

@@ -14,6 +14,7 @@ use xmpp::domain::DomainPair;
 use xmpp::stanza::StanzaCondition;
 use xmpp::stream::{Condition, End, StreamError};
 
+use crate::clock::{now, since};
 use crate::dial::{self, DialError, Reached};
 use crate::face::FaceState;
 use crate::hold::PeerId;
@@ -76,7 +77,7 @@ impl Link {
     pub(crate) async fn run(mut self) {
         let mut pause = PAUSE.0;
         while self.has_work() {
-            let began = Instant::now();
+            let began = now();
             self.closed_at = Some(began + CLOSED);
             let dialed = self.meanwhile(dial::carry(&self.face.clone(), self.pair.clone())).await;
             self.closed_at = None;
@@ -85,7 +86,7 @@ impl Link {
                 Err(error) => self.failed(&error),
             }
             // A stream that ends as soon as it is up is no better than none.
-            if began.elapsed() >= PAUSE.1 {
+            if since(began) >= PAUSE.1 {
                 pause = PAUSE.0;
             } else if !self.waiting.is_empty() {
                 self.meanwhile(tokio::time::sleep(pause)).await;
@@ -153,6 +154,7 @@ impl Link {
         loop {
             let oldest = self.oldest();
             tokio::select! {
+                biased;
                 result = &mut what => return result,
                 Some(job) = self.queue.recv() => self.take(job),
                 () = until(oldest) => self.refuse_late(),
@@ -213,7 +215,7 @@ impl Link {
 
     fn refuse_older(&mut self, why: &Undeliverable) {
         let hold = self.face.settings.hold.age;
-        while self.waiting.front().is_some_and(|item| item.arrived.elapsed() >= hold) {
+        while self.waiting.front().is_some_and(|item| since(item.arrived) >= hold) {
             if let Some(item) = self.waiting.pop_front() {
                 self.refuse(&item, why);
             }

@@ -1,6 +1,6 @@
 //! The links of one face: which are open, and what becomes of stanzas that peers on the trunk have given them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use xmpp::domain::DomainPair;
 use xmpp::stanza::Stanza;
 
 use crate::arrivals::Arrivals;
+use crate::clock::now;
 use crate::face::FaceState;
 use crate::hold::PeerId;
 use crate::link::Link;
@@ -84,7 +85,7 @@ impl Open {
 #[derive(Default)]
 pub(crate) struct Shared {
     open: Mutex<HashMap<DomainPair, Open>>,
-    peers: Mutex<HashMap<PeerId, Peer>>,
+    peers: Mutex<BTreeMap<PeerId, Peer>>,
     /// How many stanzas wait on links.
     waiting: watch::Sender<usize>,
     /// The process ends: what can't be brought out now goes back.
@@ -177,7 +178,7 @@ impl Links {
         }
         self.shared.waiting.send_modify(|waiting| *waiting += 1);
         let counted = Counted { shared: self.shared.clone(), errors };
-        link.give(Job::Carry(Item { origin, stanza, arrived: Instant::now(), _counted: counted }));
+        link.give(Job::Carry(Item { origin, stanza, arrived: now(), _counted: counted }));
     }
 
     /// The pair's link, which is made if there is none.

@@ -11,6 +11,8 @@ use topology::face::Face;
 use xmpp::domain::DomainPair;
 use xmpp::stream::Method;
 
+use crate::clock::{now, since};
+
 /// Who opened a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Direction {
@@ -173,7 +175,7 @@ impl Streams {
             direction,
             info: Mutex::new(info),
             stanzas: AtomicU64::new(0),
-            since: Instant::now(),
+            since: now(),
             commands,
             traced: AtomicBool::new(false),
             trace: Mutex::default(),
@@ -262,7 +264,7 @@ impl Registered {
 
     /// How long it has been open, and how many stanzas passed.
     pub fn summary(&self) -> (std::time::Duration, u64) {
-        (self.entry.since.elapsed(), self.entry.stanzas.load(Ordering::Relaxed))
+        (since(self.entry.since), self.entry.stanzas.load(Ordering::Relaxed))
     }
 
     /// Whether somebody follows it.

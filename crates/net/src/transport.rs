@@ -21,6 +21,8 @@ pub enum Transport {
     Plain(TcpStream),
     /// With TLS up.
     Tls(Box<TlsStream<TcpStream>>),
+    /// Over something else that carries bytes, where what TLS does is done.
+    Other(Box<dyn Carrier>),
     /// Being changed from one into the other; nothing can be read or written.
     Gone,
 }
@@ -50,6 +52,15 @@ pub(crate) enum Moved {
     Out,
 }
 
+/// What carries bytes and isn't a socket of the system's: in a simulation, its wires.
+pub trait Carrier: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug {
+    /// What is known of how far what was written has come, as a kernel would count it.
+    fn standing(&self) -> Option<tcp::Standing>;
+
+    /// From now on, ending the connection takes back what the other end hasn't got yet.
+    fn take_back(&mut self);
+}
+
 /// What is read at once: a TLS record's worth.
 pub(crate) const READ: usize = 16 * 1024;
 
@@ -65,14 +76,14 @@ impl Transport {
     pub fn into_plain(self) -> io::Result<TcpStream> {
         match self {
             Transport::Plain(socket) => Ok(socket),
-            Transport::Tls(_) => Err(io::Error::other("TLS is up already")),
+            Transport::Tls(_) | Transport::Other(_) => Err(io::Error::other("TLS is up already")),
             Transport::Gone => Err(gone()),
         }
     }
 
     /// Whether TLS is up.
     pub fn is_secure(&self) -> bool {
-        matches!(self, Transport::Tls(_))
+        matches!(self, Transport::Tls(_) | Transport::Other(_))
     }
 
     /// Reads what is there onto the end of `input`; 0 is the end. Can be given up and begun again.
@@ -149,11 +160,17 @@ impl Transport {
 
     /// What the kernel knows of the connection.
     pub(crate) fn standing(&self) -> Option<tcp::Standing> {
-        tcp::standing(self.socket()?).ok()
+        match self {
+            Transport::Other(carrier) => carrier.standing(),
+            _ => tcp::standing(self.socket()?).ok(),
+        }
     }
 
     /// From now on, ending the connection takes back what the other end hasn't got yet.
-    pub(crate) fn take_back(&self) {
+    pub(crate) fn take_back(&mut self) {
+        if let Transport::Other(carrier) = self {
+            carrier.take_back();
+        }
         if let Some(socket) = self.socket() {
             // Where that fails, it has ended already.
             let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
@@ -164,7 +181,7 @@ impl Transport {
         match self {
             Transport::Plain(socket) => Some(socket),
             Transport::Tls(tls) => Some(tls.get_ref().0),
-            Transport::Gone => None,
+            Transport::Other(_) | Transport::Gone => None,
         }
     }
 
@@ -202,6 +219,7 @@ impl AsyncRead for Transport {
         match self.get_mut() {
             Transport::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
             Transport::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+            Transport::Other(carrier) => Pin::new(carrier).poll_read(cx, buffer),
             Transport::Gone => Poll::Ready(Err(gone())),
         }
     }
@@ -212,6 +230,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Transport::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
             Transport::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+            Transport::Other(carrier) => Pin::new(carrier).poll_write(cx, bytes),
             Transport::Gone => Poll::Ready(Err(gone())),
         }
     }
@@ -220,6 +239,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Transport::Plain(socket) => Pin::new(socket).poll_flush(cx),
             Transport::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Transport::Other(carrier) => Pin::new(carrier).poll_flush(cx),
             Transport::Gone => Poll::Ready(Err(gone())),
         }
     }
@@ -228,6 +248,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Transport::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Transport::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Transport::Other(carrier) => Pin::new(carrier).poll_shutdown(cx),
             Transport::Gone => Poll::Ready(Err(gone())),
         }
     }

@@ -1,5 +1,7 @@
 //! One accepted stream at work: carries out what its machine says, and asks for it what it can't know.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,7 @@ use xmpp::domain::{Domain, DomainPair};
 use xmpp::stanza::Stanza;
 use xmpp::stream::{Accepted, Answer, End, Question, Step};
 
+use crate::clock::now;
 use crate::crypto::random_id;
 use crate::dial;
 use crate::face::FaceState;
@@ -28,22 +31,34 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// For a peer to read why its stream was ended.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// A connection on which a stream can begin.
+pub(crate) struct Opened {
+    pub(crate) transport: Transport,
+    /// What the peer showed in TLS.
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+}
+
+/// On its way to being one; nothing if the peer left or said nothing. Boxed, for thousands of connections
+/// that come no further than this.
+pub(super) type Opening = Pin<Box<dyn Future<Output = io::Result<Option<Opened>>> + Send>>;
+
 /// Serves a connection to its end.
 ///
 /// # Errors
 /// When it broke, or TLS didn't come up.
 pub(super) async fn serve(
-    socket: TcpStream,
+    opening: Opening,
     face: Arc<FaceState>,
     links: Links,
     entry: Arc<Registered>,
     mut commands: mpsc::UnboundedReceiver<Command>,
-) -> std::io::Result<End> {
-    // Boxed, for thousands of connections that come no further than this, or have been silent for long.
-    let opening = Box::pin(Driver::open(socket, face, links, entry));
+) -> io::Result<End> {
+    let since = now();
     match unless_closed(opening, &mut commands).await? {
-        (Some(mut driver), told) => {
-            driver.shutting_down = told.then(Instant::now);
+        (Some(opened), told) => {
+            let mut driver = Driver::new(since, opened, face, links, entry);
+            driver.shutting_down = told.then(now);
+            // Boxed, for thousands of connections that have been silent for long.
             Box::pin(driver.run(commands)).await
         }
         (None, _) => Ok(End::Probe),
@@ -69,8 +84,8 @@ struct Driver {
     shutting_down: Option<Instant>,
 }
 
-fn late() -> std::io::Error {
-    std::io::Error::new(std::io::ErrorKind::TimedOut, "no stream came up in time")
+fn late() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no stream came up in time")
 }
 
 /// Our side of a TLS handshake, in bounded time.
@@ -80,56 +95,60 @@ async fn secure(
     face: &FaceState,
     entry: &Registered,
     deadline: Instant,
-) -> std::io::Result<(Transport, Vec<CertificateDer<'static>>)> {
+) -> io::Result<Opened> {
     let handshake = tokio::time::timeout_at(deadline.into(), face.tls.accept(socket, to));
     let (secured, established) =
-        handshake.await.map_err(|_| late())?.map_err(|error| std::io::Error::other(format!("TLS: {error}")))?;
+        handshake.await.map_err(|_| late())?.map_err(|error| io::Error::other(format!("TLS: {error}")))?;
     entry.secured(established.to_string());
-    Ok((Transport::Tls(Box::new(secured.into())), established.chain))
+    Ok(Opened { transport: Transport::Tls(Box::new(secured.into())), chain: established.chain })
+}
+
+/// Tells direct TLS from a stream in clear by the first byte. Nothing if the peer left or said nothing.
+pub(super) async fn open(
+    socket: TcpStream,
+    face: Arc<FaceState>,
+    entry: Arc<Registered>,
+) -> io::Result<Option<Opened>> {
+    socket.set_nodelay(true)?;
+    let deadline = now() + face.settings.stream.establish;
+    let mut first = [0];
+    let said = tokio::time::timeout_at(deadline.into(), socket.peek(&mut first)).await;
+    if said.unwrap_or(Ok(0))? == 0 {
+        return Ok(None);
+    }
+    if first[0] == HANDSHAKE_BYTE {
+        return Box::pin(secure(socket, None, &face, &entry, deadline)).await.map(Some);
+    }
+    Ok(Some(Opened { transport: Transport::Plain(socket), chain: Vec::new() }))
 }
 
 impl Driver {
-    /// Tells direct TLS from a stream in clear by the first byte. Nothing if the peer left or said nothing.
-    async fn open(
-        socket: TcpStream,
+    fn new(
+        since: Instant,
+        Opened { transport, chain }: Opened,
         face: Arc<FaceState>,
         links: Links,
         entry: Arc<Registered>,
-    ) -> std::io::Result<Option<Box<Driver>>> {
-        socket.set_nodelay(true)?;
-        let opened = Instant::now();
-        let deadline = opened + face.settings.stream.establish;
-        let mut first = [0];
-        let said = tokio::time::timeout_at(deadline.into(), socket.peek(&mut first)).await;
-        if said.unwrap_or(Ok(0))? == 0 {
-            return Ok(None);
-        }
-        let (transport, chain, direct) = match first[0] {
-            HANDSHAKE_BYTE => {
-                let (transport, chain) = Box::pin(secure(socket, None, &face, &entry, deadline)).await?;
-                (transport, chain, true)
-            }
-            _ => (Transport::Plain(socket), Vec::new(), false),
-        };
+    ) -> Box<Driver> {
         let (settings, policy) = (face.settings.stream.clone(), face.policy.load_full());
-        let machine = Accepted::new(opened, random_id(), direct, !chain.is_empty(), settings);
-        Ok(Some(Box::new(Driver {
+        let machine = Accepted::new(since, random_id(), transport.is_secure(), !chain.is_empty(), settings);
+        Box::new(Driver {
+            deadline: since + face.settings.stream.establish,
             face,
             links,
             entry,
             machine,
             transport,
-            deadline,
             chain,
             verifying: JoinSet::new(),
             policy,
             proven_at: None,
             shutting_down: None,
-        })))
+        })
     }
 
     /// Runs the stream to its end.
-    async fn run(mut self: Box<Self>, mut commands: mpsc::UnboundedReceiver<Command>) -> std::io::Result<End> {
+    async fn run(mut self: Box<Self>, mut commands: mpsc::UnboundedReceiver<Command>) -> io::Result<End> {
         let mut settled = self.face.holder.enter_stream(self.entry.number());
         let end = self.drive(&mut commands, &mut settled).await;
         self.face.holder.leave_stream(self.entry.number());
@@ -147,7 +166,7 @@ impl Driver {
         &mut self,
         commands: &mut mpsc::UnboundedReceiver<Command>,
         settled: &mut mpsc::UnboundedReceiver<u64>,
-    ) -> std::io::Result<End> {
+    ) -> io::Result<End> {
         let most = self.face.settings.stream.limits.stanza_bytes + READ;
         let mut ended = false;
         loop {
@@ -162,10 +181,8 @@ impl Driver {
             let may_read = !ended && self.machine.input().len() < most;
             let leave = self.shutting_down.map(|since| self.proven_at.unwrap_or(since) + SETTLE);
             tokio::select! {
-                read = self.transport.receive(self.machine.input()), if may_read => if read? == 0 {
-                    ended = true;
-                    self.machine.eof();
-                },
+                // A peer that never stops sending keeps nothing else from its turn.
+                biased;
                 Some(receipt) = settled.recv() => {
                     self.machine.settled(receipt);
                     while let Ok(receipt) = settled.try_recv() {
@@ -173,15 +190,15 @@ impl Driver {
                     }
                 }
                 // A panic has been told; its key remains without an answer.
-                Some(Ok(answer)) = self.verifying.join_next() => self.machine.answer(Instant::now(), answer),
+                Some(Ok(answer)) = self.verifying.join_next() => self.machine.answer(now(), answer),
                 Some(command) = commands.recv() => self.told(command),
                 () = until(leave) => {
                     self.shutting_down = None;
                     if self.proven_at.is_some() {
-                        self.machine.finish(Instant::now(), told(Command::Shutdown));
+                        self.machine.finish(now(), told(Command::Shutdown));
                     } else {
                         // Nothing can come from it that we would wait for.
-                        self.machine.close(Instant::now(), told(Command::Shutdown).as_ref());
+                        self.machine.close(now(), told(Command::Shutdown).as_ref());
                         let end = self.steps(commands).await?;
                         return Ok(end.unwrap_or(End::Closed));
                     }
@@ -192,14 +209,18 @@ impl Driver {
                         ended = true;
                         self.machine.eof();
                     }
-                    self.machine.tick(Instant::now());
+                    self.machine.tick(now());
                 }
+                read = self.transport.receive(self.machine.input()), if may_read => if read? == 0 {
+                    ended = true;
+                    self.machine.eof();
+                },
             }
         }
     }
 
     /// Reads without waiting; whether that was the end.
-    async fn read_what_is_there(&mut self) -> std::io::Result<bool> {
+    async fn read_what_is_there(&mut self) -> io::Result<bool> {
         tokio::select! {
             biased;
             read = self.transport.receive(self.machine.input()) => Ok(read? == 0),
@@ -214,9 +235,9 @@ impl Driver {
 
     fn told(&mut self, command: Command) {
         match command {
-            Command::Close => self.machine.finish(Instant::now(), told(command)),
-            Command::Shutdown => self.shutting_down = Some(Instant::now()),
-            Command::Leave => self.machine.close(Instant::now(), told(command).as_ref()),
+            Command::Close => self.machine.finish(now(), told(command)),
+            Command::Shutdown => self.shutting_down = Some(now()),
+            Command::Leave => self.machine.close(now(), told(command).as_ref()),
         }
     }
 
@@ -230,29 +251,29 @@ impl Driver {
     }
 
     /// Carries out what the machine says, until it waits for something.
-    async fn steps(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> std::io::Result<Option<End>> {
-        while let Some(step) = self.machine.poll(Instant::now()) {
+    async fn steps(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> io::Result<Option<End>> {
+        while let Some(step) = self.machine.poll(now()) {
             match step {
                 Step::Send(bytes) => {
                     self.entry.trace_sent(&bytes);
                     // A peer that doesn't read what it is told can't hold a stream open for ever.
                     self.transport.send_while_taken(&bytes, self.face.settings.stream.establish).await?;
-                    self.machine.sent(Instant::now());
+                    self.machine.sent(now());
                 }
                 Step::StartTls => {
                     let socket = std::mem::replace(&mut self.transport, Transport::Gone).into_plain()?;
                     let handshake = secure(socket, self.machine.to(), &self.face, &self.entry, self.deadline);
                     let handshake = Box::pin(handshake);
-                    let told;
-                    ((self.transport, self.chain), told) = unless_closed(handshake, commands).await?;
-                    self.shutting_down = self.shutting_down.or(told.then(Instant::now));
+                    let (Opened { transport, chain }, told) = unless_closed(handshake, commands).await?;
+                    (self.transport, self.chain) = (transport, chain);
+                    self.shutting_down = self.shutting_down.or(told.then(now));
                     let answer = Answer::TlsUp { certificate: !self.chain.is_empty(), own_certificate: true };
-                    self.machine.answer(Instant::now(), answer);
+                    self.machine.answer(now(), answer);
                 }
                 Step::Ask(question) => self.ask(question),
                 Step::Authenticated { pair, method } => {
                     self.entry.authenticated(&pair, method);
-                    self.proven_at.get_or_insert_with(Instant::now);
+                    self.proven_at.get_or_insert_with(now);
                     tracing::info!(face = %self.face.face, stream = self.entry.number(), %pair, %method, "stream authenticated");
                 }
                 Step::Ready { .. } | Step::Taken { .. } | Step::Verified { .. } => {}
@@ -274,7 +295,7 @@ impl Driver {
 
     fn ask(&mut self, question: Question) {
         match self.face.answer(question, &self.chain) {
-            Ok(answer) => self.machine.answer(Instant::now(), answer),
+            Ok(answer) => self.machine.answer(now(), answer),
             Err(key) => drop(self.verifying.spawn(dial::authoritative(self.face.clone(), key))),
         }
     }
@@ -293,7 +314,7 @@ impl Driver {
                 self.links.send_back(pair, error);
                 self.machine.settled(receipt);
             }
-            Err(refusal) => self.machine.close(Instant::now(), Some(&refusal.to_stream_error())),
+            Err(refusal) => self.machine.close(now(), Some(&refusal.to_stream_error())),
         }
     }
 }
@@ -301,15 +322,16 @@ impl Driver {
 /// Does that unless the stream is to be closed meanwhile, when nothing has been accepted on it yet;
 /// and whether it was told that we shut down.
 async fn unless_closed<T>(
-    mut what: impl Future<Output = std::io::Result<T>> + Unpin,
+    mut what: impl Future<Output = io::Result<T>> + Unpin,
     commands: &mut mpsc::UnboundedReceiver<Command>,
-) -> std::io::Result<(T, bool)> {
+) -> io::Result<(T, bool)> {
     let command = tokio::select! {
+        biased;
         done = &mut what => return done.map(|done| (done, false)),
         Some(command) = commands.recv() => command,
     };
     match command {
-        Command::Close | Command::Leave => Err(std::io::Error::other("it was closed before a stream was up")),
+        Command::Close | Command::Leave => Err(io::Error::other("it was closed before a stream was up")),
         Command::Shutdown => {
             let done = tokio::time::timeout(SETTLE, what).await;
             done.map_err(|_| late())?.map(|done| (done, true))

@@ -155,8 +155,7 @@ impl Hold {
 
     /// Asks for other ways where one is closed, or a better one was and may not be any more.
     pub(super) fn ask(&mut self, now: Instant) {
-        let known = self.links.iter().filter(|(_, link)| !link.ways.is_empty());
-        for pair in known.map(|(pair, _)| pair.clone()).collect::<Vec<_>>() {
+        for pair in self.pairs(|link| !link.ways.is_empty()) {
             let peer = self.whom_to_ask(now, &pair);
             let Some(link) = self.links.get_mut(&pair) else { continue };
             if link.is_empty() {

@@ -15,6 +15,7 @@ use xmpp::stream::{Dialed, End, Step};
 use super::batches::Batches;
 use super::doubt::{Doubt, LOOK, Patience, Watch};
 use super::{Link, PAUSE, log_end, told, until};
+use crate::clock::now;
 use crate::dial::{self, DialError, Reach, Reached};
 use crate::hold::PeerId;
 use crate::links::Item;
@@ -128,8 +129,8 @@ impl Carrying {
             }
             self.show_received();
             self.heed_policy(link);
-            if let Some(command) = self.ending.due(self.written.is_empty(), Instant::now()) {
-                self.machine.close(Instant::now(), told(command).as_ref());
+            if let Some(command) = self.ending.due(self.written.is_empty(), now()) {
+                self.machine.close(now(), told(command).as_ref());
                 continue;
             }
             if !link.given_up_by.is_empty() {
@@ -144,22 +145,22 @@ impl Carrying {
                 self.write(link);
             }
             if self.machine.is_closing() && !link.waiting.is_empty() {
-                self.farewell.get_or_insert_with(|| Instant::now() + FAREWELL);
+                self.farewell.get_or_insert_with(|| now() + FAREWELL);
             }
             let deadline = self.machine.deadline().into_iter().chain(self.ending.until()).min();
             let (shared, oldest) = (link.shared.clone(), link.oldest());
-            let arrive = (self.believed > self.taken).then(|| Instant::now() + ARRIVE);
+            let arrive = (self.believed > self.taken).then(|| now() + ARRIVE);
             let awaited = self.written.iter().any(|item| item.origin.is_some());
             tokio::select! {
                 biased;
                 Some(command) = commands.recv(), if self.ending.is_open() => self.end_with(link, command),
                 () = shared.given_up(), if awaited => return Ok(End::Closed),
                 () = until(self.farewell) => return Ok(End::Closed),
-                () = until(deadline) => self.machine.tick(Instant::now()),
+                () = until(deadline) => self.machine.tick(now()),
                 _ = look.tick(), if self.is_open() || self.doubt != Doubt::None => self.look(link)?,
                 Some(dialed) = self.beside.join_next() => if let Ok(Ok(reached)) = dialed {
                     // Where the line is back, the peer will be heard on this stream, too.
-                    self.next = Some((reached, Instant::now() + GRACE));
+                    self.next = Some((reached, now() + GRACE));
                 },
                 () = until(self.next.as_ref().map(|(_, at)| *at)) => {
                     return Err(io::Error::other("the peer is silent, and another stream to it came up"));
@@ -189,7 +190,7 @@ impl Carrying {
 
     /// Carries out what the machine says, until it waits for something.
     fn steps(&mut self, link: &Link) -> Option<End> {
-        while let Some(step) = self.machine.poll(Instant::now()) {
+        while let Some(step) = self.machine.poll(now()) {
             match step {
                 Step::Send(bytes) => {
                     self.entry.trace_sent(&bytes);
@@ -197,7 +198,7 @@ impl Carrying {
                 }
                 Step::Ask(question) => {
                     if let Ok(answer) = link.face.answer(question, &[]) {
-                        self.machine.answer(Instant::now(), answer);
+                        self.machine.answer(now(), answer);
                     }
                 }
                 Step::Taken { stanzas } if self.machine.tells() => self.settle(link, stanzas),
@@ -230,7 +231,7 @@ impl Carrying {
 
     /// Writes no more; our side ends once the peer has taken everything, or has had the time to.
     fn end_with(&mut self, link: &Link, command: Command) {
-        self.ending = Ending::Told(command, Instant::now() + link.face.settings.stream.drain);
+        self.ending = Ending::Told(command, now() + link.face.settings.stream.drain);
     }
 
     /// Puts what waits into one piece, to be written.
@@ -254,7 +255,7 @@ impl Carrying {
             let stanzas = std::mem::take(&mut self.leaving);
             self.entry.passed(stanzas);
             self.batches.out(self.transport.standing().map_or(0, |standing| standing.written));
-            self.machine.sent(Instant::now(), stanzas);
+            self.machine.sent(now(), stanzas);
         }
     }
 
@@ -277,7 +278,7 @@ impl Carrying {
     /// Looks whether the peer is still there. Where that is unsure nothing more is written, so that it can
     /// go another way, and another stream is dialed.
     fn look(&mut self, link: &mut Link) -> io::Result<()> {
-        let now = Instant::now();
+        let now = now();
         let doubt = self.watch.look(now, self.is_open(), self.transport.standing());
         let (is_clear, was_clear) = (!doubt.is_serious(), !self.doubt.is_serious());
         self.doubt = doubt;

@@ -110,6 +110,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     pub async fn carry(self, mut outgoing: FrameReceiver, incoming: FrameSender) -> ConnectionError {
         let Connection { mut reader, mut writer } = self;
         let ended = tokio::select! {
+            biased;
             ended = reader.run(&incoming) => ended,
             ended = writer.run(&mut outgoing) => ended,
         };

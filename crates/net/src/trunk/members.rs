@@ -1,6 +1,6 @@
 //! The other ends of a face's trunk: who they are over all their connections, and when one is given up.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ pub struct Members {
     end: End,
     own: Hello,
     next: AtomicU32,
-    known: Mutex<HashMap<String, Arc<Member>>>,
+    known: Mutex<BTreeMap<String, Arc<Member>>>,
     /// Pool by pool, the names of those that carry the route and of those that do when they can't; none for all.
     routed: Mutex<Vec<Vec<String>>>,
 }
@@ -181,6 +181,7 @@ impl Members {
         // With its end, the frames from the member end, and so does what is attached to them.
         let carried = async {
             tokio::select! {
+                biased;
                 error = connection.carry(outgoing, incoming) => error,
                 () = member.superseded.notified() => ConnectionError::Closed,
             }
