@@ -15,6 +15,9 @@ use crate::streams::{Command, Direction, Registered};
 
 mod driver;
 
+#[cfg(test)]
+pub(crate) use driver::Opened;
+
 /// More can't wait to be accepted.
 const WAITING: usize = 4096;
 
@@ -69,6 +72,20 @@ fn refuse(socket: &TcpStream) {
 fn run(socket: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit, face: Arc<FaceState>, links: Links) {
     let (entry, commands) = enter(&face, peer);
     let opening = Box::pin(driver::open(socket, face.clone(), entry.clone()));
+    tokio::spawn(serve_one(opening, entry, commands, place, face, links));
+}
+
+/// Serves a connection that was made in another way.
+#[cfg(test)]
+pub(crate) fn run_opened(
+    opened: Opened,
+    peer: SocketAddr,
+    place: OwnedSemaphorePermit,
+    face: Arc<FaceState>,
+    links: Links,
+) {
+    let (entry, commands) = enter(&face, peer);
+    let opening = Box::pin(std::future::ready(Ok(Some(opened))));
     tokio::spawn(serve_one(opening, entry, commands, place, face, links));
 }
 

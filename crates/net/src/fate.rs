@@ -91,6 +91,13 @@ impl Fates {
         let found = inner.order.iter().filter(|(_, other)| other == id);
         found.filter_map(|key| inner.records.get(key).cloned()).collect()
     }
+
+    /// Each stanza's id and latest fate.
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> HashMap<String, Fate> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.records.iter().map(|((_, id), record)| (id.clone(), record.fate.clone())).collect()
+    }
 }
 
 #[cfg(test)]

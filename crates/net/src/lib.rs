@@ -49,3 +49,6 @@ pub mod accept;
 pub mod bridge;
 
 pub mod serve;
+
+#[cfg(test)]
+mod simulation;
