@@ -14,8 +14,6 @@ use net::serve::Served;
 use net::streams::{Command, Direction};
 use net::trunk::members::PATIENCE;
 
-/// Without a gateway for so long, partners are sent elsewhere.
-const LEAVE: Duration = Duration::from_secs(5);
 /// Before listening is tried again, where that failed.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -40,12 +38,14 @@ struct Gate {
     left: bool,
     /// When it may be opened at the earliest.
     not_before: Instant,
+    /// Without a gateway for so long, partners are sent elsewhere.
+    leave: Duration,
 }
 
 impl Gate {
     /// No gateway has come yet.
-    fn new(now: Instant) -> Gate {
-        Gate { open: false, alone: Some(now), left: true, not_before: now }
+    fn new(now: Instant, leave: Duration) -> Gate {
+        Gate { open: false, alone: Some(now), left: true, not_before: now, leave }
     }
 
     /// A gateway can be given stanzas, or none.
@@ -67,7 +67,7 @@ impl Gate {
         match self.alone {
             None => (!self.open).then_some((self.not_before, Change::Open)),
             Some(since) if self.open => Some((since + PATIENCE, Change::Close)),
-            Some(since) => (!self.left).then_some((since + LEAVE, Change::Leave)),
+            Some(since) => (!self.left).then_some((since + self.leave, Change::Leave)),
         }
     }
 
@@ -100,7 +100,8 @@ impl Entrance {
     /// Opens and closes it as gateways come and go, for as long as it is awaited.
     pub async fn keep(self, external: &mut Served) -> Infallible {
         let mut served = external.end.face.holder.served();
-        let mut gate = Gate::new(Instant::now());
+        // What came in is held for so long. Ended before that, a stream would take back what may still go on its way.
+        let mut gate = Gate::new(Instant::now(), external.end.face.settings.hold.age);
         loop {
             gate.served(Instant::now(), *served.borrow_and_update());
             while let Some(change) = gate.due(Instant::now()) {
@@ -144,10 +145,12 @@ impl Entrance {
 mod tests {
     use super::*;
 
+    const LEAVE: Duration = Duration::from_secs(20);
+
     #[test]
     fn it_opens_with_the_first_gateway_and_closes_some_time_after_the_last() {
         let began = Instant::now();
-        let mut gate = Gate::new(began);
+        let mut gate = Gate::new(began, LEAVE);
         assert_eq!(gate.due(began + LEAVE), None, "nobody is here who could be sent away");
         gate.served(began, true);
         assert_eq!((gate.due(began), gate.due(began)), (Some(Change::Open), None));
@@ -164,7 +167,7 @@ mod tests {
     #[test]
     fn a_gateway_that_is_soon_back_changes_nothing_and_one_that_is_late_keeps_the_streams() {
         let began = Instant::now();
-        let mut gate = Gate::new(began);
+        let mut gate = Gate::new(began, LEAVE);
         gate.served(began, true);
         gate.due(began);
         gate.served(began, false);
@@ -179,7 +182,7 @@ mod tests {
     #[test]
     fn what_can_not_be_opened_is_tried_again() {
         let began = Instant::now();
-        let mut gate = Gate::new(began);
+        let mut gate = Gate::new(began, LEAVE);
         gate.served(began, true);
         assert_eq!(gate.due(began), Some(Change::Open));
         gate.failed(began);

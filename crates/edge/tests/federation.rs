@@ -1,6 +1,6 @@
 //! Federation between stock servers through fedge: each way of proving and of TLS, on both faces, in full flood both ways.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use testkit::lab::{CONTOSO, FABRIKAM, Kind, Lab, LabPlan, Peer, WOODGROVE};
 use testkit::place::Place;
@@ -70,13 +70,24 @@ fn exchange(inside: Peer, outside: Peer, direct_tls: bool) {
         let way = format!("({})", method(peer.authentication));
         assert!(lines.iter().all(|line| line.contains(&way) && line.contains("TLSv1.3")), "{way}:\n{streams}");
     }
-    let status = lab.ask(&["status"]).expect("a status");
     for peer in [inside, outside] {
         let messages = MESSAGES + u32::from(disorders_its_queue(peer));
-        let counts = format!("{messages} = {messages} taken + 0 returned + 0 failed + 0 in flight");
-        assert!(status.contains(&counts), "{counts}:\n{status}");
+        wait_for(&lab, &format!("{messages} = {messages} taken + 0 returned + 0 failed + 0 in flight"));
     }
     lab.stop().expect("everything ends well");
+}
+
+/// Waits until `status` says so: clients have a stanza before fedge hears that their server does.
+fn wait_for(lab: &Lab, counts: &str) {
+    let began = Instant::now();
+    loop {
+        let status = lab.ask(&["status"]).expect("a status");
+        if status.contains(counts) {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{counts}:\n{status}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 async fn flood_both_ways(lab: &Lab, partner: &str, peers: [Peer; 2], messages: u32) {

@@ -18,7 +18,8 @@ const CLOSED: &str = "warning: no gateway is there that takes stanzas, so partne
 /// Starts the laboratory and runs a story in it; a message of the partner has passed.
 fn story<F: Future<Output = Split>>(outside: Kind, tell: impl FnOnce(Split, Client, Client) -> F + Send + 'static) {
     let peer = |kind| Peer { kind, authentication: External };
-    let plan = LabPlan::new(peer(Kind::Prosody), &[(FABRIKAM, peer(outside))]);
+    let partners = [(FABRIKAM, peer(outside))];
+    let plan = LabPlan { more: "[times]\nhold = 4\n".to_owned(), ..LabPlan::new(peer(Kind::Prosody), &partners) };
     let folder = tempfile::tempdir().expect("a folder");
     let place = Place::isolated().expect("a namespace");
     let split = Split::start(place.clone(), &plan, folder.path()).expect("a laboratory");

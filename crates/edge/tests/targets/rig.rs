@@ -1,7 +1,7 @@
 //! What these tests share: a laboratory, and what has to be true of its internal server afterwards.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use testkit::client::Client;
 use testkit::lab::{Kind, Lab, LabPlan, Peer};
@@ -81,6 +81,19 @@ impl Rig {
         assert_eq!(internal, pairs, "{:?}", self.streams());
     }
 
+    /// What fedge says of the stanzas that came in on that face once nothing is in flight: clients have a
+    /// stanza before fedge hears that their server does.
+    pub(super) fn settled_counts(&self, face: &str) -> String {
+        let began = Instant::now();
+        loop {
+            let counts = self.counts(face);
+            if counts.ends_with(" 0 in flight") || began.elapsed() > SETTLE {
+                return counts;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// What fedge says of the stanzas that came in on that face.
     pub(super) fn counts(&self, face: &str) -> String {
         let status = self.lab.ask(&["status"]).expect("a status");
@@ -89,6 +102,9 @@ impl Rig {
         counts.expect("the face's counts").to_owned()
     }
 }
+
+/// For fedge to hear what servers have taken.
+const SETTLE: Duration = Duration::from_secs(20);
 
 /// The packet filter.
 pub(super) fn debian() -> Debian {

@@ -242,7 +242,7 @@ impl Dialed {
         match (self.state, element.namespace(), element.name()) {
             (State::Ready, words::STREAM_MANAGEMENT, "a") => {
                 let handled = tree.attr("h").and_then(|handled| handled.parse().ok());
-                self.taken(|acks| acks.counted(handled?));
+                self.taken(|acks| acks.counted(now, handled?));
             }
             (State::Ready, dialback::NAMESPACE, "verify") => {
                 let id = tree.attr("id").unwrap_or_default().to_owned();

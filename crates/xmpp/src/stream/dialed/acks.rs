@@ -23,6 +23,8 @@ const UNDECLARED: Duration = Duration::from_millis(250);
 /// Stanzas after which another question is asked while one is open: a peer that is slow is heard all the
 /// time then, and not taken for one that is gone.
 const SPAN: u64 = 64;
+/// Between two questions that a peer answers with nothing new.
+const AGAIN: Duration = Duration::from_millis(250);
 /// How much longer than its other answers this one may take.
 const SLOWER: u32 = 4;
 /// A key that nobody makes: those that are made are hexadecimal.
@@ -50,6 +52,8 @@ pub(super) struct Acks {
     /// How long the first answer may take.
     patience: Duration,
     answered_once: bool,
+    /// When the next question may be asked, after an answer with nothing new.
+    not_before: Option<Instant>,
 }
 
 /// How long a peer's first answer may take: whether it declares dialback after it has authenticated us, and
@@ -74,7 +78,7 @@ impl Acks {
     }
 
     fn new(way: Way, patience: Duration) -> Acks {
-        Acks { way, written: 0, taken: 0, asked: VecDeque::new(), patience, answered_once: false }
+        Acks { way, written: 0, taken: 0, asked: VecDeque::new(), patience, answered_once: false, not_before: None }
     }
 
     pub(super) fn wrote(&mut self, stanzas: u64) {
@@ -100,7 +104,7 @@ impl Acks {
         let is_due = match self.asked.back() {
             Some(_) if !self.answered_once => false,
             Some((covered, _)) => self.written >= covered + SPAN,
-            None => self.written > self.taken,
+            None => self.written > self.taken && self.not_before.is_none_or(|at| now >= at),
         };
         if !is_due {
             return None;
@@ -124,7 +128,7 @@ impl Acks {
 
     /// The peer counted so many (modulo 2^32), asked or not. Gives how many were taken in all, if
     /// that is news.
-    pub(super) fn counted(&mut self, handled: u32) -> Option<u64> {
+    pub(super) fn counted(&mut self, now: Instant, handled: u32) -> Option<u64> {
         if self.way != Way::Counting {
             return None;
         }
@@ -133,7 +137,10 @@ impl Acks {
         let low = u64::from(handled);
         let behind = (low.wrapping_sub(self.taken)) & 0xffff_ffff;
         // A count that goes back, or beyond what was written, is nonsense and no news.
-        self.taken.checked_add(behind).filter(|taken| *taken <= self.written).and_then(|taken| self.news(taken))
+        let news =
+            self.taken.checked_add(behind).filter(|taken| *taken <= self.written).and_then(|taken| self.news(taken));
+        self.not_before = news.is_none().then(|| now + AGAIN);
+        news
     }
 
     /// The peer answered a `<db:verify/>` with this id. Gives how many were taken in all, if that is news.
@@ -152,9 +159,10 @@ impl Acks {
         waiting.map(|(_, asked)| *asked + self.patience)
     }
 
-    /// When to [`tick`](Self::tick) at the latest: there is news then.
+    /// When to [`tick`](Self::tick) at the latest: there is news then, or something to ask.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.believed_from().filter(|_| self.taken < self.written)
+        let again = self.not_before.filter(|_| self.asked.is_empty());
+        self.believed_from().or(again).filter(|_| self.taken < self.written)
     }
 
     /// Believes a peer that doesn't answer. Gives how many were taken in all, if that is news.
@@ -184,11 +192,11 @@ mod tests {
         acks.wrote(5);
         assert!(acks.question(now, &pair()).is_some());
         assert!(acks.question(now, &pair()).is_none(), "one at a time");
-        assert_eq!(acks.counted(3), Some(3));
-        assert_eq!(acks.counted(3), None);
-        assert_eq!(acks.counted(2), None, "it goes back");
-        assert_eq!(acks.counted(6), None, "more than was written");
-        assert_eq!(acks.counted(5), Some(5));
+        assert_eq!(acks.counted(now, 3), Some(3));
+        assert_eq!(acks.counted(now, 3), None);
+        assert_eq!(acks.counted(now, 2), None, "it goes back");
+        assert_eq!(acks.counted(now, 6), None, "more than was written");
+        assert_eq!(acks.counted(now, 5), Some(5));
         assert!(acks.question(now, &pair()).is_none(), "nothing is open");
     }
 
@@ -211,12 +219,24 @@ mod tests {
     }
 
     #[test]
+    fn one_that_has_nothing_new_is_asked_again_a_little_later() {
+        let (mut acks, now) = (Acks::counting(), Instant::now());
+        acks.wrote(5);
+        assert!(acks.question(now, &pair()).is_some());
+        assert_eq!(acks.counted(now, 0), None);
+        assert!(acks.question(now, &pair()).is_none());
+        assert_eq!(acks.deadline(), Some(now + AGAIN));
+        assert!(acks.question(now + AGAIN, &pair()).is_some());
+        assert_eq!((acks.counted(now + AGAIN, 5), acks.deadline()), (Some(5), None));
+    }
+
+    #[test]
     fn counts_go_round_at_32_bits() {
-        let mut acks = Acks::counting();
+        let (mut acks, now) = (Acks::counting(), Instant::now());
         let all = u64::from(u32::MAX) + 10;
         acks.wrote(all);
-        assert_eq!(acks.counted(u32::MAX), Some(u64::from(u32::MAX)));
-        assert_eq!(acks.counted(9), Some(all));
+        assert_eq!(acks.counted(now, u32::MAX), Some(u64::from(u32::MAX)));
+        assert_eq!(acks.counted(now, 9), Some(all));
     }
 
     #[test]
