@@ -7,6 +7,9 @@ use testkit::lab::{CONTOSO, FABRIKAM, Lab, TAILSPIN};
 
 /// For anything to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// For servers to tell fedge what they have, and between two looks.
+const SETTLE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(100);
 const LARGE: usize = 200 * 1024;
 
 /// Tells it; every line is something that was delivered.
@@ -29,9 +32,21 @@ pub(super) async fn tell(lab: &Lab) -> anyhow::Result<()> {
     }
     alice.close().await?;
     println!("the streams that fedge has open, with what passed on each:\n{}", lab.ask(&["streams"])?);
-    println!("{}", lab.ask(&["status"])?);
+    println!("{}", settled(lab).await?);
     println!("{delivered} of {delivered} were delivered, in {:.1} s; nothing was lost", began.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// What fedge says of itself once servers have told it that they have what was said last, or don't.
+async fn settled(lab: &Lab) -> anyhow::Result<String> {
+    let began = Instant::now();
+    loop {
+        let status = lab.ask(&["status"])?;
+        if status.matches(" 0 in flight").count() == 2 || began.elapsed() > SETTLE {
+            return Ok(status);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 fn bare(client: &Client) -> &str {
