@@ -88,7 +88,7 @@ pub struct Outcome {
     /// Whose loss they are: [`FEDGE`](super::FEDGE)'s, or of which of the others.
     #[serde(default)]
     pub lost_by: BTreeMap<String, usize>,
-    /// What the sender's server wrote to its log about its streams, where something was lost.
+    /// What the sender's server wrote to its log about its streams that ended or failed.
     #[serde(default)]
     pub server_said: Vec<String>,
     /// The ids of the first few lost ones.

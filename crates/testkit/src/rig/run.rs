@@ -175,7 +175,7 @@ impl Rig {
                 cause::blame(&fates, said.dropped, circumstances)
             },
             lost_at: cause::places(&fates),
-            server_said: if ids.is_empty() { Vec::new() } else { said.lines },
+            server_said: said.lines,
             lost_ids: ids.into_iter().take(NAMED).collect(),
             ..talk.account().outcome(fault)
         })

@@ -42,8 +42,9 @@ pub(super) fn broken(fault: Fault, report: &Report) -> Vec<String> {
             accounted(theirs.0, theirs.1, &mut broken);
         }
     }
-    // An ejabberd that couldn't connect returns all that its users say for up to 300 s.
-    let sulks = fault.victim == Victim::Partner && report.partner == "ejabberd";
+    // An ejabberd that couldn't connect, or was reset while TLS came up, returns all that its users say for up to 300 s.
+    let it_says_so = report.inbound.server_said.iter().any(|line| line.contains("bouncing for"));
+    let sulks = report.partner == "ejabberd" && (fault.victim == Victim::Partner || it_says_so);
     for (index, (way, _)) in ways.into_iter().enumerate() {
         let excused = sulks && index == 1;
         if !report.flowed[index] && !excused {

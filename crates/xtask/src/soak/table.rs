@@ -26,7 +26,7 @@ pub(super) fn in_short(line: &Line) -> String {
         for (place, count) in outcome.lost_at.iter().chain(&outcome.lost_by) {
             text += &format!("\n    {name} {count} lost: {place}");
         }
-        for said in &outcome.server_said {
+        for said in outcome.server_said.iter().filter(|_| outcome.lost > 0) {
             text += &format!("\n    {name} its server: {said}");
         }
     }
