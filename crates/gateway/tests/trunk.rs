@@ -59,6 +59,33 @@ async fn flood(alice: &Client, bob: &Client, event: impl Future<Output = ()>) ->
     [at_bob.expect("bob's stream lives"), at_alice.expect("alice's stream lives")]
 }
 
+/// What came back: its number, and why.
+type Returned = Vec<(u32, String)>;
+
+/// Alice floods Bob while `event` happens in the middle; gives what became of it.
+async fn outward(
+    alice: &Client,
+    bob: &Client,
+    patience: Duration,
+    event: impl Future<Output = ()>,
+) -> (Collected, Returned) {
+    let numbers = 0..MESSAGES;
+    let (sent, at_bob, returned, ()) = tokio::join!(
+        alice.flood(bob.jid(), numbers.clone(), 100, 50),
+        bob.collect(alice.jid(), numbers.clone(), patience),
+        alice.collect(bob.jid(), 0..1, Duration::from_secs(10)),
+        event,
+    );
+    sent.expect("alice's server never stopped");
+    (at_bob.expect("a count"), returned.expect("a count").returned)
+}
+
+fn nothing_lost_silently(at_bob: &Collected, returned: &Returned) {
+    let silently: Vec<_> =
+        at_bob.missing.iter().filter(|number| !returned.iter().any(|(other, _)| other == *number)).collect();
+    assert!(silently.is_empty(), "{silently:?} are lost without a word; {} returned", returned.len());
+}
+
 #[test]
 fn a_flood_passes_through_the_trunk() {
     story(Kind::Ejabberd, |split, alice, bob| async move {
@@ -111,22 +138,12 @@ fn an_edge_server_drains_in_full_flood_and_nothing_is_lost_doubled_or_disordered
 fn a_killed_edge_server_loses_nothing_silently_of_what_comes_from_inside() {
     story(Kind::Prosody, |mut split, alice, bob| async move {
         let carrying = carrier(&split, "contoso.test -> fabrikam.test");
-        let numbers = 0..MESSAGES;
         let kill = async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             split.kill(carrying);
         };
-        let (sent, at_bob, returned, ()) = tokio::join!(
-            alice.flood(bob.jid(), numbers.clone(), 100, 50),
-            bob.collect(alice.jid(), numbers.clone(), Duration::from_secs(10)),
-            alice.collect(bob.jid(), 0..1, Duration::from_secs(10)),
-            kill,
-        );
-        sent.expect("alice's server never stopped");
-        let (at_bob, returned) = (at_bob.expect("a count"), returned.expect("a count").returned);
-        let silently: Vec<_> =
-            at_bob.missing.iter().filter(|number| !returned.iter().any(|(other, _)| other == *number)).collect();
-        assert!(silently.is_empty(), "{silently:?} are lost without a word; {} returned", returned.len());
+        let (at_bob, returned) = outward(&alice, &bob, Duration::from_secs(10), kill).await;
+        nothing_lost_silently(&at_bob, &returned);
         assert!(at_bob.duplicates.is_empty(), "{:?}", at_bob.duplicates);
         assert!(at_bob.arrived > 0 && at_bob.overtaken == 0, "{at_bob:?}");
         split
@@ -136,24 +153,14 @@ fn a_killed_edge_server_loses_nothing_silently_of_what_comes_from_inside() {
 #[test]
 fn when_a_whole_pool_is_killed_the_next_one_takes_over_without_a_command() {
     story(Kind::Prosody, |mut split, alice, bob| async move {
-        let numbers = 0..MESSAGES;
         let kill = async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             for edge in ["edge1", "edge2"] {
                 split.kill(edge);
             }
         };
-        let (sent, at_bob, returned, ()) = tokio::join!(
-            alice.flood(bob.jid(), numbers.clone(), 100, 50),
-            bob.collect(alice.jid(), numbers.clone(), Duration::from_secs(10)),
-            alice.collect(bob.jid(), 0..1, Duration::from_secs(10)),
-            kill,
-        );
-        sent.expect("alice's server never stopped");
-        let (at_bob, returned) = (at_bob.expect("a count"), returned.expect("a count").returned);
-        let silently: Vec<_> =
-            at_bob.missing.iter().filter(|number| !returned.iter().any(|(other, _)| other == *number)).collect();
-        assert!(silently.is_empty(), "{silently:?} are lost without a word; {} returned", returned.len());
+        let (at_bob, returned) = outward(&alice, &bob, Duration::from_secs(10), kill).await;
+        nothing_lost_silently(&at_bob, &returned);
         assert!(at_bob.duplicates.is_empty() && at_bob.overtaken == 0, "{at_bob:?}");
         assert!(!at_bob.missing.contains(&(MESSAGES - 1)), "it doesn't flow again: {at_bob:?}");
         let status = split.ask("gateway1", &["status"]).expect("a status");
@@ -167,19 +174,11 @@ fn when_a_whole_pool_is_killed_the_next_one_takes_over_without_a_command() {
 fn what_may_have_been_delivered_is_sent_again_where_the_destination_wants_it() {
     story_with("resend = true\n", Kind::Prosody, |mut split, alice, bob| async move {
         let carrying = carrier(&split, "contoso.test -> fabrikam.test");
-        let numbers = 0..MESSAGES;
         let kill = async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             split.kill(carrying);
         };
-        let (sent, at_bob, returned, ()) = tokio::join!(
-            alice.flood(bob.jid(), numbers.clone(), 100, 50),
-            bob.collect(alice.jid(), numbers.clone(), PATIENCE),
-            alice.collect(bob.jid(), 0..1, Duration::from_secs(10)),
-            kill,
-        );
-        sent.expect("alice's server never stopped");
-        let (at_bob, returned) = (at_bob.expect("a count"), returned.expect("a count").returned);
+        let (at_bob, returned) = outward(&alice, &bob, PATIENCE, kill).await;
         assert!(returned.is_empty(), "{returned:?}");
         assert!(at_bob.missing.is_empty(), "{:?}", at_bob.missing);
         split
@@ -241,23 +240,13 @@ fn without_a_gateway(end: impl FnOnce(Daemon) + Send + 'static) {
             streams.lines().any(|line| line.contains("accepted") && line.contains("contoso.test -> fabrikam.test"))
         });
         let gateway = split.members.remove(inside.expect("a gateway has it")).expect("it runs");
-        let numbers = 0..MESSAGES;
         let ending = async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             tokio::task::spawn_blocking(move || end(gateway)).await.expect("no panic");
         };
-        let (sent, at_bob, returned, ()) = tokio::join!(
-            alice.flood(bob.jid(), numbers.clone(), 100, 50),
-            bob.collect(alice.jid(), numbers.clone(), Duration::from_secs(10)),
-            alice.collect(bob.jid(), 0..1, Duration::from_secs(10)),
-            ending,
-        );
-        sent.expect("alice's server goes on");
-        let (at_bob, returned) = (at_bob.expect("a count"), returned.expect("a count").returned);
-        let silently: Vec<_> =
-            at_bob.missing.iter().filter(|number| !returned.iter().any(|(other, _)| other == *number)).collect();
+        let (at_bob, returned) = outward(&alice, &bob, Duration::from_secs(10), ending).await;
         println!("{} arrived, {} returned, {} overtaken", at_bob.arrived, returned.len(), at_bob.overtaken);
-        assert!(silently.is_empty(), "{silently:?} are lost without a word; {} returned", returned.len());
+        nothing_lost_silently(&at_bob, &returned);
         assert!(at_bob.arrived > 0 && at_bob.duplicates.is_empty(), "{at_bob:?}");
         split
     });
