@@ -43,8 +43,11 @@ pub(super) fn broken(fault: Fault, report: &Report) -> Vec<String> {
         }
     }
     // An ejabberd that couldn't connect, or was reset while TLS came up, returns all that its users say for up to 300 s.
-    let it_says_so = report.inbound.server_said.iter().any(|line| line.contains("bouncing for"));
-    let sulks = report.partner == "ejabberd" && (fault.victim == Victim::Partner || it_says_so);
+    // Where nobody but the packet filter resets connections to an edge server, that would be fedge's doing.
+    let filter_resets =
+        fault.deed == Deed::Reject && matches!(fault.victim, Victim::Edge | Victim::Pool | Victim::Outside);
+    let it_says_so = || report.inbound.server_said.iter().any(|line| line.contains("bouncing for"));
+    let sulks = report.partner == "ejabberd" && (fault.victim == Victim::Partner || (filter_resets && it_says_so()));
     for (index, (way, _)) in ways.into_iter().enumerate() {
         let excused = sulks && index == 1;
         if !report.flowed[index] && !excused {
