@@ -132,14 +132,15 @@ impl Acks {
         if self.way != Way::Counting {
             return None;
         }
-        self.asked.pop_front();
+        let covered = self.asked.pop_front().map_or(0, |(covered, _)| covered);
         self.answered_once = true;
         let low = u64::from(handled);
         let behind = (low.wrapping_sub(self.taken)) & 0xffff_ffff;
         // A count that goes back, or beyond what was written, is nonsense and no news.
         let news =
             self.taken.checked_add(behind).filter(|taken| *taken <= self.written).and_then(|taken| self.news(taken));
-        self.not_before = news.is_none().then(|| now + AGAIN);
+        // Where an answer before told it all already, there is nothing to wait for.
+        self.not_before = (news.is_none() && self.taken < covered).then(|| now + AGAIN);
         news
     }
 
@@ -228,6 +229,23 @@ mod tests {
         assert_eq!(acks.deadline(), Some(now + AGAIN));
         assert!(acks.question(now + AGAIN, &pair()).is_some());
         assert_eq!((acks.counted(now + AGAIN, 5), acks.deadline()), (Some(5), None));
+    }
+
+    #[test]
+    fn an_answer_that_another_has_forestalled_delays_no_question() {
+        let (mut acks, now) = (Acks::counting(), Instant::now());
+        acks.wrote(1);
+        assert!(acks.question(now, &pair()).is_some());
+        assert_eq!(acks.counted(now, 1), Some(1));
+        for _ in 0..2 {
+            acks.wrote(SPAN);
+            assert!(acks.question(now, &pair()).is_some());
+        }
+        let all = 2 * u32::try_from(SPAN).expect("it is small") + 1;
+        assert_eq!(acks.counted(now, all), Some(all.into()), "it had read both questions before it answered one");
+        assert_eq!(acks.counted(now, all), None);
+        acks.wrote(1);
+        assert!(acks.question(now, &pair()).is_some());
     }
 
     #[test]
