@@ -323,8 +323,8 @@ impl Carrying {
         }
     }
 
-    /// What was written and isn't taken: what surely never left waits again, and so do answers, and all of it where
-    /// policy says so; the rest goes back. Whether
+    /// What was written and isn't taken: what surely never left waits again, and so do answers and errors, and all of it
+    /// where policy says so; the rest goes back. Whether
     /// the connection was made to take back what hasn't arrived yet; then it ends without a word.
     fn give_back(&mut self, link: &mut Link) -> bool {
         let sent = self.transport.standing().map(|standing| standing.written - standing.unsent);
@@ -345,9 +345,10 @@ impl Carrying {
                 link.pair.to
             ),
         };
-        // Who asked something shall have his answer, and ignores a second one.
+        // Who asked something shall have his answer, and ignores a second one. An error that came twice is a
+        // lesser evil than a stanza whose sender never learns that it was lost.
         let (answers, others): (Vec<Item>, Vec<Item>) =
-            self.written.drain(..).partition(|item| item.origin.is_some() && item.stanza.is_answer());
+            self.written.drain(..).partition(|item| item.origin.is_none() || item.stanza.is_answer());
         others.iter().for_each(|item| link.refuse(item, &why));
         answers.into_iter().chain(again).rev().for_each(|item| link.waiting.push_front(item));
         take_back
