@@ -1,6 +1,8 @@
 //! Domains: the names that streams, stanzas and policies speak of, normalised once.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -9,10 +11,37 @@ use std::sync::Arc;
 ///
 /// A domain whose IDNA2008 and nameprep forms differ is refused: the servers behind us disagree
 /// about which domain it is, so one would check what another delivers to.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone)]
 pub struct Domain {
     unicode: Arc<str>,
+    /// The same in another form, so it has no say in comparisons.
     ascii: Arc<str>,
+}
+
+impl PartialEq for Domain {
+    fn eq(&self, other: &Domain) -> bool {
+        self.unicode == other.unicode
+    }
+}
+
+impl Eq for Domain {}
+
+impl Hash for Domain {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.unicode.hash(state);
+    }
+}
+
+impl PartialOrd for Domain {
+    fn partial_cmp(&self, other: &Domain) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Domain {
+    fn cmp(&self, other: &Domain) -> Ordering {
+        self.unicode.cmp(&other.unicode)
+    }
 }
 
 /// Why a text is no domain that fedge speaks of.

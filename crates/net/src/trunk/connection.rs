@@ -124,21 +124,26 @@ enum Never {}
 
 impl<S: AsyncRead> Reader<S> {
     async fn run(&mut self, incoming: &FrameSender) -> Result<Never, ConnectionError> {
-        let mut state = PeerState::Up;
+        let (mut state, mut heard) = (PeerState::Up, Instant::now());
         loop {
-            let began = Instant::now();
-            let (frame, hushed) = match tokio::time::timeout(HUSH, self.next()).await {
-                Ok(frame) => (frame?, false),
-                Err(_) => {
-                    incoming.frame(Frame::State(PeerState::Silent));
-                    let next = tokio::time::timeout(SILENCE - HUSH, self.next()).await;
-                    (next.map_err(|_| ConnectionError::Silent(SILENCE))??, true)
-                }
+            let waiting = self.decoder.decode(&mut self.input)?;
+            let (frame, hushed) = match waiting {
+                Some(frame) => (frame, false),
+                None => match tokio::time::timeout(HUSH, self.next()).await {
+                    Ok(frame) => (frame?, false),
+                    Err(_) => {
+                        incoming.frame(Frame::State(PeerState::Silent));
+                        let next = tokio::time::timeout(SILENCE - HUSH, self.next()).await;
+                        (next.map_err(|_| ConnectionError::Silent(SILENCE))??, true)
+                    }
+                },
             };
             // What came meanwhile has gone back, or is sent again on the next connection. To bring it out now would
             // be to bring what is old after what is new.
-            if began.elapsed() > STILL {
-                return Err(ConnectionError::StoodStill(began.elapsed()));
+            let now = Instant::now();
+            let stood = now.duration_since(std::mem::replace(&mut heard, now));
+            if stood > STILL {
+                return Err(ConnectionError::StoodStill(stood));
             }
             if let Frame::Crossing(Crossing::Stanza { pair, stanza, .. }) = &frame
                 && !belongs(stanza, pair)
@@ -157,12 +162,12 @@ impl<S: AsyncRead> Reader<S> {
 
     async fn next(&mut self) -> Result<Frame, ConnectionError> {
         loop {
-            if let Some(frame) = self.decoder.decode(&mut self.input)? {
-                return Ok(frame);
-            }
             self.input.reserve(READ);
             if self.stream.read_buf(&mut self.input).await? == 0 {
                 return Err(ConnectionError::Closed);
+            }
+            if let Some(frame) = self.decoder.decode(&mut self.input)? {
+                return Ok(frame);
             }
         }
     }

@@ -10,6 +10,7 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
@@ -126,12 +127,8 @@ impl Acceptor {
     ///
     /// # Errors
     /// When it fails, or the certificate isn't one of the trunk's.
-    pub async fn accept(
-        &self,
-        socket: TcpStream,
-    ) -> Result<(server::TlsStream<TcpStream>, Vec<String>), ConnectionError> {
-        socket.set_nodelay(true)?;
-        let stream = self.0.accept(socket).await?;
+    pub async fn accept(&self, socket: TcpStream) -> Result<(server::TlsStream<Socket>, Vec<String>), ConnectionError> {
+        let stream = self.0.accept(buffered(socket)?).await?;
         let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| Leaf::parse(chain.first()?).ok());
         let names = leaf.map(|leaf| leaf.names.dns).unwrap_or_default();
         Ok((stream, names))
@@ -143,9 +140,19 @@ impl Dialer {
     ///
     /// # Errors
     /// When it fails, or somebody else is there.
-    pub async fn dial(&self, socket: TcpStream, name: &str) -> Result<client::TlsStream<TcpStream>, ConnectionError> {
-        socket.set_nodelay(true)?;
+    pub async fn dial(&self, socket: TcpStream, name: &str) -> Result<client::TlsStream<Socket>, ConnectionError> {
         let name = ServerName::try_from(name.to_owned()).map_err(std::io::Error::other)?;
-        Ok(self.0.connect(name, socket).await?)
+        Ok(self.0.connect(name, buffered(socket)?).await?)
     }
+}
+
+/// A connection under TLS. By itself, TLS reads no more than 4 KiB at once.
+pub type Socket = BufReader<TcpStream>;
+
+/// What is read from it at once.
+const READ: usize = 64 * 1024;
+
+fn buffered(socket: TcpStream) -> std::io::Result<Socket> {
+    socket.set_nodelay(true)?;
+    Ok(BufReader::with_capacity(READ, socket))
 }
