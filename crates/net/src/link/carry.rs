@@ -324,8 +324,8 @@ impl Carrying {
     }
 
     /// What was written and isn't taken: what surely never left waits again, and so do answers and errors, and all of it
-    /// where policy says so; the rest goes back. Whether
-    /// the connection was made to take back what hasn't arrived yet; then it ends without a word.
+    /// where policy says so; the rest goes back. Whether the connection was made to take back what hasn't arrived yet;
+    /// then it ends without a word.
     fn give_back(&mut self, link: &mut Link) -> bool {
         let sent = self.transport.standing().map(|standing| standing.written - standing.unsent);
         let never_left = match sent {
