@@ -85,3 +85,24 @@ fn errors_come_back_and_are_not_answered_by_errors() {
         border.stop().expect("fedge ends well");
     });
 }
+
+#[test]
+fn an_error_comes_again_where_the_stream_that_brought_it_broke() {
+    let more = "[times]\nhold = 3\n".to_owned();
+    at_the_border(&BorderPlan { more, ..BorderPlan::default() }, |border| async move {
+        // Contoso's server isn't there. Fabrikam's dies of the error, before it can have told that it has it.
+        let fabrikams = border.issue(FABRIKAM).expect("a certificate");
+        let deaf = Conduct { external: false, deaf: true, ..Conduct::default() };
+        let mut fabrikam = PlayedServer::start(server_of(FABRIKAM), fabrikams.clone(), deaf).expect("free");
+        let mut caller = Caller::by_certificate(EXTERNAL, FABRIKAM, CONTOSO, &fabrikams).await.expect("a stream");
+        caller.write(stanza("message", "chat", "lost")).await.expect("open");
+        let (_, error) = fabrikam.stanza().await.expect("an error comes back");
+        assert_eq!(error.id().as_deref(), Some("lost"));
+        fabrikam.stop().await;
+        let mut again = PlayedServer::start(server_of(FABRIKAM), fabrikams, Conduct::GOOD).expect("free");
+        let (_, error) = again.stanza().await.expect("it comes again");
+        assert_eq!((error.id().as_deref(), error.type_().as_deref()), (Some("lost"), Some("error")));
+        caller.close().await.expect("fedge answers the end");
+        border.stop().expect("fedge ends well");
+    });
+}
