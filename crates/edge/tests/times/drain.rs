@@ -126,12 +126,11 @@ fn an_end_in_full_flood_loses_nothing_and_the_next_daemon_begins_at_once() {
         let bob = lab.login(&format!("bob@{FABRIKAM}")).await.expect("a login");
         alice.message(bob.jid(), "first", "first");
         bob.message_with_id("first", PATIENCE).await.expect("the streams are up");
-        let flood = alice.flood(bob.jid(), 0..MESSAGES, 100, 500);
+        let middle = MESSAGES / 5;
         let at_bob = bob.collect(alice.jid(), 0..MESSAGES, PATIENCE / 2);
         // None of these ever comes; what comes back does.
         let at_alice = alice.collect(bob.jid(), MESSAGES..MESSAGES + 1, PATIENCE / 2);
         let restart = async {
-            tokio::time::sleep(Duration::from_millis(700)).await;
             lab.fedge_edge.signal(Signal::SIGTERM).expect("it runs");
             tokio::task::block_in_place(|| {
                 ended(&mut lab.fedge_edge);
@@ -139,8 +138,13 @@ fn an_end_in_full_flood_loses_nothing_and_the_next_daemon_begins_at_once() {
                 lab.programs.start("fedge-edge", &lab.layout.fedge, &config, &log).expect("the same addresses at once")
             })
         };
-        let (sent, arrived, back, second) = tokio::join!(flood, at_bob, at_alice, restart);
-        sent.expect("alice could send");
+        let flood = async {
+            alice.flood(bob.jid(), 0..middle, 100, 500).await.expect("alice could send");
+            let (sent, second) = tokio::join!(alice.flood(bob.jid(), middle..MESSAGES, 100, 500), restart);
+            sent.expect("alice could send");
+            second
+        };
+        let (second, arrived, back) = tokio::join!(flood, at_bob, at_alice);
         let (arrived, back) = (arrived.expect("bob listened"), back.expect("alice listened"));
         let count = account(&fs::read_to_string(lab.fedge_edge.log()).expect("a log"), "internal");
         assert_eq!(count("left"), 0);
