@@ -1,0 +1,3 @@
+//! The control plane: what should be and what is, kept in the store and brought to every member.
+
+pub mod audit;
