@@ -141,6 +141,11 @@ impl Hash {
         hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
         Hash(hash)
     }
+
+    /// Its 32 bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl fmt::Display for Hash {

@@ -1,3 +1,4 @@
 //! The control plane: what should be and what is, kept in the store and brought to every member.
 
+pub mod access;
 pub mod audit;
