@@ -54,7 +54,9 @@ pub struct Token(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// Nobody is known by that.
-    #[error("nobody is known by this token or certificate; `fedge-control token` makes a token and says what to put into the configuration")]
+    #[error(
+        "nobody is known by this token or certificate; `fedge-control token` makes a token and says what to put into the configuration"
+    )]
     Unknown,
     /// There was neither token nor certificate.
     #[error("this needs a token (`Authorization: Bearer …`) or a client certificate")]

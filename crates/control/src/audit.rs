@@ -74,7 +74,9 @@ pub enum Broken {
     #[error("entry {0} is not what was written: its hash is that of something else")]
     Changed(u64),
     /// The end is another one than was noted.
-    #[error("the trail ends with entry {found}, and entry {noted} was noted as its last one, or the last one was replaced")]
+    #[error(
+        "the trail ends with entry {found}, and entry {noted} was noted as its last one, or the last one was replaced"
+    )]
     Cut {
         /// The last one according to the head.
         noted: u64,
@@ -89,8 +91,7 @@ impl Head {
     pub fn append(&self, deed: Deed, at: u64) -> (Entry, Head) {
         let Deed { who, what, why, before, after } = deed;
         let number = self.number + 1;
-        let mut entry =
-            Entry { number, at, who, what, why, before, after, previous: self.hash, hash: Hash::default() };
+        let mut entry = Entry { number, at, who, what, why, before, after, previous: self.hash, hash: Hash::default() };
         entry.hash = entry.hashed();
         let head = Head { number, hash: entry.hash };
         (entry, head)

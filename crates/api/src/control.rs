@@ -1,0 +1,254 @@
+//! What the control plane's API takes and gives; docs/openapi.json describes it for other programs.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Why something wasn't done (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// What kind of problem it is, for programs, such as `conflict`.
+    pub code: String,
+    /// What was seen and what was expected, in a sentence.
+    pub title: String,
+    /// What to do.
+    pub fix: String,
+    /// Each fault with its place, where a document is at fault.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
+}
+
+/// A topology to be published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Publish {
+    /// The document, TOML.
+    pub document: String,
+    /// The version that it was made from; another one being current by now is a conflict. Without it, whatever
+    /// is current is replaced.
+    pub from: Option<u64>,
+    /// Why, for the audit trail.
+    pub why: String,
+}
+
+/// An old version to be made the current one again, under a new number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Again {
+    /// The old one's number.
+    pub version: u64,
+    /// Why, for the audit trail.
+    pub why: String,
+}
+
+/// What publishing did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Published {
+    /// The version that is current now.
+    pub version: u64,
+    /// What it changes against the one before, in sentences; empty where it was current already.
+    pub changes: Vec<String>,
+}
+
+/// A published topology.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Topology {
+    /// Its version.
+    pub version: u64,
+    /// The document, TOML, as it was published.
+    pub document: String,
+}
+
+/// A line of the topology's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Version {
+    /// The version.
+    pub version: u64,
+    /// When it was published: milliseconds since 1970.
+    pub at: u64,
+    /// By whom.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// SHA-256 of the document.
+    pub digest: String,
+    /// Whether it is the one that should be.
+    pub current: bool,
+}
+
+/// How everything is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Overview {
+    /// The installation's name.
+    pub installation: String,
+    /// The current topology's version.
+    pub version: u64,
+    /// The federation route.
+    pub route: Route,
+    /// Sites, in the document's order.
+    pub sites: Vec<Site>,
+    /// What somebody should look at, the oldest first.
+    pub wrong: Vec<Wrong>,
+    /// Which controller tells this.
+    pub controller: String,
+}
+
+/// The federation route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Route {
+    /// The pool that carries it.
+    pub pool: String,
+    /// It grows by one with every change.
+    pub epoch: u64,
+}
+
+/// A site with what stands in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Site {
+    /// Its name.
+    pub name: String,
+    /// Its pools.
+    pub pools: Vec<Pool>,
+    /// Gateways, dns servers and controllers.
+    pub members: Vec<Member>,
+}
+
+/// A pool with its edge servers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Pool {
+    /// Its name.
+    pub fqdn: String,
+    /// Whether it carries the route.
+    pub routed: bool,
+    /// Its edge servers.
+    pub members: Vec<Member>,
+}
+
+/// How a member is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Member {
+    /// Its name.
+    pub fqdn: String,
+    /// `edge`, `gateway`, `dns` or `controller`.
+    pub role: String,
+    /// `not enrolled`, `reached` or `unreachable`.
+    pub state: String,
+    /// Since when: milliseconds since 1970; 0 where it isn't known.
+    pub since: u64,
+    /// Its program's version, where it was reached.
+    pub program: Option<String>,
+    /// The topology's version that it has applied.
+    pub version: Option<u64>,
+    /// The route's epoch that it has applied.
+    pub epoch: Option<u64>,
+    /// Its federation service: `running`, `draining` or `stopped`.
+    pub service: Option<String>,
+    /// Its open streams.
+    pub streams: Option<u64>,
+    /// Partners that have a stream open with it.
+    pub partners: Option<u64>,
+    /// Its certificates.
+    pub certificates: Vec<Certificate>,
+}
+
+/// A certificate that a member shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Certificate {
+    /// Where it is used: `external`, `internal`, `trunk` or `control`.
+    pub used_for: String,
+    /// Its file, or what it is.
+    pub name: String,
+    /// Days until it expires; negative once it has.
+    pub days_left: i64,
+}
+
+/// Something that somebody should look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Wrong {
+    /// Where: a member's, pool's or site's name, or the installation's.
+    pub at: String,
+    /// What, in a sentence, with what to do.
+    pub what: String,
+    /// Since when: milliseconds since 1970.
+    pub since: u64,
+}
+
+/// A member to be enrolled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Enrol {
+    /// The fingerprint that the new machine prints.
+    pub fingerprint: String,
+}
+
+/// Something that was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Done {
+    /// What, in a sentence.
+    pub what: String,
+}
+
+/// What to do with federation services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Service {
+    /// `start`, `stop` or `drain`.
+    pub action: String,
+    /// A pool's name: all its edge servers.
+    pub pool: Option<String>,
+    /// A member's name.
+    pub server: Option<String>,
+    /// Seconds for the drain; the member's own where it isn't given.
+    pub deadline: Option<u64>,
+    /// Why, for the audit trail.
+    pub why: String,
+}
+
+/// What a service did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ServiceDone {
+    /// The member.
+    pub server: String,
+    /// What it did, or why it didn't, in a sentence.
+    pub what: String,
+    /// Whether it did.
+    pub done: bool,
+}
+
+/// An entry of the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuditEntry {
+    /// Its number.
+    pub number: u64,
+    /// When: milliseconds since 1970.
+    pub at: u64,
+    /// Who.
+    pub who: String,
+    /// What was done.
+    pub what: String,
+    /// Why.
+    pub why: String,
+    /// What was before.
+    pub before: String,
+    /// What is after.
+    pub after: String,
+    /// The hash of the entry before, hexadecimal.
+    pub previous: String,
+    /// The entry's own hash.
+    pub hash: String,
+}
+
+/// Whether the audit trail is what was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuditVerified {
+    /// How many entries were checked.
+    pub entries: u64,
+    /// The hash of the last one: noted elsewhere, it proves later that nothing was replaced.
+    pub hash: String,
+    /// Where the trail is broken, in a sentence; nothing where it is whole.
+    pub broken: Option<String>,
+}
+
+/// For load balancers and keepalived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// Whether the answer is yes; the status is 200 then, and 503 else.
+    pub good: bool,
+    /// Why, in a sentence.
+    pub why: String,
+}
