@@ -2,3 +2,4 @@
 
 pub mod access;
 pub mod audit;
+pub mod http;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Each crate, and those of ours that it may use. Left to right, and nothing else crosses.
-const ORDER: [(&str, &[&str]); 13] = [
+const ORDER: [(&str, &[&str]); 14] = [
     ("xmpp", &[]),
     ("topology", &["xmpp"]),
     ("api", &["xmpp", "topology"]),
@@ -18,7 +18,8 @@ const ORDER: [(&str, &[&str]); 13] = [
     ("gateway", &["xmpp", "topology", "api", "net", "daemon"]),
     ("edge", &["xmpp", "topology", "api", "net", "daemon", "gateway"]),
     ("dns", &["xmpp", "topology", "api", "net", "daemon"]),
-    ("control", &["topology", "api", "daemon"]),
+    ("store", &[]),
+    ("control", &["topology", "api", "net", "daemon", "store"]),
     // `fedge ca` works on files, with what the gateway will read them by.
     ("cli", &["xmpp", "topology", "api", "gateway"]),
     ("testkit", &["xmpp"]),
