@@ -3,3 +3,5 @@
 pub mod access;
 pub mod audit;
 pub mod http;
+pub mod ledger;
+pub mod records;

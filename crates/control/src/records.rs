@@ -1,0 +1,133 @@
+//! What lies in the store: where, and in which form.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use store::{Entry, Key, StoreError};
+
+use crate::audit::Hash;
+
+/// Which installation this is; made once and never changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installation {
+    /// Random, so that no member takes anything from another installation.
+    pub id: String,
+    /// When it was founded: milliseconds since 1970.
+    pub at: u64,
+}
+
+/// Which version of the topology is the current one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Its number.
+    pub version: u64,
+}
+
+/// A version of the topology. The document itself lies in pieces at its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// SHA-256 of the document.
+    pub document: Hash,
+    /// When it was published: milliseconds since 1970.
+    pub at: u64,
+    /// By whom.
+    pub who: String,
+    /// Why.
+    pub why: String,
+}
+
+/// The federation route. Its epoch only grows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// It grows by one with every change.
+    pub epoch: u64,
+    /// The pool that carries federation.
+    pub pool: String,
+    /// The pool that did before.
+    pub previous: Option<String>,
+}
+
+/// A member that was enrolled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// The fingerprint of its key.
+    pub fingerprint: String,
+    /// When: milliseconds since 1970.
+    pub at: u64,
+    /// By whom.
+    pub who: String,
+}
+
+/// Where the installation lies.
+pub fn installation() -> Key {
+    fixed("installation")
+}
+
+/// Where the current version's number lies.
+pub fn head() -> Key {
+    fixed("topology/head")
+}
+
+/// Where a version lies.
+pub fn version(version: u64) -> Key {
+    fixed(&format!("topology/version/{version:010}"))
+}
+
+/// Below which all versions lie.
+pub fn versions() -> Key {
+    fixed("topology/version")
+}
+
+/// Where a piece of a document lies.
+pub fn piece(document: &Hash, number: usize) -> Key {
+    fixed(&format!("document/{document}/{number:04}"))
+}
+
+/// Below which a document's pieces lie.
+pub fn pieces(document: &Hash) -> Key {
+    fixed(&format!("document/{document}"))
+}
+
+/// Where the route lies.
+pub fn route() -> Key {
+    fixed("route/federation")
+}
+
+/// Below which members lie.
+pub fn members() -> Key {
+    fixed("member")
+}
+
+/// Where the end of the audit trail lies.
+pub fn audit_head() -> Key {
+    fixed("audit/head")
+}
+
+/// Where an entry of the audit trail lies.
+pub fn audit(number: u64) -> Key {
+    fixed(&format!("audit/entry/{number:012}"))
+}
+
+/// Below which the audit trail's entries lie.
+pub fn audits() -> Key {
+    fixed("audit/entry")
+}
+
+fn fixed(text: &str) -> Key {
+    text.parse().expect("digits, letters and slashes make a key")
+}
+
+/// As it is put into the store.
+pub fn write(record: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(record).expect("records have no maps with other keys than text")
+}
+
+/// As it was put into the store.
+///
+/// # Errors
+/// [`StoreError::Damaged`], when somebody else wrote there.
+pub fn read<R: DeserializeOwned>(key: &Key, entry: &Entry) -> Result<R, StoreError> {
+    serde_json::from_slice(&entry.value).map_err(|error| StoreError::Damaged {
+        what: format!("what lies at {key} can't be read ({error})"),
+        fix: "has a newer fedge-control written it, or something else? Bring it back from a backup".to_owned(),
+    })
+}
