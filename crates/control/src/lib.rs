@@ -5,3 +5,4 @@ pub mod audit;
 pub mod http;
 pub mod ledger;
 pub mod records;
+pub mod web;

@@ -1,0 +1,106 @@
+//! The API over HTTP: what may be asked by whom, and what comes back. docs/openapi.json describes it.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::extract::{DefaultBodyLimit, FromRequestParts};
+use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Json, Response};
+use axum::{Router, routing::get};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::access::{Role, User, Users};
+use crate::http::Peer;
+use crate::ledger::{DOCUMENT_BYTES, Ledger};
+
+mod audit;
+mod failure;
+
+pub use failure::Failure;
+
+/// What the API works with.
+#[derive(Debug, Clone)]
+pub struct Office {
+    /// The store.
+    pub ledger: Arc<Ledger>,
+    /// Who may use it.
+    pub users: Arc<ArcSwap<Users>>,
+}
+
+/// The API's description, without its paths, which come from the handlers.
+#[derive(Debug, OpenApi)]
+#[openapi(info(
+    title = "fedge-control",
+    description = "What the command line and other programs ask the control plane of fedge. Every request but health needs a \
+                   token (`Authorization: Bearer …`) or a client certificate of a user; a problem is told as RFC 9457 says.",
+    license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+))]
+struct Description;
+
+/// All that can be asked, and its description.
+pub fn router(office: Office) -> Router {
+    let (router, description) = described();
+    let text = description.to_pretty_json().unwrap_or_default();
+    router
+        .route("/v1/openapi.json", get(move || async move { text }))
+        .fallback(|| async { Failure::not_found("there is nothing here", "docs/openapi.json says what there is") })
+        // JSON makes a document longer, by its quotes and line ends.
+        .layer(DefaultBodyLimit::max(2 * DOCUMENT_BYTES))
+        .with_state(office)
+}
+
+/// The description, as docs/openapi.json has it.
+pub fn description() -> String {
+    described().1.to_pretty_json().unwrap_or_default() + "\n"
+}
+
+fn described() -> (Router<Office>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(audit::entries))
+        .routes(routes!(audit::verified))
+        .split_for_parts()
+}
+
+/// By what a request says who asks.
+#[derive(Debug)]
+pub struct Caller {
+    token: Option<String>,
+    peer: Option<Peer>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Caller, Self::Rejection> {
+        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = header.and_then(|header| header.strip_prefix("Bearer ")).map(|token| token.trim().to_owned());
+        Ok(Caller { token, peer: parts.extensions.get::<Peer>().copied() })
+    }
+}
+
+impl Office {
+    /// Who asks, where they may.
+    ///
+    /// # Errors
+    /// Why they may not.
+    fn admit(&self, caller: &Caller, needed: Role) -> Result<User, Failure> {
+        let users = self.users.load();
+        let user = users.admit(caller.token.as_deref(), caller.peer.and_then(|peer| peer.key), needed);
+        user.cloned().map_err(|denied| {
+            let address = caller.peer.map(|peer| peer.address.to_string()).unwrap_or_default();
+            tracing::warn!(address, reason = %denied, "a request to the API was denied");
+            Failure::from(denied)
+        })
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, [("content-type", "application/problem+json")], Json(self.problem)).into_response()
+    }
+}
