@@ -1,4 +1,5 @@
 //! What travels between processes and to the command line.
 
+pub mod client;
 pub mod control;
 pub mod local;
