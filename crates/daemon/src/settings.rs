@@ -11,8 +11,10 @@ use topology::faults::Faults;
 mod check;
 mod file;
 
-pub use check::{Policies, check_listeners, settings};
-pub use file::{Asked, Federation, Limits, Local, Metrics, Partner, Times};
+pub use check::{check_listeners, settings};
+pub use file::{Limits, Metrics, Times};
+pub use topology::entries::{Asked, Federation, Local, Partner};
+pub use topology::written::Policies;
 
 /// What a face is made from, besides what is its daemon's alone.
 #[derive(Debug)]

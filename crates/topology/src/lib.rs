@@ -9,3 +9,6 @@ pub mod faults;
 pub mod partner;
 
 pub mod policy;
+
+pub mod entries;
+pub mod written;
