@@ -8,6 +8,7 @@ mod hints;
 mod key;
 mod memory;
 mod settle;
+mod sqlite;
 mod transaction;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub use hints::{Hinter, Hints};
 pub use key::{Key, KeyError, Keys};
 pub use memory::Memory;
 pub use settle::Writer;
+pub use sqlite::Sqlite;
 pub use transaction::{Expect, MOST_BYTES, MOST_WRITES, Transaction, VALUE_BYTES, Write};
 
 /// What a store answers in its own time.
