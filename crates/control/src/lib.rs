@@ -2,7 +2,9 @@
 
 pub mod access;
 pub mod audit;
+pub mod config;
 pub mod http;
 pub mod ledger;
 pub mod records;
+pub mod run;
 pub mod web;

@@ -107,6 +107,6 @@ fn level_filter(level: Level) -> LevelFilter {
 
 /// Our own crates at `level`. Libraries only warn: what they tell besides is nothing for administrators.
 fn targets(level: LevelFilter) -> Targets {
-    let ours = ["daemon", "dns", "edge", "gateway", "net"].map(|name| (name, level));
+    let ours = ["agent", "control", "daemon", "dns", "edge", "gateway", "net", "store"].map(|name| (name, level));
     Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(ours)
 }

@@ -1,0 +1,75 @@
+//! The daemon fedge-control and its commands: from arguments to an exit status.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use control::access::{Proof, Role, Token};
+use control::run;
+
+/// The control plane of the XMPP federation edge: keeps topology and state, brings them to every
+/// member, and serves the API that `fedge` asks.
+#[derive(Debug, Parser)]
+#[command(name = "fedge-control", version, max_term_width = 100)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run as a daemon, in the foreground. SIGHUP reads users and certificate again, SIGTERM ends.
+    Run {
+        /// The configuration.
+        file: PathBuf,
+    },
+    /// Check a configuration and the files that it names, without opening the store.
+    Check {
+        /// The configuration.
+        file: PathBuf,
+    },
+    /// Make a token for a user, and say what to write into the configuration. It is shown this once.
+    Token {
+        /// The user's name, as the audit trail will show it.
+        name: String,
+        /// What they may do: viewer, operator or administrator.
+        #[arg(long)]
+        role: Role,
+    },
+}
+
+/// As systemd reads them: the command line, or the configuration is at fault (sysexits.h, EX_USAGE and EX_CONFIG).
+const USAGE: u8 = 64;
+const CONFIGURATION: u8 = 78;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let done = match args.command {
+        Command::Run { file } => run::run(&file),
+        Command::Check { file } => run::check(&file),
+        Command::Token { name, role } => token(&name, role).map_err(run::Failure::from),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            if error.is_configuration() { CONFIGURATION.into() } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn token(name: &str, role: Role) -> std::io::Result<()> {
+    let token = Token::draw()?;
+    let (Proof::Token(hash) | Proof::Key(hash)) = token.proof();
+    // The token alone on standard output, so that it can go straight into a file.
+    eprintln!("[[user]]\nname = {name:?}\nrole = \"{role}\"\ntoken = \"{hash}\"\n");
+    eprintln!("Write this into control.toml and send fedge-control a SIGHUP. The token is for {name} alone:");
+    println!("{}", token.reveal());
+    Ok(())
+}
