@@ -9,6 +9,9 @@ use xmpp::domain::Domain;
 #[derive(Debug, Parser)]
 #[command(name = "fedge", version, max_term_width = 100)]
 pub(crate) struct Args {
+    /// Whom to ask.
+    #[command(flatten)]
+    pub(crate) control: Control,
     /// About what.
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -29,6 +32,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Trunk,
     },
+    /// The audit trail: who changed what, when and why.
+    Audit {
+        /// What to do.
+        #[command(subcommand)]
+        command: Audit,
+    },
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -39,6 +48,47 @@ pub(crate) enum Command {
         /// The folder.
         folder: PathBuf,
     },
+}
+
+/// Whom to ask, for what isn't done on this machine alone.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Control plane")]
+pub(crate) struct Control {
+    /// A controller; the first that answers is asked.
+    #[arg(long, global = true, value_name = "HOST[:PORT]", env = "FEDGE_CONTROLLER", value_delimiter = ',')]
+    pub(crate) controller: Vec<String>,
+    /// The control plane's CA.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "FEDGE_CONTROL_CA",
+        default_value = "/etc/fedge/control-ca.crt"
+    )]
+    pub(crate) control_ca: PathBuf,
+    /// The file of your token.
+    #[arg(long, global = true, value_name = "FILE", env = "FEDGE_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// What can be done with the audit trail.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Show entries, the oldest first.
+    Show {
+        /// The first one's number.
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+        /// How many at most.
+        #[arg(long, default_value_t = 100)]
+        count: u64,
+    },
+    /// Check that nothing was changed, taken out or put in. Note the hash of the last entry
+    /// elsewhere: it proves later that the trail was not written anew.
+    Verify,
 }
 
 /// What can be done with the internal CA.

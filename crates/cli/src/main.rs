@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod args;
+mod audit;
 mod ca;
 mod describe;
+mod remote;
 mod trunk;
 
 /// The command line is at fault (sysexits.h, EX_USAGE).
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
         }
     };
     let told = match args.command {
+        args::Command::Audit { command } => audit::run(&args.control, &command).map_err(|error| error.to_string()),
         args::Command::Ca { command } => ca::run(command).map_err(|error| error.to_string()),
         args::Command::Trunk { command } => trunk::run(command).map_err(|error| error.to_string()),
         args::Command::Completions { shell } => describe::completions(shell).map_err(|error| error.to_string()),
