@@ -4,6 +4,8 @@
 //! the same limits and the same errors, so that what is built on one can go to another.
 
 mod error;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 mod hints;
 mod key;
 mod memory;

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod ejabberd;
+pub mod etcd;
 pub mod fedge;
 pub mod jabberd2;
 pub mod lab;

@@ -1,5 +1,7 @@
 //! What every store must do, tried with each of them; and what each must survive.
 
 mod battery;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod memory;
 mod sqlite;

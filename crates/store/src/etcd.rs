@@ -1,0 +1,360 @@
+//! A store in an etcd cluster: for controllers on several machines.
+//!
+//! There is one client for each endpoint, and each request has its own end: the client's balancer hides a dead endpoint
+//! behind a request that never ends.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use etcd_client::{
+    Client, Compare, CompareOp, DeleteOptions, Error, GetOptions, GetResponse, PutOptions, Txn, TxnOp, TxnOpResponse,
+    WatchOptions,
+};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::error::StoreError;
+use crate::hints::{Hinter, Hints};
+use crate::key::{Key, Keys};
+use crate::transaction::{Expect, MOST_WRITES, Transaction, Write};
+use crate::{Answer, Entry, Revision, Snapshot, Store};
+
+mod address;
+
+pub use address::Address;
+
+/// For an endpoint to answer. An election takes one to three seconds; it is not waited for in one request.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// A watch that says nothing for so long is made anew, and a hint given for what it may have missed.
+const SILENCE: Duration = Duration::from_secs(5);
+/// Before another endpoint is tried for a watch.
+const PAUSE: Duration = Duration::from_millis(250);
+/// The longest answer: all of a store is read at once only to be copied or verified.
+const ANSWER: usize = 256 * 1024 * 1024;
+
+/// A store in an etcd cluster. Copies are the same store.
+#[derive(Clone)]
+pub struct Etcd(Arc<Shared>);
+
+struct Shared {
+    address: Address,
+    endpoints: Vec<Endpoint>,
+    /// The endpoint that answered last.
+    good: AtomicUsize,
+}
+
+struct Endpoint {
+    url: String,
+    /// None until it is used, and after anything went wrong with it: then also a new token is asked for.
+    client: Mutex<Option<Client>>,
+}
+
+type Going<'a, T> = Pin<Box<dyn Future<Output = Went<T>> + Send + 'a>>;
+
+/// Whether something may be done through another endpoint as well.
+enum Went<T> {
+    Well(T),
+    /// It wasn't done here and may be tried elsewhere.
+    Nowhere(String),
+    /// There is nothing to try elsewhere.
+    Wrong(StoreError),
+}
+
+impl Etcd {
+    /// A store there. Nothing is dialed yet; the files that the address names are read.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub fn new(address: Address) -> Result<Etcd, StoreError> {
+        let endpoint = |url: &String| Endpoint { url: url.clone(), client: Mutex::default() };
+        let endpoints = address.endpoints.iter().map(endpoint).collect();
+        address.options()?;
+        Ok(Etcd(Arc::new(Shared { address, endpoints, good: AtomicUsize::new(0) })))
+    }
+
+    /// Does `work` through one endpoint after the other until it went well or wrong.
+    async fn anywhere<'a, T>(&'a self, work: impl Fn(Client) -> Going<'a, T> + Send) -> Result<T, StoreError> {
+        let shared = &self.0;
+        let first = shared.good.load(Ordering::Relaxed);
+        let mut reasons = Vec::new();
+        for index in (0..shared.endpoints.len()).map(|step| (first + step) % shared.endpoints.len()) {
+            let endpoint = &shared.endpoints[index];
+            let went = match shared.client(endpoint).await {
+                Ok(client) => work(client).await,
+                Err(went) => went,
+            };
+            match went {
+                Went::Well(done) => {
+                    shared.good.store(index, Ordering::Relaxed);
+                    return Ok(done);
+                }
+                Went::Wrong(error) => {
+                    if matches!(error, StoreError::Unknown(_)) {
+                        // What comes next is tried elsewhere first.
+                        shared.good.store((index + 1) % shared.endpoints.len(), Ordering::Relaxed);
+                        *endpoint.client.lock().await = None;
+                    }
+                    return Err(error);
+                }
+                Went::Nowhere(reason) => {
+                    *endpoint.client.lock().await = None;
+                    reasons.push(format!("{}: {reason}", endpoint.url));
+                }
+            }
+        }
+        Err(StoreError::Unreachable(reasons.join("; ")))
+    }
+
+    fn etcd_key(&self, key: &Key) -> Vec<u8> {
+        format!("{}/{key}", self.0.address.prefix).into_bytes()
+    }
+
+    /// A key, or the beginning of those that are meant.
+    fn range(&self, keys: &Keys) -> (Vec<u8>, bool) {
+        match keys {
+            Keys::One(key) => (self.etcd_key(key), false),
+            Keys::Under(key) => ([&self.etcd_key(key)[..], b"/"].concat(), true),
+            Keys::All => (format!("{}/", self.0.address.prefix).into_bytes(), true),
+        }
+    }
+
+    /// Takes what an answer has into `entries`.
+    fn take(&self, answer: &GetResponse, entries: &mut BTreeMap<Key, Entry>) -> Result<(), StoreError> {
+        for pair in answer.kvs() {
+            let text = String::from_utf8_lossy(pair.key());
+            let key = text.strip_prefix(&self.0.address.prefix).and_then(|text| text.strip_prefix('/'));
+            let key = key.and_then(|key| key.parse::<Key>().ok()).ok_or_else(|| StoreError::Damaged {
+                what: format!("there is something at `{text}` in etcd, which is no key"),
+                fix: "has somebody else written below fedge's prefix? Take it away".to_owned(),
+            })?;
+            entries.insert(key, Entry { value: pair.value().to_vec(), revision: revision(pair.mod_revision()) });
+        }
+        Ok(())
+    }
+
+    /// Reads as many keys as etcd lets in one request; at `at`, where the first request was at that revision.
+    async fn read_some(
+        &self,
+        client: &Client,
+        keys: &[Keys],
+        at: Option<Revision>,
+    ) -> Result<Snapshot, Went<Snapshot>> {
+        let gets: Vec<TxnOp> = keys
+            .iter()
+            .map(|keys| {
+                let (key, prefix) = self.range(keys);
+                let options = at.map_or(GetOptions::new(), |at| GetOptions::new().with_revision(signed(at)));
+                TxnOp::get(key, Some(if prefix { options.with_prefix() } else { options }))
+            })
+            .collect();
+        let mut kv = client.kv_client().max_decoding_message_size(ANSWER);
+        let answer = match timeout(PATIENCE, kv.txn(Txn::new().and_then(gets))).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(of_reading(&error)),
+            Err(_) => return Err(Went::Nowhere(late())),
+        };
+        let now = revision(answer.header().map_or(0, etcd_client::ResponseHeader::revision));
+        let mut snapshot = Snapshot { revision: at.unwrap_or(now), entries: BTreeMap::new() };
+        for response in answer.op_responses() {
+            if let TxnOpResponse::Get(found) = response {
+                self.take(&found, &mut snapshot.entries).map_err(Went::Wrong)?;
+            }
+        }
+        Ok(snapshot)
+    }
+
+    async fn read_through(&self, client: Client, keys: &[Keys]) -> Went<Snapshot> {
+        let mut whole: Option<Snapshot> = None;
+        for keys in keys.chunks(MOST_WRITES) {
+            match self.read_some(&client, keys, whole.as_ref().map(|whole| whole.revision)).await {
+                Ok(part) => whole
+                    .get_or_insert_with(|| Snapshot { entries: BTreeMap::new(), ..part.clone() })
+                    .entries
+                    .extend(part.entries),
+                Err(went) => return went,
+            }
+        }
+        Went::Well(whole.unwrap_or_default())
+    }
+
+    async fn transact_through(&self, client: Client, asked: &Transaction) -> Went<Revision> {
+        let compares: Vec<Compare> = asked
+            .expected
+            .iter()
+            .map(|(key, expect)| {
+                // What isn't there was changed by revision 0.
+                let wanted = if let Expect::Unchanged(revision) = expect { signed(*revision) } else { 0 };
+                Compare::mod_revision(self.etcd_key(key), CompareOp::Equal, wanted)
+            })
+            .collect();
+        let writes: Vec<TxnOp> = asked
+            .writes
+            .iter()
+            .map(|(key, write)| match write {
+                Write::Put(value) => TxnOp::put(self.etcd_key(key), value.clone(), None::<PutOptions>),
+                Write::Delete => TxnOp::delete(self.etcd_key(key), None::<DeleteOptions>),
+            })
+            .collect();
+        // Who fails is told what it found, at the same moment.
+        let found = asked
+            .expected
+            .iter()
+            .map(|(key, _)| TxnOp::get(self.etcd_key(key), Some(GetOptions::new().with_keys_only())));
+        let transaction = Txn::new().when(compares).and_then(writes).or_else(found.collect::<Vec<_>>());
+        let answer = match timeout(PATIENCE, client.kv_client().txn(transaction)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return of_transacting(&error),
+            Err(_) => return Went::Wrong(StoreError::Unknown(late())),
+        };
+        if answer.succeeded() {
+            return Went::Well(revision(answer.header().map_or(0, etcd_client::ResponseHeader::revision)));
+        }
+        let mut there = BTreeMap::new();
+        for response in answer.op_responses() {
+            if let TxnOpResponse::Get(found) = response
+                && let Err(error) = self.take(&found, &mut there)
+            {
+                return Went::Wrong(error);
+            }
+        }
+        let there = Snapshot { revision: Revision(0), entries: there };
+        let other = asked.expected.iter().find(|(key, expect)| there.expect(key) != *expect);
+        Went::Wrong(other.map_or_else(
+            || StoreError::Damaged {
+                what: "etcd says that something isn't as expected, and everything is".to_owned(),
+                fix: "docs/store.md names the versions of etcd that keep their word".to_owned(),
+            },
+            |(key, _)| StoreError::Conflict(key.clone()),
+        ))
+    }
+
+    /// Gives a hint for each change, and for each time in which one may have been missed, while somebody listens.
+    async fn follow(self, keys: Keys, hinter: Hinter) {
+        let (key, prefix) = self.range(&keys);
+        let mut turn = self.0.good.load(Ordering::Relaxed);
+        while hinter.hint() {
+            let endpoint = &self.0.endpoints[turn % self.0.endpoints.len()];
+            turn += 1;
+            if let Ok(client) = self.0.client::<()>(endpoint).await {
+                let options = if prefix { WatchOptions::new().with_prefix() } else { WatchOptions::new() };
+                let opened = timeout(PATIENCE, client.watch_client().watch(key.clone(), Some(options))).await;
+                if let Ok(Ok(mut watching)) = opened {
+                    // What came before the watch stood.
+                    hinter.hint();
+                    // An error, the end, a cancelled watch (after a compaction, say) or silence: made anew.
+                    while let Ok(Ok(Some(news))) = timeout(SILENCE, watching.message()).await {
+                        if news.canceled() || !hinter.hint() {
+                            break;
+                        }
+                    }
+                    continue;
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+impl Shared {
+    async fn client<T>(&self, endpoint: &Endpoint) -> Result<Client, Went<T>> {
+        // Somebody else may be at it, for as long as they may take.
+        let until = Instant::now() + PATIENCE;
+        let Ok(mut client) = timeout_at(until, endpoint.client.lock()).await else {
+            return Err(Went::Nowhere(late()));
+        };
+        if let Some(client) = &*client {
+            return Ok(client.clone());
+        }
+        let options = self.address.options().map_err(Went::Wrong)?;
+        match timeout_at(until, Client::connect([&endpoint.url], Some(options))).await {
+            Ok(Ok(fresh)) => Ok(client.insert(fresh).clone()),
+            Ok(Err(error)) => Err(of_reading(&error)),
+            Err(_) => Err(Went::Nowhere(late())),
+        }
+    }
+}
+
+impl Store for Etcd {
+    fn read<'a>(&'a self, keys: &'a [Keys]) -> Answer<'a, Snapshot> {
+        Box::pin(self.anywhere(|client| Box::pin(self.read_through(client, keys))))
+    }
+
+    fn transact<'a>(&'a self, transaction: &'a Transaction) -> Answer<'a, Revision> {
+        Box::pin(async move {
+            transaction.check()?;
+            self.anywhere(|client| Box::pin(self.transact_through(client, transaction))).await
+        })
+    }
+
+    fn watch(&self, keys: &Keys) -> Hints {
+        let (hinter, hints) = Hints::new();
+        hints.fed_by(self.clone().follow(keys.clone(), hinter))
+    }
+
+    fn name(&self) -> String {
+        self.0.address.to_string()
+    }
+}
+
+impl std::fmt::Debug for Etcd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Etcd").field(&self.name()).finish()
+    }
+}
+
+fn late() -> String {
+    format!("nothing came within {} s", PATIENCE.as_secs())
+}
+
+fn revision(number: i64) -> Revision {
+    Revision(u64::try_from(number).unwrap_or_default())
+}
+
+fn signed(revision: Revision) -> i64 {
+    i64::try_from(revision.0).unwrap_or(i64::MAX)
+}
+
+/// Codes of gRPC, as its specification numbers them.
+const INVALID_ARGUMENT: i32 = 3;
+const PERMISSION_DENIED: i32 = 7;
+const RESOURCE_EXHAUSTED: i32 = 8;
+const FAILED_PRECONDITION: i32 = 9;
+const UNAUTHENTICATED: i32 = 16;
+
+/// What an error means that came before anything was done, or of something that changes nothing.
+fn of_reading<T>(error: &Error) -> Went<T> {
+    definite(error).unwrap_or_else(|| Went::Nowhere(error.to_string()))
+}
+
+/// What an error means that came after a transaction was sent.
+fn of_transacting<T>(error: &Error) -> Went<T> {
+    definite(error).unwrap_or_else(|| Went::Wrong(StoreError::Unknown(error.to_string())))
+}
+
+/// What an error means with which etcd says that it did nothing.
+fn definite<T>(error: &Error) -> Option<Went<T>> {
+    let Error::GRpcStatus(status) = error else { return None };
+    let refused = |fix: &str| {
+        let what = format!("etcd refuses: {}", status.message());
+        Some(Went::Wrong(StoreError::Refused { what, fix: fix.to_owned() }))
+    };
+    match status.code() as i32 {
+        // A token doesn't outlive the member that gave it.
+        UNAUTHENTICATED => Some(Went::Nowhere(status.message().to_owned())),
+        INVALID_ARGUMENT if status.message().contains("auth token") => Some(Went::Nowhere(status.message().to_owned())),
+        INVALID_ARGUMENT => refused("look at user and password, and at etcd's limits (docs/store.md)"),
+        PERMISSION_DENIED => {
+            refused("grant its user a role that may read and write below fedge's prefix (docs/store.md)")
+        }
+        RESOURCE_EXHAUSTED => {
+            refused("has etcd's space run out? `etcdctl alarm list` says so, docs/store.md what to do")
+        }
+        FAILED_PRECONDITION => {
+            refused("does this cluster have authentication switched on, and this user? See docs/store.md")
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,203 @@
+//! The store in a real etcd cluster with users and TLS, of which members are killed, frozen and cut off.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use etcd_client::{Certificate, Client, ConnectOptions, Identity, Permission, PermissionType, TlsOptions};
+use store::{Keys, StoreError, Transaction, Writer};
+use testkit::etcd::{Etcd, MEMBERS};
+
+use crate::battery::{self, Tried, count_up, key};
+
+const PASSWORD: &str = "of the laboratory";
+/// Longer than an election takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A cluster with authentication switched on, and a user that may use what is below one prefix.
+fn cluster(folder: &std::path::Path) -> Etcd {
+    let etcd = Etcd::start(folder).expect("a cluster");
+    std::fs::write(etcd.file("password"), PASSWORD).expect("written");
+    let pem = |name: &str| std::fs::read(etcd.file(name)).expect("it is there");
+    let tls = TlsOptions::new()
+        .ca_certificate(Certificate::from_pem(pem("ca.crt")))
+        .identity(Identity::from_pem(pem("client.crt"), pem("client.key")));
+    let endpoint = etcd.endpoints().split(',').next().expect("three").to_owned();
+    etcd.place().run(move || async move {
+        let began = Instant::now();
+        // There is no leader at first.
+        while let Err(error) = users(&endpoint, tls.clone()).await {
+            assert!(began.elapsed() < PATIENCE, "{error}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    etcd
+}
+
+async fn users(endpoint: &str, tls: TlsOptions) -> Result<(), etcd_client::Error> {
+    let options = ConnectOptions::new().with_tls(tls).with_timeout(Duration::from_secs(5));
+    let mut client = Client::connect([endpoint], Some(options)).await?;
+    // Each is there already where the answer to it was lost.
+    let _ = client.user_add("root", PASSWORD, None).await;
+    let _ = client.user_grant_role("root", "root").await;
+    let _ = client.user_add("fedge", PASSWORD, None).await;
+    let _ = client.role_add("fedge").await;
+    let below = Permission::new(PermissionType::Readwrite, "fedge/").with_prefix();
+    client.role_grant_permission("fedge", below).await?;
+    client.user_grant_role("fedge", "fedge").await?;
+    client.auth_enable().await?;
+    Ok(())
+}
+
+fn address(etcd: &Etcd, more: &str) -> String {
+    let file = |name: &str| etcd.file(name).display().to_string();
+    let (ca, certificate, key) = (file("ca.crt"), file("client.crt"), file("client.key"));
+    format!("{}?ca={ca}&certificate={certificate}&key={key}{more}", etcd.endpoints())
+}
+
+fn open(address: &str) -> Tried {
+    Arc::new(store::etcd::Etcd::new(address.parse().expect("an address")).expect("its files are there"))
+}
+
+fn as_user(etcd: &Etcd) -> String {
+    address(etcd, &format!("&user=fedge&password-file={}", etcd.file("password").display()))
+}
+
+#[test]
+fn the_store_in_etcd_does_what_a_store_must() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let etcd = cluster(folder.path());
+    let (good, place) = (as_user(&etcd), etcd.place());
+    let nobody = address(&etcd, "");
+    let elsewhere = format!("{good}&prefix=other");
+    std::fs::write(etcd.file("wrong"), "guessed").expect("written");
+    let wrong = address(&etcd, &format!("&user=fedge&password-file={}", etcd.file("wrong").display()));
+    place.run(move || async move {
+        battery::all(open(&good)).await;
+        let put = Transaction::new().put(key("a"), "1");
+        for bad in [nobody, elsewhere, wrong] {
+            let refused = open(&bad).transact(&put).await;
+            assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
+        }
+    });
+    drop(etcd);
+}
+
+/// What is done to a member, and undone.
+#[derive(Debug, Clone, Copy)]
+enum Harm {
+    Kill,
+    Freeze,
+    Cut,
+}
+
+#[test]
+fn no_acknowledged_write_is_lost_whatever_happens_to_a_member() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut etcd = cluster(folder.path());
+    let (good, place) = (as_user(&etcd), etcd.place());
+    let (counted, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let counting = {
+        let (counted, over, good) = (counted.clone(), over.clone(), good.clone());
+        std::thread::spawn(move || place.run(move || count(good, counted, over)))
+    };
+    let progress = |more: u64| {
+        let (before, began) = (counted.load(Ordering::Relaxed), Instant::now());
+        while counted.load(Ordering::Relaxed) < before + more {
+            assert!(began.elapsed() < PATIENCE, "counting went on no more");
+            assert!(!counting.is_finished(), "a counter failed");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    // One after the other, so that each member is the leader in its turn for sure, or its follower.
+    for (round, harm) in [Harm::Kill, Harm::Freeze, Harm::Cut].into_iter().cycle().take(3 * MEMBERS).enumerate() {
+        let member = (round + round / MEMBERS) % MEMBERS;
+        progress(10);
+        match harm {
+            Harm::Kill => etcd.kill(member),
+            Harm::Freeze => etcd.freeze(member, true).expect("it runs"),
+            Harm::Cut => etcd.cut(member, true).expect("it is plugged in"),
+        }
+        // It goes on with two of three.
+        progress(10);
+        match harm {
+            Harm::Kill => etcd.begin(member).expect("it starts again"),
+            Harm::Freeze => etcd.freeze(member, false).expect("it runs"),
+            Harm::Cut => etcd.cut(member, false).expect("it is there"),
+        }
+        etcd.wait_for(member).expect("it is back");
+    }
+    progress(10);
+    over.store(true, Ordering::Relaxed);
+    let there = counting.join().expect("both counters went well");
+    assert_eq!(there, counted.load(Ordering::Relaxed), "what is there is what was acknowledged, no more and no less");
+}
+
+/// Two controllers count up one number until it is over; gives the number that is there in the end.
+async fn count(address: String, counted: Arc<AtomicU64>, over: Arc<AtomicBool>) -> u64 {
+    let counters = [0, 1].map(|index: u64| {
+        let (store, counted, over) = (open(&address), counted.clone(), over.clone());
+        tokio::spawn(async move {
+            let writer = Writer::new(store, key(&format!("writer/{index}")), index);
+            while !over.load(Ordering::Relaxed) {
+                count_up(&writer).await;
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    });
+    for counter in counters {
+        counter.await.expect("it went well");
+    }
+    let store = open(&address);
+    battery::number(&store).await.0
+}
+
+#[test]
+fn changes_are_heard_of_though_the_member_that_tells_them_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut etcd = cluster(folder.path());
+    let (good, place) = (as_user(&etcd), etcd.place());
+    let (heard, hearing) = std::sync::mpsc::channel();
+    let (go, gone) = tokio::sync::mpsc::unbounded_channel::<u64>();
+    let listener = std::thread::spawn(move || place.run(move || listen(good, heard, gone)));
+    let wait = |round: u64| {
+        go.send(round).expect("it listens");
+        assert_eq!(hearing.recv_timeout(PATIENCE), Ok(round));
+    };
+    wait(1);
+    etcd.freeze(0, true).expect("it runs");
+    wait(2);
+    etcd.kill(0);
+    etcd.begin(0).expect("it starts again");
+    etcd.wait_for(0).expect("it is back");
+    etcd.cut(1, true).expect("it is plugged in");
+    wait(3);
+    etcd.cut(1, false).expect("it is there");
+    drop(go);
+    listener.join().expect("it went well");
+}
+
+/// Puts each number that comes, waits for a hint and sees it, says so.
+async fn listen(
+    address: String,
+    heard: std::sync::mpsc::Sender<u64>,
+    mut numbers: tokio::sync::mpsc::UnboundedReceiver<u64>,
+) {
+    let (listener, writer) = (open(&address), Writer::new(open(&address), key("writer/0"), 0));
+    let mut hints = listener.watch(&Keys::Under(key("news")));
+    while let Some(number) = numbers.recv().await {
+        let put = Transaction::new().put(key("news/a"), number.to_string());
+        while let Err(error) = writer.transact(&put).await {
+            assert!(matches!(error, StoreError::Unreachable(_)), "{error}");
+        }
+        loop {
+            hints.next().await;
+            let seen = listener.read(&[Keys::One(key("news/a"))]).await;
+            let seen = seen.ok().and_then(|seen| seen.get(&key("news/a")).map(|entry| entry.value.clone()));
+            if seen == Some(number.to_string().into_bytes()) {
+                break;
+            }
+        }
+        heard.send(number).expect("somebody waits");
+    }
+}
