@@ -28,6 +28,13 @@ enum Command {
         /// The configuration.
         file: PathBuf,
     },
+    /// Copy everything from one store into another, empty one; no controller may run meanwhile.
+    Copy {
+        /// The store that is read, as a configuration names it.
+        from: String,
+        /// The one that is written.
+        to: String,
+    },
     /// Make a token for a user, and say what to write into the configuration. It is shown this once.
     Token {
         /// The user's name, as the audit trail will show it.
@@ -53,6 +60,7 @@ fn main() -> ExitCode {
     let done = match args.command {
         Command::Run { file } => run::run(&file),
         Command::Check { file } => run::check(&file),
+        Command::Copy { from, to } => run::copy(&from, &to),
         Command::Token { name, role } => token(&name, role).map_err(run::Failure::from),
     };
     match done {

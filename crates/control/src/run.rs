@@ -10,7 +10,7 @@ use daemon::log;
 use daemon::settings::ConfigError;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use store::{Sqlite, Store, StoreError};
+use store::StoreError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -67,6 +67,18 @@ pub fn check(file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Copies one store into another, for a move from one kind to the other.
+///
+/// # Errors
+/// When that can't be done.
+pub fn copy(from: &str, to: &str) -> Result<(), Failure> {
+    let (from, to) = (store::open(from)?, store::open(to)?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let keys = runtime.block_on(store::copy(&*from, &*to))?;
+    println!("{keys} keys are in {} as they are in {}", to.name(), from.name());
+    Ok(())
+}
+
 /// Runs the controller until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -82,7 +94,7 @@ async fn work(file: PathBuf, config: Config) -> Result<(), Failure> {
     let mut ending = Ending::new()?;
     let hangup = signal(SignalKind::hangup())?;
     let tls = tls(&config)?;
-    let store = open(&config.store)?;
+    let store = store::open(&config.store)?;
     tracing::info!(store = store.name(), "the store is open");
     let ledger = Arc::new(Ledger::new(store, &config.name, random(), now)?);
     let installation = ledger.installation(&format!("{:016x}{:016x}", random(), random()), &config.name).await?;
@@ -100,17 +112,6 @@ async fn work(file: PathBuf, config: Config) -> Result<(), Failure> {
     ending.wait().await;
     life::stopping();
     Ok(())
-}
-
-/// Opens the store that the configuration names.
-fn open(name: &str) -> Result<Arc<dyn Store>, StoreError> {
-    match name.split_once(':') {
-        Some(("sqlite", file)) if file.starts_with('/') => Ok(Arc::new(Sqlite::open(Path::new(file))?)),
-        _ => Err(StoreError::Refused {
-            what: format!("`{name}` can't be a store"),
-            fix: "write `sqlite:` and the file's whole path: \"sqlite:/var/lib/fedge-control/store.db\"".to_owned(),
-        }),
-    }
 }
 
 fn read_pem(config: &Config) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Failure> {

@@ -3,12 +3,14 @@
 //! Reads and transactions are linearizable. Three stores do this: in memory, in a file, in an etcd cluster. They have
 //! the same limits and the same errors, so that what is built on one can go to another.
 
+mod copy;
 mod error;
 #[cfg(feature = "etcd")]
 pub mod etcd;
 mod hints;
 mod key;
 mod memory;
+mod open;
 mod settle;
 mod sqlite;
 mod transaction;
@@ -17,10 +19,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
 
+pub use copy::copy;
 pub use error::StoreError;
 pub use hints::{Hinter, Hints};
 pub use key::{Key, KeyError, Keys};
 pub use memory::Memory;
+pub use open::open;
 pub use settle::Writer;
 pub use sqlite::Sqlite;
 pub use transaction::{Expect, MOST_BYTES, MOST_WRITES, Transaction, VALUE_BYTES, Write};
