@@ -21,7 +21,7 @@ use tokio_rustls::TlsConnector;
 use crate::control::Problem;
 
 /// Where controllers answer, unless their address says otherwise.
-pub const PORT: u16 = 5280;
+pub const PORT: u16 = 5272;
 /// For a connection to stand.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// For an answer to a request; a drain may take long.
@@ -56,7 +56,7 @@ pub enum ClientError {
         what: String,
     },
     /// This can't be a controller.
-    #[error("`{0}` can't be a controller; name it by host, or host and port: ctl1.contoso.test:5280")]
+    #[error("`{0}` can't be a controller; name it by host, or host and port: ctl1.contoso.test:5272")]
     Controller(String),
     /// No controller answers.
     #[error(

@@ -54,6 +54,39 @@ impl Serialize for Asked {
     }
 }
 
+impl Default for Local {
+    fn default() -> Local {
+        Local {
+            domains: none(),
+            next_hop: None,
+            direct_tls: false,
+            tls: None,
+            external: None,
+            dialback: None,
+            resend: false,
+        }
+    }
+}
+
+impl Default for Partner {
+    fn default() -> Partner {
+        Partner {
+            domains: none(),
+            next_hop: None,
+            direct_tls: false,
+            tls: None,
+            external: None,
+            dialback: None,
+            resend: false,
+        }
+    }
+}
+
+/// Nowhere in the text: the entry doesn't say it.
+fn none() -> Spanned<Vec<Spanned<String>>> {
+    Spanned::new(0..0, Vec::new())
+}
+
 fn no(value: &bool) -> bool {
     !value
 }
@@ -63,6 +96,7 @@ fn no(value: &bool) -> bool {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "docs/configuration.md says what each key means")]
 pub struct Local {
+    #[serde(default = "none")]
     pub domains: Spanned<Vec<Spanned<String>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_hop: Option<Spanned<String>>,
@@ -83,6 +117,7 @@ pub struct Local {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "docs/configuration.md says what each key means")]
 pub struct Partner {
+    #[serde(default = "none")]
     pub domains: Spanned<Vec<Spanned<String>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_hop: Option<Spanned<String>>,

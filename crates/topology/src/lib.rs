@@ -11,4 +11,7 @@ pub mod partner;
 pub mod policy;
 
 pub mod entries;
+pub mod fqdn;
 pub mod written;
+
+pub mod document;

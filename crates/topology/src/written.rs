@@ -49,13 +49,13 @@ impl Reading<'_> {
             let terms = self.terms(span.clone(), entry.tls, entry.external, entry.dialback, entry.direct_tls);
             if entry.next_hop.is_none() && written.delivers {
                 self.faults.add(
-                    span,
+                    span.clone(),
                     "this local domain has no `next_hop`",
                     "name its server: `next_hop = \"10.0.0.2\"`",
                 );
             }
             let next_hop = entry.next_hop.as_ref().and_then(|hop| self.next_hop(hop, entry.direct_tls));
-            for pattern in self.patterns(&entry.domains, "local domain") {
+            for pattern in self.patterns(&entry.domains, span.clone(), "local domain") {
                 locals.push(Local { pattern, next_hop: next_hop.clone(), terms, resend: entry.resend });
             }
         }
@@ -66,9 +66,9 @@ impl Reading<'_> {
         let mut partners = Vec::new();
         for entry in written.partner {
             let (entry, span) = (entry.get_ref(), entry.span());
-            let terms = self.terms(span, entry.tls, entry.external, entry.dialback, entry.direct_tls);
+            let terms = self.terms(span.clone(), entry.tls, entry.external, entry.dialback, entry.direct_tls);
             let next_hop = entry.next_hop.as_ref().and_then(|hop| self.next_hop(hop, entry.direct_tls));
-            for pattern in self.patterns(&entry.domains, "partner") {
+            for pattern in self.patterns(&entry.domains, span.clone(), "partner") {
                 partners.push(Partner {
                     pattern: Some(pattern),
                     next_hop: next_hop.clone(),
@@ -88,9 +88,15 @@ impl Reading<'_> {
         Policy::new(locals, partners, written.federation.open.then_some(open))
     }
 
-    fn patterns(&mut self, domains: &Spanned<Vec<Spanned<String>>>, role: &'static str) -> Vec<Pattern> {
+    fn patterns(
+        &mut self,
+        domains: &Spanned<Vec<Spanned<String>>>,
+        entry: Range<usize>,
+        role: &'static str,
+    ) -> Vec<Pattern> {
         if domains.get_ref().is_empty() {
-            self.faults.add(domains.span(), "no domain is named", "name at least one, such as \"contoso.test\"");
+            let place = if domains.span().is_empty() { entry } else { domains.span() };
+            self.faults.add(place, "no domain is named", "name at least one, such as \"contoso.test\"");
         }
         let mut patterns = Vec::new();
         for text in domains.get_ref() {

@@ -3,7 +3,7 @@
 use super::*;
 
 const HEAD: &str = "name = \"ctl1.contoso.test\"\nstore = \"sqlite:/var/lib/fedge-control/store.db\"\n[api]\n\
-                    listen = [\"10.0.0.9:5280\"]\ncertificate = \"api.crt\"\nkey = \"api.key\"\n";
+                    listen = [\"10.0.0.9:5272\"]\ncertificate = \"api.crt\"\nkey = \"api.key\"\n";
 
 fn read(more: &str) -> Result<Config, Faults> {
     let text = format!("{HEAD}{more}");

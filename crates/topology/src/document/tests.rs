@@ -1,0 +1,222 @@
+//! Topologies as administrators get them right and wrong.
+
+use super::*;
+
+/// A document with two sites, which is good.
+const GOOD: &str = r#"
+[installation]
+name = "Contoso"
+
+[[site]]
+name = "Site1"
+
+[[site]]
+name = "Site2"
+
+[[pool]]
+fqdn = "pool1.contoso.test"
+site = "Site1"
+
+[[pool]]
+fqdn = "edge3.contoso.test"
+site = "site2"
+
+[[edge]]
+fqdn = "edge1.contoso.test"
+pool = "pool1.contoso.test"
+external = ["203.0.113.1", "2001:db8::1"]
+internal = ["10.1.0.1"]
+
+[[edge]]
+fqdn = "edge2.contoso.test"
+pool = "Pool1.contoso.test"
+external = ["203.0.113.2"]
+internal = ["10.1.0.2"]
+
+[[edge]]
+fqdn = "edge3.contoso.test"
+pool = "edge3.contoso.test"
+external = ["198.51.100.3"]
+internal = ["10.2.0.3"]
+trunk_port = 5280
+
+[[gateway]]
+fqdn = "gateway1.contoso.test"
+site = "Site1"
+internal = ["10.0.0.1"]
+
+[[controller]]
+fqdn = "ctl1.contoso.test"
+site = "Site1"
+internal = ["10.0.0.1"]
+agent_port = 5281
+
+[route]
+pools = ["pool1.contoso.test", "edge3.contoso.test"]
+
+[[local]]
+domains = ["contoso.test", "conference.contoso.test"]
+next_hop = "10.0.0.2"
+
+[[partner]]
+domains = ["fabrikam.test"]
+tls = "optional"
+"#;
+
+fn good() -> Topology {
+    Topology::read("topology.toml", GOOD).expect("it is good")
+}
+
+fn changed(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from}");
+    GOOD.replacen(from, to, 1)
+}
+
+fn faults(text: &str) -> Vec<String> {
+    let faults = Topology::read("topology.toml", text).expect_err("faults");
+    assert!(faults.list().iter().all(|fault| !fault.remedy.is_empty()));
+    faults.list().iter().map(|fault| fault.what.clone()).collect()
+}
+
+#[test]
+fn a_good_one_is_read() {
+    let topology = good();
+    assert_eq!(topology.pools.iter().map(|pool| pool.edges.len()).collect::<Vec<_>>(), [2, 1]);
+    let edge3 = &topology.pools[1].edges[0];
+    assert_eq!((edge3.member.site.as_str(), edge3.trunk_port, edge3.member.agent_port), ("Site2", 5280, 5271));
+    assert_eq!(topology.members().count(), 5);
+    assert_eq!(topology.entries.partner.len(), 1);
+    assert_eq!(topology.policy.locals().len(), 2);
+}
+
+#[test]
+fn each_fault_is_found() {
+    for (from, to, expected) in [
+        ("name = \"Site2\"", "name = \"SITE1\"", "there are two sites SITE1"),
+        ("site = \"site2\"", "site = \"Site3\"", "there is no [[site]] Site3"),
+        ("fqdn = \"edge1.contoso.test\"", "fqdn = \"edge1\"", "`edge1` is not a fully qualified host name"),
+        ("fqdn = \"edge1.contoso.test\"", "fqdn = \"EDGE2.contoso.test\"", "edge2.contoso.test is there twice"),
+        ("fqdn = \"edge1.contoso.test\"", "fqdn = \"pool1.contoso.test\"", "is a pool, and a server's name too"),
+        ("fqdn = \"edge2.contoso.test\"\n", "", "there is no `fqdn` here"),
+        (
+            "pool = \"edge3.contoso.test\"",
+            "pool = \"pool1.contoso.test\"",
+            "the pool edge3.contoso.test has no edge server",
+        ),
+        ("pool = \"edge3.contoso.test\"", "pool = \"pool9.contoso.test\"", "there is no [[pool]] pool9.contoso.test"),
+        ("[\"203.0.113.2\"]", "[\"203.0.113.1\"]", "203.0.113.1 is an external address already"),
+        ("[\"203.0.113.2\"]", "[]", "there is no address"),
+        ("[\"203.0.113.2\"]", "[\"0.0.0.0\"]", "0.0.0.0 is no machine's address"),
+        ("[\"203.0.113.2\"]", "[\"edge2\"]", "invalid IP address syntax"),
+        ("agent_port = 5281\n", "", "10.0.0.1:5271 is somebody's already"),
+        ("trunk_port = 5280", "trunk_port = 0", "0 is no port"),
+        (", \"edge3.contoso.test\"]", "]", "edge3.contoso.test has no place in the route's order"),
+        (", \"edge3.contoso.test\"]", ", \"pool1.contoso.test\"]", "is in the route's order twice"),
+        ("next_hop = \"10.0.0.2\"", "next_hop = \"10.0.0.1\"", "fedge itself listens on 10.0.0.1:5269"),
+        ("next_hop = \"10.0.0.2\"\n", "", "this local domain has no `next_hop`"),
+        ("domains = [\"fabrikam.test\"]\n", "", "no domain is named"),
+        ("tls = \"optional\"", "tls = \"perhaps\"", "unknown variant `perhaps`"),
+        ("tls = \"optional\"", "tsl = \"optional\"", "unknown field `tsl`"),
+        ("[[controller]]", "[[kontroller]]", "nobody knows `kontroller`"),
+        ("[route]", "[[route]]", "`route` is a array"),
+        ("[[gateway]]", "[gateway]", "there may be several `gateway`"),
+    ] {
+        let text = changed(from, to);
+        let told = faults(&text);
+        assert!(told.iter().any(|fault| fault.contains(expected)), "{from} -> {to}: {told:#?}");
+    }
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let text =
+        changed("external = [\"203.0.113.2\"]", "external = [\"203.0.113.2.\"]\nextrenal = 1\ntrunk_port = \"x\"")
+            .replace("tls = \"optional\"", "tls = 1")
+            .replace("site = \"site2\"", "site = \"nowhere\"");
+    let told = faults(&text);
+    for expected in ["IP address", "`extrenal`", "u16", "nowhere"] {
+        assert!(told.iter().any(|fault| fault.contains(expected)), "{expected}: {told:#?}");
+    }
+    assert!(told.len() >= 5, "{told:#?}");
+}
+
+#[test]
+fn nothing_at_all_is_a_list_of_what_there_should_be() {
+    let told = faults("");
+    for expected in ["[installation]", "[[site]]", "[[pool]]", "[[gateway]]", "[route]", "[[local]]", "[[partner]]"] {
+        assert!(told.iter().any(|fault| fault.contains(expected)), "{expected}: {told:#?}");
+    }
+}
+
+#[test]
+fn the_difference_is_told_in_sentences() {
+    assert!(difference(&good(), &good()).is_empty());
+    let text = changed("fqdn = \"edge2.contoso.test\"", "fqdn = \"edge4.contoso.test\"")
+        .replace("tls = \"optional\"", "tls = \"required\"")
+        .replace("next_hop = \"10.0.0.2\"", "next_hop = \"10.0.0.3\"")
+        .replace("[\"pool1.contoso.test\", \"edge3", "[\"edge3")
+        .replace("edge3.contoso.test\"]", "edge3.contoso.test\", \"pool1.contoso.test\"]")
+        .replace("internal = [\"10.2.0.3\"]", "internal = [\"10.2.0.4\"]");
+    let new = Topology::read("topology.toml", &text).expect("it is good");
+    assert_eq!(
+        difference(&good(), &new),
+        [
+            "edge server edge3.contoso.test: internal 10.2.0.4 (was 10.2.0.3)",
+            "edge server edge4.contoso.test comes",
+            "edge server edge2.contoso.test goes",
+            "pools stand by in the order edge3.contoso.test, pool1.contoso.test (was pool1.contoso.test, edge3.contoso.test)",
+            "local domain conference.contoso.test: next hop 10.0.0.3:5269 (was 10.0.0.2:5269)",
+            "local domain contoso.test: next hop 10.0.0.3:5269 (was 10.0.0.2:5269)",
+            "partner fabrikam.test: tls required (was optional)",
+        ]
+    );
+}
+
+#[test]
+fn a_first_one_is_good() {
+    let name = |text: &str| text.parse().expect("a name");
+    let address = |text: &str| text.parse().expect("an address");
+    let told = First {
+        installation: "Contoso \"Ltd\"".to_owned(),
+        site: "Site1".to_owned(),
+        pool: name("pool1.contoso.test"),
+        edge: (name("edge1.contoso.test"), address("203.0.113.10"), address("10.1.0.10")),
+        gateway: (name("gateway1.contoso.test"), address("fd00::5")),
+        local: ("contoso.test".parse().expect("a domain"), "10.0.0.2".parse().expect("a next hop")),
+        partner: "fabrikam.test".parse().expect("a domain"),
+    };
+    let topology = Topology::read("topology.toml", &first(&told)).expect("it is good");
+    assert_eq!(topology.installation, "Contoso \"Ltd\"");
+    assert_eq!(topology.members().count(), 2);
+}
+
+mod random {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        /// However a document is damaged, it is read, or its faults are told; and their drawing doesn't panic.
+        #[test]
+        fn damage_is_told(cuts in proptest::collection::vec((any::<prop::sample::Index>(), 0_usize..40, "[\\[\\]=\",a-z0-9é\n]{0,6}"), 1..5)) {
+            let mut text = GOOD.to_owned();
+            for (at, length, instead) in cuts {
+                let boundary = |mut at: usize| {
+                    while !text.is_char_boundary(at) {
+                        at -= 1;
+                    }
+                    at
+                };
+                let (from, to) = (boundary(at.index(text.len())), at.index(text.len()) + length);
+                let to = boundary(to.min(text.len()));
+                text.replace_range(from..to.max(from), &instead);
+            }
+            if let Err(faults) = Topology::read("topology.toml", &text) {
+                prop_assert!(!faults.list().is_empty());
+                prop_assert!(faults.to_string().contains("topology.toml"));
+            }
+        }
+    }
+}
