@@ -1,5 +1,6 @@
 //! The command line of fedge: nouns, then verbs.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +32,12 @@ pub(crate) enum Command {
         /// What to do.
         #[command(subcommand)]
         command: Trunk,
+    },
+    /// The topology: sites, pools, members, partners, as one document declares them.
+    Topology {
+        /// What to do.
+        #[command(subcommand)]
+        command: Topology,
     },
     /// The audit trail: who changed what, when and why.
     Audit {
@@ -72,6 +79,88 @@ pub(crate) struct Control {
     /// Print JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+/// What can be done with the topology.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Topology {
+    /// Write a first document, with comments.
+    Init(Box<First>),
+    /// Say everything that is wrong in a document.
+    Check {
+        /// The document.
+        file: PathBuf,
+    },
+    /// Say what changes from one document to another. Exits with 1 where something does.
+    Diff {
+        /// The old one, or a version's number at the control plane.
+        old: String,
+        /// The new one, or a version's number.
+        new: String,
+    },
+    /// Make a document the topology that should be, and say what it changes.
+    Publish {
+        /// The document.
+        #[arg(required_unless_present = "again")]
+        file: Option<PathBuf>,
+        /// An old version instead, which becomes the current one again under a new number.
+        #[arg(long, value_name = "VERSION", conflicts_with = "file")]
+        again: Option<u64>,
+        /// The version that the document was made from: nothing is done if another is current by now.
+        #[arg(long, value_name = "VERSION", conflicts_with = "again")]
+        from: Option<u64>,
+        /// Why, for the audit trail.
+        #[arg(long, default_value = "")]
+        why: String,
+    },
+    /// Print the current document.
+    Show {
+        /// Another version.
+        #[arg(long)]
+        version: Option<u64>,
+    },
+    /// List all versions, the latest first.
+    History,
+}
+
+/// What a first document is made from; what isn't given is an example's.
+#[derive(Debug, clap::Args)]
+pub(crate) struct First {
+    /// Where to write it; nothing there is overwritten.
+    pub(crate) file: PathBuf,
+    /// The installation's name.
+    #[arg(long, default_value = "Contoso")]
+    pub(crate) installation: String,
+    /// The first site.
+    #[arg(long, default_value = "Site1")]
+    pub(crate) site: String,
+    /// The first pool.
+    #[arg(long, value_name = "FQDN", default_value = "pool1.contoso.test")]
+    pub(crate) pool: topology::fqdn::Fqdn,
+    /// Its edge server.
+    #[arg(long, value_name = "FQDN", default_value = "edge1.contoso.test")]
+    pub(crate) edge: topology::fqdn::Fqdn,
+    /// The edge server's external address.
+    #[arg(long, value_name = "ADDRESS", default_value = "203.0.113.10")]
+    pub(crate) external: IpAddr,
+    /// Its internal address.
+    #[arg(long, value_name = "ADDRESS", default_value = "10.1.0.10")]
+    pub(crate) internal: IpAddr,
+    /// The gateway.
+    #[arg(long, value_name = "FQDN", default_value = "gateway1.contoso.test")]
+    pub(crate) gateway: topology::fqdn::Fqdn,
+    /// The gateway's internal address.
+    #[arg(long, value_name = "ADDRESS", default_value = "10.0.0.5")]
+    pub(crate) gateway_internal: IpAddr,
+    /// A local domain.
+    #[arg(long, value_name = "DOMAIN", default_value = "contoso.test")]
+    pub(crate) local: topology::partner::Pattern,
+    /// The XMPP server that serves it.
+    #[arg(long, value_name = "HOST[:PORT]", default_value = "10.0.0.2")]
+    pub(crate) next_hop: topology::partner::NextHop,
+    /// A partner.
+    #[arg(long, value_name = "DOMAIN", default_value = "fabrikam.test")]
+    pub(crate) partner: topology::partner::Pattern,
 }
 
 /// What can be done with the audit trail.

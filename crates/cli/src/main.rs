@@ -8,6 +8,7 @@ mod args;
 mod audit;
 mod ca;
 mod describe;
+mod document;
 mod remote;
 mod trunk;
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         }
     };
     let told = match args.command {
+        args::Command::Topology { command } => return document::run(&args.control, command),
         args::Command::Audit { command } => audit::run(&args.control, &command).map_err(|error| error.to_string()),
         args::Command::Ca { command } => ca::run(command).map_err(|error| error.to_string()),
         args::Command::Trunk { command } => trunk::run(command).map_err(|error| error.to_string()),

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod config;
 pub mod http;
 pub mod ledger;
+pub mod publish;
 pub mod records;
 pub mod run;
 pub mod web;

@@ -19,6 +19,7 @@ use crate::ledger::{DOCUMENT_BYTES, Ledger};
 
 mod audit;
 mod failure;
+mod topology;
 
 pub use failure::Failure;
 
@@ -62,6 +63,10 @@ fn described() -> (Router<Office>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(audit::entries))
         .routes(routes!(audit::verified))
+        .routes(routes!(topology::current, topology::publish_one))
+        .routes(routes!(topology::one))
+        .routes(routes!(topology::again))
+        .routes(routes!(topology::history))
         .split_for_parts()
 }
 

@@ -66,7 +66,18 @@ impl fmt::Display for Faults {
 }
 
 impl Faults {
-    fn draw(&self, f: &mut fmt::Formatter<'_>, fault: &Fault) -> fmt::Result {
+    /// Each fault, drawn by itself.
+    pub fn drawn(&self) -> Vec<String> {
+        let draw = |fault: &Fault| {
+            let mut text = String::new();
+            // Writing into a text never fails.
+            let _ = self.draw(&mut text, fault);
+            text
+        };
+        self.list.iter().map(draw).collect()
+    }
+
+    fn draw(&self, f: &mut impl fmt::Write, fault: &Fault) -> fmt::Result {
         if fault.place.is_empty() {
             writeln!(f, "{}: {}", self.file, fault.what)?;
             return write!(f, "  = {}", fault.remedy);

@@ -77,7 +77,7 @@ pub(super) fn sections<T: DeserializeOwned + Default>(
 
 /// What is left of the document when everything known was taken out.
 pub(super) fn nothing_else(document: &DeTable<'_>, known: &[&str], faults: &mut Faults) {
-    for (key, _) in document.iter() {
+    for (key, _) in document {
         let what = format!("nobody knows `{}`", key.get_ref());
         faults.add(wide(key.span()), what, format!("there are {}", known.join(", ")));
     }
