@@ -3,3 +3,5 @@
 pub mod client;
 pub mod control;
 pub mod local;
+
+pub mod agent;
