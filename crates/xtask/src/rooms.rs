@@ -8,18 +8,19 @@ use anyhow::{Context as _, ensure};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Each crate, and those of ours that it may use. Left to right, and nothing else crosses.
-const ORDER: [(&str, &[&str]); 14] = [
+const ORDER: [(&str, &[&str]); 15] = [
     ("xmpp", &[]),
     ("topology", &["xmpp"]),
     ("api", &["xmpp", "topology"]),
     ("tcp", &[]),
     ("net", &["xmpp", "topology", "api", "tcp"]),
-    ("daemon", &["xmpp", "topology", "api", "net"]),
-    ("gateway", &["xmpp", "topology", "api", "net", "daemon"]),
-    ("edge", &["xmpp", "topology", "api", "net", "daemon", "gateway"]),
-    ("dns", &["xmpp", "topology", "api", "net", "daemon"]),
+    ("agent", &["topology", "api", "net"]),
+    ("daemon", &["xmpp", "topology", "api", "net", "agent"]),
+    ("gateway", &["xmpp", "topology", "api", "net", "agent", "daemon"]),
+    ("edge", &["xmpp", "topology", "api", "net", "agent", "daemon", "gateway"]),
+    ("dns", &["xmpp", "topology", "api", "net", "agent", "daemon"]),
     ("store", &[]),
-    ("control", &["topology", "api", "net", "daemon", "store"]),
+    ("control", &["topology", "api", "net", "agent", "daemon", "store"]),
     // `fedge ca` works on files, with what the gateway will read them by.
     ("cli", &["xmpp", "topology", "api", "gateway"]),
     ("testkit", &["xmpp"]),
