@@ -10,6 +10,7 @@ use aws_lc_rs::digest;
 
 /// Only the owner may read it.
 pub(crate) const SECRET: u32 = 0o600;
+pub(crate) const PUBLIC: u32 = 0o644;
 
 /// The SHA-256 hash.
 pub(crate) fn sha256(bytes: &[u8]) -> Digest {
@@ -32,6 +33,14 @@ pub(crate) fn write_beside(file: &Path, parts: &[&[u8]], mode: u32) -> io::Resul
         let _ = fs::remove_file(file);
     }
     written
+}
+
+/// Replaces a file; it is the old one or the new one, also after a power failure.
+pub(crate) fn replace(file: &Path, parts: &[&[u8]], mode: u32) -> io::Result<()> {
+    let beside = file.with_added_extension("new");
+    write_beside(&beside, parts, mode)?;
+    fs::rename(&beside, file)?;
+    sync_folder_of(file)
 }
 
 /// Brings what was renamed in the file's folder to the disk.

@@ -5,3 +5,11 @@ mod disk;
 pub mod succession;
 
 pub mod state;
+
+pub mod certificate;
+
+pub mod authority;
+
+pub mod credentials;
+
+pub mod tls;
