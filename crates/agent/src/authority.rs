@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use api::agent::{Credentials, Digest, Issued, Role};
+use aws_lc_rs::rand;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -83,7 +84,7 @@ fn on_the_trunk(role: Role) -> Option<ExtendedKeyUsagePurpose> {
 
 impl Authority {
     fn make(name: &str) -> Result<(Authority, String), AuthorityError> {
-        let mut params = params(name, CA_LIFE);
+        let mut params = params(name, SystemTime::now(), CA_LIFE);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let key = KeyPair::generate()?;
@@ -114,8 +115,10 @@ impl Authority {
         fqdn: &str,
         role: Role,
         purpose: ExtendedKeyUsagePurpose,
+        now: SystemTime,
     ) -> Result<Issued, AuthorityError> {
-        let mut params = member_params(fqdn, role, MEMBER_LIFE)?;
+        let mut params = member_params(fqdn, role, now, MEMBER_LIFE)?;
+        params.serial_number = Some(serial());
         params.extended_key_usages = vec![purpose];
         params.use_authority_key_identifier_extension = true;
         Ok(Issued { certificate: params.signed_by(key, &self.issuer)?.pem(), ca: self.certificate.clone() })
@@ -123,16 +126,28 @@ impl Authority {
 }
 
 /// A member's certificate, but for its extended key usage. Nothing that the member asks for gets into it but its key.
-pub(crate) fn member_params(fqdn: &str, role: Role, life: Duration) -> Result<CertificateParams, rcgen::Error> {
-    let mut params = params(fqdn, life);
+pub(crate) fn member_params(
+    fqdn: &str,
+    role: Role,
+    now: SystemTime,
+    life: Duration,
+) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = params(fqdn, now, life);
     params.distinguished_name.push(DnType::OrganizationalUnitName, role.word());
     params.subject_alt_names = vec![SanType::DnsName(fqdn.to_owned().try_into()?)];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     Ok(params)
 }
 
-fn params(name: &str, life: Duration) -> CertificateParams {
-    let now = SystemTime::now();
+/// By itself, it would be the key's hash, and so the same in each certificate of a member.
+fn serial() -> SerialNumber {
+    let mut bits = [0_u8; 16];
+    rand::fill(&mut bits).expect("the system's source of randomness works; without it no TLS would either");
+    bits[0] &= 0x7f;
+    SerialNumber::from_slice(&bits)
+}
+
+fn params(name: &str, now: SystemTime, life: Duration) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     if name.len() <= COMMON_NAME {
@@ -205,13 +220,24 @@ impl Authorities {
         role: Role,
         enrolled: Digest,
     ) -> Result<Credentials, AuthorityError> {
+        self.answer_at(request, fqdn, role, enrolled, SystemTime::now())
+    }
+
+    pub(crate) fn answer_at(
+        &self,
+        request: &str,
+        fqdn: &str,
+        role: Role,
+        enrolled: Digest,
+        now: SystemTime,
+    ) -> Result<Credentials, AuthorityError> {
         let key = CertificateSigningRequestParams::from_pem(request)?.public_key;
         let seen = disk::sha256(&key.subject_public_key_info());
         if seen != enrolled {
             return Err(AuthorityError::Key { seen, expected: enrolled });
         }
-        let trunk = on_the_trunk(role).map(|purpose| self.trunk.issue(&key, fqdn, role, purpose));
-        Ok(Credentials { agent: self.agent.issue(&key, fqdn, role, at_agents(role))?, trunk: trunk.transpose()? })
+        let trunk = on_the_trunk(role).map(|purpose| self.trunk.issue(&key, fqdn, role, purpose, now));
+        Ok(Credentials { agent: self.agent.issue(&key, fqdn, role, at_agents(role), now)?, trunk: trunk.transpose()? })
     }
 }
 

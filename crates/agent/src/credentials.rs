@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use api::agent::{Credentials, Digest, Issued, Role, Validity};
 use net::crypto;
@@ -149,8 +149,8 @@ impl Own {
 
     /// A certificate that only says who we are, for whoever compares the fingerprint.
     pub(crate) fn self_signed(&self) -> Result<CertificateDer<'static>, CredentialsError> {
-        let made =
-            member_params(&self.fqdn, self.role, SELF_SIGNED_LIFE).and_then(|params| params.self_signed(&self.key));
+        let made = member_params(&self.fqdn, self.role, SystemTime::now(), SELF_SIGNED_LIFE)
+            .and_then(|params| params.self_signed(&self.key));
         let made = made.map_err(|error| CredentialsError::Name { fqdn: self.fqdn.clone(), error })?;
         Ok(made.der().clone())
     }

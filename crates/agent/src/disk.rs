@@ -12,8 +12,8 @@ use aws_lc_rs::digest;
 pub(crate) const SECRET: u32 = 0o600;
 pub(crate) const PUBLIC: u32 = 0o644;
 
-/// The SHA-256 hash.
-pub(crate) fn sha256(bytes: &[u8]) -> Digest {
+/// The SHA-256 hash of some bytes.
+pub fn sha256(bytes: &[u8]) -> Digest {
     Digest(digest::digest(&digest::SHA256, bytes).as_ref().try_into().expect("SHA-256 makes 32 bytes"))
 }
 

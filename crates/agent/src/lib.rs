@@ -2,6 +2,8 @@
 
 mod disk;
 
+pub use disk::sha256;
+
 pub mod succession;
 
 pub mod state;
@@ -13,3 +15,15 @@ pub mod authority;
 pub mod credentials;
 
 pub mod tls;
+
+mod lines;
+
+pub use lines::LineError;
+
+mod door;
+
+pub mod serve;
+
+pub mod enrol;
+
+pub mod dial;

@@ -1,0 +1,247 @@
+//! A member's life: enrolled, told what to go by, restarted without anybody, renewed; and whom it turns away.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use agent::authority::Authorities;
+use agent::dial::{DialError, Dialer, Target};
+use agent::enrol::Waiting;
+use agent::serve::{Agent, AgentError, Member, Serving, serve};
+use agent::sha256;
+use agent::state::Kept;
+use api::agent::{Digest, Head, Role, Route};
+use api::local;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+const GATEWAY: &str = "gateway1.contoso.test";
+const PROGRAM: (&str, &str) = ("fedge-gateway", "0.1.0");
+
+#[derive(Default)]
+struct Daemon(Mutex<Vec<Arc<Kept>>>);
+
+impl Member for Daemon {
+    fn check(&self, _snapshot: &Kept) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn apply(&self, snapshot: Arc<Kept>) -> Result<(), String> {
+        self.0.lock().expect("no panic").push(snapshot);
+        Ok(())
+    }
+
+    fn ask(&self, _request: local::Request) -> mpsc::Receiver<local::Reply> {
+        mpsc::channel(1).1
+    }
+}
+
+/// An installation with one controller, and the machine of a member to be.
+struct Installation {
+    folder: TempDir,
+    id: &'static str,
+    authorities: Authorities,
+    dialer: Dialer,
+}
+
+impl Installation {
+    fn new(id: &'static str) -> Installation {
+        let folder = tempfile::tempdir().expect("a folder");
+        let authorities = Authorities::make(&folder.path().join("ca")).expect("made");
+        let dialer = Dialer::new(&authorities, "control1.contoso.test").expect("a controller");
+        Installation { folder, id, authorities, dialer }
+    }
+
+    fn ca(&self) -> Digest {
+        self.authorities.agent.fingerprint()
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    fn snapshot(&self, version: u64, epoch: u64, content: &str) -> Kept {
+        let head = Head {
+            installation: self.id.to_owned(),
+            member: GATEWAY.to_owned(),
+            version,
+            topology: sha256(&version.to_be_bytes()),
+            route: Route { epoch, pool: format!("pool{}.contoso.test", epoch % 2) },
+            content: sha256(content.as_bytes()),
+        };
+        Kept { head, content: content.to_owned() }
+    }
+}
+
+fn target(address: SocketAddr, key: Digest) -> Target {
+    Target { fqdn: GATEWAY.to_owned(), role: Role::Gateway, addresses: vec![address], key }
+}
+
+async fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    (listener, address)
+}
+
+fn waiting(state: &Path, ca: Digest) -> Waiting {
+    Waiting::open(state, GATEWAY, Role::Gateway, ca, PROGRAM).expect("it can wait")
+}
+
+async fn started(state: &Path) -> (Arc<Agent>, Arc<Daemon>, SocketAddr, Serving) {
+    let agent = Arc::new(Agent::open(state, Role::Gateway, PROGRAM).expect("it was enrolled"));
+    let ((listener, address), daemon) = (listener().await, Arc::new(Daemon::default()));
+    let serving = serve(vec![listener], agent.clone(), daemon.clone());
+    (agent, daemon, address, serving)
+}
+
+async fn enrolled(installation: &Installation, first: &Kept) -> Digest {
+    let waiting = waiting(&installation.state(), installation.ca());
+    let ((listener, address), key) = (listener().await, waiting.fingerprint());
+    assert_eq!(waiting.command(), format!("fedge enrol {GATEWAY} {key}"));
+    let member = tokio::spawn(waiting.enrolled(vec![listener]));
+    let to = target(address, key);
+    installation.dialer.enrol(&installation.authorities, &to, first).await.expect("enrolled");
+    assert_eq!(member.await.expect("no panic").expect("enrolled"), *first);
+    key
+}
+
+#[tokio::test]
+async fn a_member_is_enrolled_goes_forward_only_and_starts_without_anybody() {
+    let installation = Installation::new("contoso-1");
+    let first = installation.snapshot(1, 1, "{\"pools\":1}");
+    let key = enrolled(&installation, &first).await;
+
+    let (agent, daemon, address, serving) = started(&installation.state()).await;
+    assert_eq!(agent.snapshot().as_deref(), Some(&first));
+    assert!(!agent.is_confirmed(), "nobody has said that the route is still this");
+    let mut connection = installation.dialer.dial(&target(address, key)).await.expect("a controller");
+    assert_eq!((connection.hello().have.as_ref(), connection.hello().confirmed), (Some(&first.head), false));
+    connection.confirm(installation.id, &first.head.route).await.expect("it is");
+    assert!(agent.is_confirmed());
+
+    // Only the route moves: nothing but the head travels. Then the topology.
+    let moved = installation.snapshot(1, 2, "{\"pools\":1}");
+    let grown = installation.snapshot(2, 2, "{\"pools\":2}");
+    for snapshot in [&moved, &grown] {
+        connection.snapshot(snapshot).await.expect("taken");
+        assert_eq!(agent.snapshot().as_deref(), Some(snapshot));
+    }
+    assert_eq!(daemon.0.lock().expect("no panic").len(), 2);
+
+    // Never back, and nobody else's.
+    let other = Installation::new("tailspin-1");
+    for (back, why) in [
+        (&moved, "version 1 of the topology is older than version 2"),
+        (&installation.snapshot(3, 1, "{}"), "epoch 1 of the route is older than epoch 2"),
+        (&other.snapshot(9, 9, "{}"), "a member of the installation contoso-1"),
+    ] {
+        let refused = connection.snapshot(back).await.expect_err(why).to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
+    let refused = connection.confirm(installation.id, &first.head.route).await.expect_err("a late controller");
+    assert!(refused.to_string().contains("the controller is late"), "{refused}");
+    let stranger = other.dialer.dial(&target(address, key)).await.err().expect("no connection");
+    assert!(matches!(stranger, DialError::Handshake { .. }), "{stranger}");
+    assert_eq!(agent.snapshot().as_deref(), Some(&grown));
+
+    // Without a controller it starts from its disk, and doesn't claim to know the route.
+    drop(connection);
+    drop(serving);
+    drop(agent);
+    let began = Instant::now();
+    let (agent, _daemon, address, _serving) = reopened(&installation.state()).await;
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(agent.snapshot().as_deref(), Some(&grown));
+    assert!(!agent.is_confirmed());
+    assert!(agent.concerns().iter().any(|concern| concern.contains("unconfirmed")), "{:?}", agent.concerns());
+
+    // Two controllers; the certificate is renewed by one of them.
+    let second = Dialer::new(&installation.authorities, "control2.contoso.test").expect("a controller");
+    let to = target(address, key);
+    let mut one = installation.dialer.dial(&to).await.expect("a controller");
+    let mut two = second.dial(&to).await.expect("another");
+    let before = std::fs::read_to_string(installation.state().join("agent.crt")).expect("it is there");
+    one.renew(&installation.authorities, key).await.expect("renewed");
+    assert_ne!(std::fs::read_to_string(installation.state().join("agent.crt")).expect("it is there"), before);
+    two.confirm(installation.id, &grown.head.route).await.expect("it is");
+    assert!(one.refresh().await.expect("it answers").confirmed);
+    second.dial(&to).await.expect("with the new certificate");
+}
+
+/// The lock is given back when the last task of the agent has ended.
+async fn reopened(state: &Path) -> (Arc<Agent>, Arc<Daemon>, SocketAddr, Serving) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match Agent::open(state, Role::Gateway, PROGRAM) {
+            Err(AgentError::State(error)) if Instant::now() < deadline => {
+                tracing::debug!(%error, "still open");
+                tokio::task::yield_now().await;
+            }
+            other => {
+                drop(other.expect("it can be opened"));
+                return started(state).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_the_controller_that_was_named_enrols_and_only_the_machine_that_was_compared() {
+    let (installation, other) = (Installation::new("contoso-1"), Installation::new("tailspin-1"));
+    let first = installation.snapshot(1, 1, "{}");
+    let waiting = waiting(&installation.state(), installation.ca());
+    let ((listener, address), key) = (listener().await, waiting.fingerprint());
+    let member = tokio::spawn(waiting.enrolled(vec![listener]));
+    let to = target(address, key);
+
+    let strange = other.dialer.enrol(&other.authorities, &to, &other.snapshot(1, 1, "{}")).await;
+    let strange = strange.err().expect("another installation").to_string();
+    assert!(strange.contains("waits for one with another fingerprint"), "{strange}");
+    let mistyped = Target { key: Digest([1; 32]), ..to.clone() };
+    let mistyped = installation.dialer.enrol(&installation.authorities, &mistyped, &first).await;
+    let mistyped = mistyped.err().expect("another key").to_string();
+    assert!(mistyped.contains("compare the fingerprint again"), "{mistyped}");
+    let early = installation.dialer.dial(&to).await.err().expect("not enrolled").to_string();
+    assert!(early.contains("it waits to be enrolled"), "{early}");
+    let elsewhere = Target { role: Role::Edge, ..to.clone() };
+    let elsewhere = installation.dialer.enrol(&installation.authorities, &elsewhere, &first).await;
+    assert!(matches!(elsewhere.err(), Some(DialError::Stranger { .. })));
+    let mut for_another = first.clone();
+    for_another.head.member = "gateway2.contoso.test".to_owned();
+    let refused = installation.dialer.enrol(&installation.authorities, &to, &for_another).await;
+    assert!(refused.err().expect("refused").to_string().contains("this snapshot is for gateway2"));
+    assert!(!member.is_finished(), "it still waits");
+
+    installation.dialer.enrol(&installation.authorities, &to, &first).await.expect("enrolled");
+    member.await.expect("no panic").expect("enrolled");
+    // Whoever runs the command again, because the answer got lost, finds it done.
+    let (_agent, _daemon, address, _serving) = reopened(&installation.state()).await;
+    let again = installation.dialer.enrol(&installation.authorities, &target(address, key), &first).await;
+    assert!(again.expect("done already").hello().certificate.is_some());
+}
+
+#[tokio::test]
+async fn a_member_of_one_installation_is_not_enrolled_into_another_by_mistake() {
+    let (installation, other) = (Installation::new("contoso-1"), Installation::new("tailspin-1"));
+    enrolled(&installation, &installation.snapshot(3, 2, "{}")).await;
+    let waiting = waiting(&installation.state(), other.ca());
+    let ((listener, address), key) = (listener().await, waiting.fingerprint());
+    let member = tokio::spawn(waiting.enrolled(vec![listener]));
+    let refused = other.dialer.enrol(&other.authorities, &target(address, key), &other.snapshot(9, 9, "{}")).await;
+    let refused = refused.err().expect("refused").to_string();
+    assert!(refused.contains("empty its state folder and enrol it anew"), "{refused}");
+    member.abort();
+}
+
+#[tokio::test]
+async fn a_state_folder_belongs_to_one_role() {
+    let installation = Installation::new("contoso-1");
+    enrolled(&installation, &installation.snapshot(1, 1, "{}")).await;
+    let wrong = Agent::open(&installation.state(), Role::Edge, ("fedge-edge", "0.1.0")).err().expect("a gateway's");
+    assert!(matches!(wrong, AgentError::Role { .. }), "{wrong}");
+    let never = tempfile::tempdir().expect("a folder");
+    let never = Agent::open(never.path(), Role::Edge, ("fedge-edge", "0.1.0")).err().expect("nobody's");
+    assert!(never.to_string().contains("never enrolled"), "{never}");
+}
