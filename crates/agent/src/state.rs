@@ -20,7 +20,7 @@ const MARK: &str = "fedge snapshot 1 ";
 pub struct Kept {
     /// Which it is.
     pub head: Head,
-    /// What is in it, as JSON.
+    /// What is in it, as [`api::agent::content`] writes it.
     pub content: String,
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::local;
 
+pub mod content;
 mod digest;
 mod head;
 
@@ -149,7 +150,7 @@ pub enum Request {
 pub struct Snapshot {
     /// Which it is.
     pub head: Head,
-    /// What is in it, as JSON; nothing for a member that has this content already.
+    /// What is in it, as [`content`] writes it; nothing for a member that has this content already.
     pub content: Option<String>,
 }
 
