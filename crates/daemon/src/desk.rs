@@ -15,12 +15,15 @@ use net::trunk::members::Standing;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
 use crate::log::LogLevel;
 
 /// A request is longer only by mistake.
 const REQUEST: u64 = 64 * 1024;
+/// Replies that may wait to be taken.
+const REPLIES: usize = 16;
 /// Before the next try, when a connection can't be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 /// For a request to come.
@@ -179,9 +182,18 @@ async fn serve(stream: UnixStream, desk: &Desk) -> io::Result<()> {
             return send(&mut writer, &Reply::Refused { why }).await;
         }
     };
-    match request {
-        Request::Trace { stream } => trace(&mut writer, &mut reader, desk, stream).await,
-        request => send(&mut writer, &desk.answer(&request)).await,
+    let mut replies = desk.ask(&request);
+    let mut gone = [0];
+    loop {
+        tokio::select! {
+            biased;
+            reply = replies.recv() => match reply {
+                Some(reply) => send(&mut writer, &reply).await?,
+                None => return Ok(()),
+            },
+            // Whoever asked has left.
+            _ = reader.read(&mut gone) => return Ok(()),
+        }
     }
 }
 
@@ -191,29 +203,20 @@ async fn send(writer: &mut (impl tokio::io::AsyncWrite + Unpin), reply: &Reply) 
     writer.write_all(&line).await
 }
 
-async fn trace(
-    writer: &mut (impl tokio::io::AsyncWrite + Unpin),
-    reader: &mut (impl tokio::io::AsyncRead + Unpin),
-    desk: &Desk,
-    number: u64,
-) -> io::Result<()> {
-    let Some(mut lines) = desk.streams.trace(number) else {
-        return send(writer, &no_stream(number)).await;
-    };
-    let mut gone = [0];
+/// Passes on what is said on a stream, until it ends or nobody listens any more.
+async fn trace(number: u64, mut lines: broadcast::Receiver<String>, replies: mpsc::Sender<Reply>) {
     loop {
-        tokio::select! {
-            line = lines.recv() => match line {
-                Ok(line) => send(writer, &Reply::Traced { line }).await?,
-                Err(RecvError::Lagged(lost)) => {
-                    send(writer, &Reply::Traced { line: format!("… {lost} lines came too fast") }).await?;
-                }
-                Err(RecvError::Closed) => {
-                    return send(writer, &Reply::Done { what: format!("stream {number} ended") }).await;
-                }
-            },
-            // Whoever asked has left.
-            _ = reader.read(&mut gone) => return Ok(()),
+        let line = tokio::select! {
+            line = lines.recv() => line,
+            () = replies.closed() => return,
+        };
+        let (reply, last) = match line {
+            Ok(line) => (Reply::Traced { line }, false),
+            Err(RecvError::Lagged(lost)) => (Reply::Traced { line: format!("… {lost} lines came too fast") }, false),
+            Err(RecvError::Closed) => (Reply::Done { what: format!("stream {number} ended") }, true),
+        };
+        if replies.send(reply).await.is_err() || last {
+            return;
         }
     }
 }
@@ -223,6 +226,20 @@ fn no_stream(number: u64) -> Reply {
 }
 
 impl Desk {
+    /// Answers a local command, or a controller that asks as one would; nothing more comes after the last reply.
+    pub fn ask(&self, request: &Request) -> mpsc::Receiver<Reply> {
+        let (sender, replies) = mpsc::channel(REPLIES);
+        if let Request::Trace { stream } = *request
+            && let Some(lines) = self.streams.trace(stream)
+        {
+            tokio::spawn(trace(stream, lines, sender));
+        } else {
+            // There is room, and somebody to take it.
+            let _ = sender.try_send(self.answer(request));
+        }
+        replies
+    }
+
     fn answer(&self, request: &Request) -> Reply {
         match request {
             Request::Status => Reply::Status(self.status()),

@@ -11,3 +11,6 @@ pub mod life;
 pub mod metrics;
 
 pub mod ask;
+
+pub mod control;
+pub mod enrol;
