@@ -245,3 +245,14 @@ async fn a_state_folder_belongs_to_one_role() {
     let never = Agent::open(never.path(), Role::Edge, ("fedge-edge", "0.1.0")).err().expect("nobody's");
     assert!(never.to_string().contains("never enrolled"), "{never}");
 }
+
+#[tokio::test]
+async fn a_member_whose_certificate_expired_is_enrolled_again_with_the_same_key() {
+    let installation = Installation::new("contoso-1");
+    let key = enrolled(&installation, &installation.snapshot(3, 2, "{}")).await;
+    let before = std::fs::read_to_string(installation.state().join("agent.crt")).expect("it is there");
+    assert_eq!(enrolled(&installation, &installation.snapshot(4, 2, "{}")).await, key);
+    assert_ne!(std::fs::read_to_string(installation.state().join("agent.crt")).expect("it is there"), before);
+    let (agent, _daemon, _address, _serving) = reopened(&installation.state()).await;
+    assert_eq!(agent.snapshot().as_deref(), Some(&installation.snapshot(4, 2, "{}")));
+}

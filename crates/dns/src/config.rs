@@ -3,9 +3,12 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use api::agent::content::{self, Content as _};
+use daemon::control::Control;
 use daemon::log::Log;
 use daemon::settings::{self, ConfigError};
 use ipnet::IpNet;
+use topology::faults::Faults;
 
 use crate::view;
 
@@ -15,7 +18,7 @@ mod file;
 mod tests;
 
 /// A configuration in which nothing is wrong.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// How to log.
     pub log: Log,
@@ -27,8 +30,19 @@ pub struct Config {
     pub clients: Vec<IpNet>,
     /// How many answers to keep.
     pub cache: u64,
-    /// Where names lead.
+    /// Where controllers come to, if they say where names lead.
+    pub control: Option<Control>,
+    /// Where names lead; with controllers, what of that is this daemon's own.
     pub view: view::Settings,
+}
+
+/// What controllers say of where names lead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leads {
+    /// Where internal servers find partners.
+    pub gateways: Vec<view::Gateway>,
+    /// What doesn't lead there.
+    pub locals: Vec<view::Local>,
 }
 
 impl Config {
@@ -37,6 +51,27 @@ impl Config {
     /// # Errors
     /// Every fault, with its place; of unknown keys and wrong types only the first.
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
-        settings::read(path, |file: file::File, _, faults| check::check(file, faults))
+        settings::read(path, |file: file::File, folder, faults| check::check(file, folder, faults))
+    }
+
+    /// This, with names leading where controllers say.
+    pub fn leading(&self, leads: Leads) -> Config {
+        let mut config = self.clone();
+        config.view.gateways = leads.gateways;
+        config.view.locals = leads.locals;
+        config
+    }
+}
+
+impl Leads {
+    /// Reads a snapshot's content.
+    ///
+    /// # Errors
+    /// Everything in it that can't be.
+    pub fn read(content: &str) -> Result<Leads, Faults> {
+        let written = content::Dns::read(content)?;
+        let mut faults = Faults::new("snapshot", content);
+        let leads = check::leads(written, &mut faults);
+        faults.none_or(leads)
     }
 }

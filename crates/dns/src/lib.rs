@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod cache;
 pub mod config;
+pub mod control;
 pub mod forward;
 pub mod listen;
 pub mod message;

@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use api::agent::Role;
 use clap::{Parser, Subcommand};
+use daemon::enrol::{Enrol, enrol};
 use dns::config::Config;
+use dns::control::PROGRAM;
 use dns::run::{self, DaemonError};
 
 /// The internal DNS view of fedge: leads internal XMPP servers that look for partners to the
@@ -23,6 +26,8 @@ enum Command {
         /// The configuration file.
         file: PathBuf,
     },
+    /// Make this machine's key, say its fingerprint, and wait until a controller has enrolled this machine.
+    Enrol(Enrol),
     /// Say everything that is wrong in a configuration file.
     Check {
         /// The configuration file.
@@ -50,6 +55,13 @@ fn main() -> ExitCode {
             let checked = Config::read(&file).map_err(DaemonError::from);
             checked.map(|_| println!("{}: good", file.display()))
         }
+        Command::Enrol(told) => match enrol(&told, Role::Dns, PROGRAM) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                return if error.is_configuration() { CONFIGURATION.into() } else { ExitCode::FAILURE };
+            }
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,12 +7,15 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use agent::state::Kept;
 use daemon::log::{self, LogLevel};
 use daemon::settings::ConfigError;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
+use topology::faults::Faults;
 
-use crate::config::Config;
+use crate::config::{Config, Leads};
+use crate::control::{Change, Controlled, ControlledError};
 use crate::forward::Forwarder;
 use crate::listen::Listener;
 use crate::service::{Served, Service};
@@ -24,6 +27,12 @@ pub enum DaemonError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Controllers can't come.
+    #[error(transparent)]
+    Control(#[from] ControlledError),
+    /// A snapshot that was kept can't be understood by this version.
+    #[error("the snapshot in the state folder can't be used: {0}")]
+    Snapshot(#[from] Faults),
     /// An address can't be listened on.
     #[error("can't listen on {address}: {error}")]
     Listen {
@@ -56,11 +65,23 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
         let mut reload = signal(SignalKind::hangup()).map_err(failed("can't wait for signals"))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed("can't wait for signals"))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed("can't wait for signals"))?;
-        let mut daemon = Daemon::start(config, logging).await?;
+        let mut controlled =
+            config.control.as_ref().map(|control| Controlled::begin(control, logging.clone())).transpose()?;
+        let mut daemon = match &mut controlled {
+            None => Daemon::start(config, None, logging).await?,
+            Some(controlled) => tokio::select! {
+                started = Daemon::follow_first(config, controlled, logging) => started?,
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+            },
+        };
         notify(&[NotifyState::Ready]);
         loop {
             tokio::select! {
                 _ = reload.recv() => daemon.reload(path).await,
+                Some((snapshot, done)) = changed(&mut controlled) => {
+                    let _ = done.send(daemon.follow(&snapshot));
+                }
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
             }
@@ -71,21 +92,70 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
     })
 }
 
+/// The next snapshot; never one, where there are no controllers.
+async fn changed(controlled: &mut Option<Controlled>) -> Option<Change> {
+    match controlled {
+        Some(controlled) => controlled.changes.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
 struct Daemon {
     service: Arc<Service>,
+    /// As the file says, without what controllers say.
+    file: Config,
+    snapshot: Option<Arc<Kept>>,
     /// By the address as configured.
     listeners: HashMap<SocketAddr, Listener>,
     logging: LogLevel,
 }
 
+/// What is served: what the file says, and what a snapshot says.
+fn led(file: &Config, snapshot: Option<&Kept>) -> Result<Config, Faults> {
+    match snapshot {
+        Some(snapshot) => Ok(file.leading(Leads::read(&snapshot.content)?)),
+        None => Ok(file.clone()),
+    }
+}
+
 impl Daemon {
-    async fn start(config: Config, logging: LogLevel) -> Result<Daemon, DaemonError> {
+    async fn start(file: Config, snapshot: Option<Arc<Kept>>, logging: LogLevel) -> Result<Daemon, DaemonError> {
+        let config = led(&file, snapshot.as_deref())?;
         let addresses = config.listen.clone();
         let summary = Summary::of(&config);
-        let mut daemon = Daemon { service: Service::new(serve(config)), listeners: HashMap::new(), logging };
+        let service = Service::new(serve(config));
+        let mut daemon = Daemon { service, file, snapshot, listeners: HashMap::new(), logging };
         daemon.listeners = daemon.open(&addresses).await?;
         daemon.say("serves the internal view", &summary);
         Ok(daemon)
+    }
+
+    /// Starts by the snapshot that was kept; where none is, by the first that comes.
+    async fn follow_first(file: Config, controlled: &mut Controlled, logging: LogLevel) -> Result<Daemon, DaemonError> {
+        if let Some(kept) = controlled.agent.snapshot() {
+            return Daemon::start(file, Some(kept), logging).await;
+        }
+        // So that whoever waits for us to be ready doesn't end us meanwhile.
+        notify(&[NotifyState::Ready]);
+        tracing::error!("there is no snapshot here, so no name leads anywhere until a controller sends one");
+        let Some((kept, done)) = controlled.changes.recv().await else { return std::future::pending().await };
+        let started = Daemon::start(file, Some(kept), logging).await;
+        let _ = done.send(started.as_ref().map(drop).map_err(ToString::to_string));
+        started
+    }
+
+    /// Goes by a snapshot from now on.
+    fn follow(&mut self, snapshot: &Arc<Kept>) -> Result<(), String> {
+        let config = led(&self.file, Some(snapshot)).map_err(|faults| faults.to_string())?;
+        let before = self.snapshot.replace(snapshot.clone());
+        // Where only the route moved, what is cached stays good.
+        if before.is_some_and(|before| before.content == snapshot.content) {
+            return Ok(());
+        }
+        let summary = Summary::of(&config);
+        self.service.replace(serve(config));
+        self.say("serves the internal view as controllers say now", &summary);
+        Ok(())
     }
 
     /// Opens those of `addresses` that aren't open.
@@ -110,8 +180,18 @@ impl Daemon {
     }
 
     async fn change(&mut self, path: &Path) -> Result<(), DaemonError> {
-        let config = Config::read(path)?;
+        let file = Config::read(path)?;
+        if file.control != self.file.control {
+            tracing::warn!("[control] changes with the next start");
+        }
+        let config = match self.file.control {
+            Some(_) => led(&file, self.snapshot.as_deref())?,
+            // What the next start would ask controllers for isn't here.
+            None if file.control.is_some() => return Ok(()),
+            None => file.clone(),
+        };
         let opened = self.open(&config.listen).await?;
+        self.file = file;
         self.listeners.retain(|address, _| config.listen.contains(address));
         self.listeners.extend(opened);
         self.logging.change(&config.log);

@@ -85,6 +85,8 @@ pub struct DnsGateway {
     pub fqdn: String,
     /// Where our own servers reach it.
     pub addresses: Vec<IpAddr>,
+    /// Of its SRV record: the lowest is tried first.
+    pub priority: u16,
 }
 
 /// Something that nobody else may know. It is written to members and nowhere else.
@@ -240,6 +242,7 @@ mod tests {
             [[gateway]]
             fqdn = 'gateway1.contoso.test'
             addresses = ['10.0.0.7', 'fd00::7']
+            priority = 10
             [[local]]
             domains = ['contoso.test']
             next_hop = '10.0.0.2'

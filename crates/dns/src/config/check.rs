@@ -5,15 +5,17 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
+use std::path::Path;
 
+use api::agent::content::Dns;
 use ipnet::IpNet;
 use toml::Spanned;
 use topology::faults::Faults;
 use topology::partner::{NextHop, Pattern, S2S_PORT};
 use xmpp::domain::Domain;
 
-use super::Config;
 use super::file::{self, File, Text};
+use super::{Config, Leads};
 use crate::view::{self, Gateway, LONGEST_LABEL, Local};
 
 /// Who may ask if the file doesn't say: loopback, private and link-local networks.
@@ -44,7 +46,8 @@ const LARGEST_CACHE: u64 = 1_000_000;
 type Wrong = (String, &'static str);
 
 /// What `file` means, as far as it isn't faulty.
-pub(super) fn check(file: File, faults: &mut Faults) -> Config {
+pub(super) fn check(file: File, folder: &Path, faults: &mut Faults) -> Config {
+    let control = file.control.as_ref().map(|control| control.read(folder, faults));
     let mut check = Check { faults };
     let header = file.view.span();
     let view = file.view.into_inner();
@@ -61,7 +64,14 @@ pub(super) fn check(file: File, faults: &mut Faults) -> Config {
     };
     let ttl = check.within(view.ttl.as_ref(), TTL, 1, LONGEST_TTL);
     let cache = check.within(view.cache.as_ref(), CACHE, 0, LARGEST_CACHE);
-    if file.gateway.is_empty() {
+    if control.is_some() {
+        for name in
+            file.gateway.iter().map(|gateway| &gateway.name).chain(file.local.iter().map(|local| &local.next_hop))
+        {
+            let what = "controllers say where names lead, since there is a [control]";
+            check.add(name, what, "take out each [[gateway]] and [[local]], or [control]");
+        }
+    } else if file.gateway.is_empty() {
         let remedy = "add a [[gateway]] with its `name` and its `addresses`";
         check.faults.add(header, "there is no gateway to lead to", remedy);
     }
@@ -73,8 +83,40 @@ pub(super) fn check(file: File, faults: &mut Faults) -> Config {
         forward: forward.into_iter().flatten().collect(),
         clients,
         cache,
+        control,
         view: view::Settings { ttl, direct_tls: view.direct_tls.unwrap_or(true), gateways, locals },
     }
+}
+
+/// What a snapshot's content means, as far as it isn't faulty.
+pub(super) fn leads(content: Dns, faults: &mut Faults) -> Leads {
+    let mut check = Check { faults };
+    if content.gateway.is_empty() {
+        let remedy = "the topology must have a gateway; look at the version that the controllers have";
+        check.faults.add(0..0, "there is no gateway to lead to", remedy);
+    }
+    let nowhere = |text: String| Spanned::new(0..0, text);
+    let gateways = content.gateway.into_iter().map(|gateway| file::Gateway {
+        name: nowhere(gateway.fqdn),
+        addresses: Spanned::new(0..0, gateway.addresses.iter().map(|address| nowhere(address.to_string())).collect()),
+        port: None,
+        priority: Some(gateway.priority),
+        weight: None,
+    });
+    let gateways = check.gateways(gateways.collect());
+    let mut locals = Vec::new();
+    for local in content.local.into_iter().map(Spanned::into_inner) {
+        match local.next_hop {
+            Some(next_hop) => {
+                locals.push(file::Local { domains: local.domains, next_hop, direct_tls: local.direct_tls });
+            }
+            None => {
+                let what = "these domains have no `next_hop`";
+                check.add(&local.domains, what, "the topology must name their server");
+            }
+        }
+    }
+    Leads { gateways, locals: check.locals(&locals) }
 }
 
 struct Check<'a> {

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU16;
 
+use daemon::control;
 use daemon::log::Log;
 use serde::Deserialize;
 use toml::Spanned;
@@ -14,6 +15,7 @@ pub(super) type Text = Spanned<String>;
 pub(super) struct File {
     #[serde(default)]
     pub(super) log: Log,
+    pub(super) control: Option<control::Section>,
     pub(super) view: Spanned<View>,
     #[serde(default)]
     pub(super) gateway: Vec<Gateway>,

@@ -39,7 +39,9 @@ direct_tls = true
 "#;
 
 fn parse(text: &str) -> Result<Config, Faults> {
-    daemon::settings::parse("dns.toml", text, Path::new(""), |file: file::File, _, faults| check::check(file, faults))
+    daemon::settings::parse("dns.toml", text, Path::new(""), |file: file::File, folder, faults| {
+        check::check(file, folder, faults)
+    })
 }
 
 fn said(text: &str) -> String {
@@ -197,4 +199,43 @@ fn all_faults_come_at_once_in_the_order_of_the_file() {
     let lines: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("dns.toml:")).collect();
     let numbers: Vec<&str> = lines.iter().filter_map(|line| line.split(':').next()).collect();
     assert_eq!(numbers, ["8", "9", "16", "27"], "{said}");
+}
+
+const CONTROLLED: &str = r#"
+[control]
+listen = ["127.0.0.1:5271"]
+state = "state"
+[view]
+listen = ["127.0.9.2:53"]
+forward = ["127.0.9.1:53"]
+"#;
+
+#[test]
+fn under_controllers_names_lead_where_they_say() {
+    let config = parse(CONTROLLED).expect("a good configuration");
+    assert_eq!(config.control.as_ref().map(|control| control.state.clone()), Some("state".into()));
+    let content =
+        GOOD.split_once("[[local]]").expect("it has some").1.replace("Direct.Contoso.test", "direct.contoso.test");
+    let content = format!(
+        "[[gateway]]\nfqdn = 'gateway1.contoso.test'\naddresses = ['127.0.2.1', 'fd00::1']\npriority = 3\n[[local]]{content}"
+    );
+    let leads = Leads::read(&content).expect("a good snapshot");
+    let config = config.leading(leads);
+    assert_eq!((config.view.gateways[0].priority, config.view.gateways[0].port), (3, 5269));
+    assert_eq!(config.view.locals.len(), 3);
+    assert!(config.view.locals[2].next_hop.direct_tls);
+
+    let faulty = content.replace("127.0.2.1", "0.0.0.0").replace("xmpp.contoso.test", "0.0.0.0");
+    assert_eq!(Leads::read(&faulty).expect_err("two faults").list().len(), 2);
+    let nothing =
+        Leads::read("gateway = []\n[[local]]\ndomains = ['contoso.test']").expect_err("two faults").to_string();
+    assert!(nothing.contains("there is no gateway") && nothing.contains("no `next_hop`"), "{nothing}");
+}
+
+#[test]
+fn under_controllers_the_file_leads_nowhere() {
+    let (_, own) = GOOD.split_once("[[gateway]]").expect("it has one");
+    let drawn = said(&format!("{CONTROLLED}[[gateway]]{own}"));
+    assert_eq!(drawn.matches("controllers say where names lead").count(), 3, "{drawn}");
+    assert!(said(&CONTROLLED.replace("\"127.0.0.1:5271\"", "")).contains("no controller could come"));
 }

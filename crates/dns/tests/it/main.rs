@@ -1,6 +1,7 @@
 //! The daemon as a whole: the real binary on loopback, clients by UDP and TCP, scripted resolvers.
 
 mod commands;
+mod controlled;
 mod forwarding;
 mod health;
 mod limits;

@@ -33,7 +33,18 @@ const EDGE: Shape = Shape {
     example: "edge.toml",
     tables: &[TOP_LEVEL, LOG, METRICS, EXTERNAL, GATEWAY, EDGE_TRUNK, TIMES, LIMITS, FEDERATION, LOCAL, PARTNER],
 };
-const SHAPES: [Shape; 4] = [
+const DNS: Shape = Shape {
+    program: "fedge-dns",
+    example: "dns.toml",
+    tables: &[
+        ("`[log]` of fedge-dns", "[log]"),
+        ("`[control]`", "[control]"),
+        ("`[view]`", "[view]"),
+        ("`[[gateway]]`", "[[gateway]]"),
+        ("`[[local]]` of fedge-dns", "[[local]]"),
+    ],
+};
+const SHAPES: [Shape; 5] = [
     EDGE,
     Shape { program: "fedge-edge", example: "edge-trunk.toml", ..EDGE },
     Shape {
@@ -54,16 +65,8 @@ const SHAPES: [Shape; 4] = [
             PARTNER,
         ],
     },
-    Shape {
-        program: "fedge-dns",
-        example: "dns.toml",
-        tables: &[
-            ("`[log]` of fedge-dns", "[log]"),
-            ("`[view]`", "[view]"),
-            ("`[[gateway]]`", "[[gateway]]"),
-            ("`[[local]]` of fedge-dns", "[[local]]"),
-        ],
-    },
+    DNS,
+    Shape { program: "fedge-dns", example: "dns-controlled.toml", ..DNS },
 ];
 
 fn documented(heading: &str) -> Vec<Vec<String>> {

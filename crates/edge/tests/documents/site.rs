@@ -13,11 +13,12 @@ use super::reading::read;
 pub(crate) const ETC: &str = "/etc/fedge";
 
 /// The complete configurations among the documents, and who runs by them.
-pub(crate) const EXAMPLES: [(&str, &str); 4] = [
+pub(crate) const EXAMPLES: [(&str, &str); 5] = [
     ("fedge-edge", "edge.toml"),
     ("fedge-edge", "edge-trunk.toml"),
     ("fedge-gateway", "gateway.toml"),
     ("fedge-dns", "dns.toml"),
+    ("fedge-dns", "dns-controlled.toml"),
 ];
 
 /// Such a folder. It vanishes when it is dropped.
