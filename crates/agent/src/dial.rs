@@ -307,6 +307,7 @@ impl Connection {
         match reply {
             Reply::Applied { .. } => {
                 self.hello.have = Some(snapshot.head.clone());
+                self.hello.applied = true;
                 self.hello.confirmed = true;
                 Ok(())
             }

@@ -135,6 +135,7 @@ impl Waiting {
             program: self.program.0.to_owned(),
             version: self.program.1.to_owned(),
             have: self.have.as_ref().map(|have| have.head.clone()),
+            applied: false,
             confirmed: false,
             certificate: None,
             concerns: Vec::new(),

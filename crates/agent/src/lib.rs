@@ -27,3 +27,5 @@ pub mod serve;
 pub mod enrol;
 
 pub mod dial;
+
+pub mod keep;

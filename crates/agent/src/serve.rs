@@ -162,6 +162,7 @@ impl Agent {
             program: self.program.0.to_owned(),
             version: self.program.1.to_owned(),
             have: standing.have.as_ref().map(|have| have.head.clone()),
+            applied: standing.applied,
             confirmed: standing.confirmed,
             certificate: Some(standing.certificate),
             concerns: self.concerns(),
@@ -240,7 +241,11 @@ impl Agent {
     }
 
     fn confirm(&self, member: &impl Member, installation: &str, route: &Route) -> Reply {
-        let have = self.snapshot();
+        let Standing { have, applied, .. } = self.standing();
+        if have.is_some() && !applied {
+            let why = "the snapshot with this route is kept here and could not be applied; send it again";
+            return Reply::Refused { why: why.to_owned() };
+        }
         let head = have.as_deref().map(|have| &have.head);
         match (succession::confirm(head, installation, route), head) {
             (Ok(()), Some(head)) => {

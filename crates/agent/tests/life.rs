@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use agent::authority::Authorities;
 use agent::dial::{DialError, Dialer, Target};
 use agent::enrol::Waiting;
+use agent::keep::{Controller, Seen, Wanted};
 use agent::serve::{Agent, AgentError, Member, Serving, serve};
 use agent::sha256;
 use agent::state::Kept;
@@ -15,7 +16,7 @@ use api::agent::{Digest, Head, Role, Route};
 use api::local;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 const GATEWAY: &str = "gateway1.contoso.test";
 const PROGRAM: (&str, &str) = ("fedge-gateway", "0.1.0");
@@ -255,4 +256,80 @@ async fn a_member_whose_certificate_expired_is_enrolled_again_with_the_same_key(
     assert_ne!(std::fs::read_to_string(installation.state().join("agent.crt")).expect("it is there"), before);
     let (agent, _daemon, _address, _serving) = reopened(&installation.state()).await;
     assert_eq!(agent.snapshot().as_deref(), Some(&installation.snapshot(4, 2, "{}")));
+}
+
+/// A controller that keeps the member, and how it sees it.
+struct Keeping {
+    wanted: watch::Sender<Wanted>,
+    seen: watch::Receiver<Seen>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Keeping {
+    fn begin(installation: &Installation, name: &str, wanted: Wanted) -> Keeping {
+        let authorities = Authorities::read(&installation.folder.path().join("ca")).expect("a copy of the CAs");
+        let controller = Controller::new(authorities, name).expect("a controller");
+        let (wanted, receiver) = watch::channel(wanted);
+        let (sender, seen) = watch::channel(Seen::nothing(SystemTime::now()));
+        let task = tokio::spawn(async move { controller.keep(receiver, sender).await });
+        Keeping { wanted, seen, task }
+    }
+
+    async fn sees(&mut self, what: &str, seen: impl Fn(&Seen) -> bool) {
+        let waited = tokio::time::timeout(Duration::from_secs(60), self.seen.wait_for(|now| seen(now))).await;
+        waited.unwrap_or_else(|_| panic!("never: {what}")).expect("it is kept");
+    }
+
+    async fn sees_problem(&mut self, words: &str) {
+        self.sees(words, |seen| seen.problem.as_ref().is_some_and(|problem| problem.contains(words))).await;
+    }
+
+    async fn sees_confirmed(&mut self, version: u64) {
+        let good = |seen: &Seen| {
+            let hello = seen.hello.as_ref().filter(|_| seen.connected && seen.problem.is_none());
+            hello
+                .is_some_and(|hello| hello.confirmed && hello.have.as_ref().is_some_and(|head| head.version == version))
+        };
+        self.sees("it goes by what it should", good).await;
+    }
+}
+
+#[tokio::test]
+async fn controllers_keep_a_member_at_what_should_be() {
+    let installation = Installation::new("contoso-1");
+    let snapshot = |version| Arc::new(installation.snapshot(version, 1, &format!("{version}")));
+    let key = enrolled(&installation, &snapshot(1)).await;
+    let (agent, daemon, address, serving) = started(&installation.state()).await;
+    let wanted = Wanted { target: target(address, key), snapshot: snapshot(1), certain: true };
+    let mut one = Keeping::begin(&installation, "control1.contoso.test", wanted.clone());
+    let mut two = Keeping::begin(&installation, "control2.contoso.test", wanted);
+    one.sees_confirmed(1).await;
+    two.sees_confirmed(1).await;
+
+    // One knows of a new version before the other, who is behind until it knows, too.
+    one.wanted.send_modify(|wanted| wanted.snapshot = snapshot(2));
+    one.sees_confirmed(2).await;
+    assert_eq!(agent.snapshot().as_deref(), Some(&*snapshot(2)));
+    two.sees_problem("version 1 of the topology is older than version 2").await;
+    two.wanted.send_modify(|wanted| wanted.snapshot = snapshot(2));
+    two.sees_confirmed(2).await;
+    assert_eq!(daemon.0.lock().expect("no panic").len(), 1, "it came once");
+
+    // The member starts again, at another address, and who can't see the store doesn't confirm anything.
+    drop((serving, agent));
+    one.sees("it is gone", |seen| !seen.connected).await;
+    one.wanted.send_modify(|wanted| wanted.certain = false);
+    two.wanted.send_modify(|wanted| wanted.certain = false);
+    let (agent, _daemon, address, _serving) = reopened(&installation.state()).await;
+    one.wanted.send_modify(|wanted| wanted.target.addresses = vec![address]);
+    one.sees("it is back", |seen| seen.connected).await;
+    assert!(!agent.is_confirmed());
+    one.wanted.send_modify(|wanted| wanted.certain = true);
+    one.sees_confirmed(2).await;
+
+    // A place where somebody else is.
+    one.wanted.send_modify(|wanted| wanted.target.key = Digest([5; 32]));
+    one.sees_problem("enrol it anew").await;
+    drop(one.wanted);
+    one.task.await.expect("it ends when nobody wants anything");
 }

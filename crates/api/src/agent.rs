@@ -68,6 +68,8 @@ pub struct Hello {
     pub version: String,
     /// The snapshot that it goes by, if it has one.
     pub have: Option<Head>,
+    /// Whether it does go by it: one that was kept may have turned out not to work.
+    pub applied: bool,
     /// Whether a controller has said since its start that the snapshot's route is the route.
     pub confirmed: bool,
     /// Its certificate, once it is enrolled.

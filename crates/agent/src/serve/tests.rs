@@ -215,6 +215,10 @@ async fn a_snapshot_is_kept_only_if_the_daemon_can_go_by_it_and_tried_again_if_i
     let refused = connection.snapshot(&kept(1, 1)).await.expect_err("refused");
     assert!(refused.to_string().contains("no port is free"), "{refused}");
     assert!(!served.agent.is_confirmed());
+    let head = kept(1, 1).head;
+    let refused = connection.confirm(&head.installation, &head.route).await.expect_err("it doesn't go by it");
+    assert!(refused.to_string().contains("could not be applied; send it again"), "{refused}");
+    assert!(!connection.refresh().await.expect("it answers").applied);
     served.daemon.fails.store(false, Ordering::Relaxed);
     for _ in 0..3 {
         connection.snapshot(&kept(1, 1)).await.expect("taken");
@@ -328,6 +332,7 @@ async fn a_member_that_claims_to_be_more_than_its_certificate_says_is_left() {
             program: "fedge-edge".to_owned(),
             version: "1".to_owned(),
             have: None,
+            applied: false,
             confirmed: false,
             certificate: None,
             concerns: Vec::new(),

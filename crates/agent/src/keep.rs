@@ -1,0 +1,283 @@
+//! A controller that keeps a member at what should be: one standing connection, one step after the other.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use api::agent::Hello;
+use tokio::sync::watch;
+
+use crate::authority::Authorities;
+use crate::dial::{Connection, DialError, Dialer, Target};
+use crate::serve::unix;
+use crate::state::Kept;
+use crate::succession::{self, Refusal};
+
+/// Between two looks at a member that is as it should be; well within what it allows somebody to be silent.
+const LOOK: Duration = Duration::from_secs(5);
+/// Before a member that refused is asked again; as good.
+const AGAIN: Duration = Duration::from_secs(30);
+/// Before a member that wasn't there is dialed again, at first and at most.
+const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
+
+/// What a member should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which member, and where.
+    pub target: Target,
+    /// What it should go by.
+    pub snapshot: Arc<Kept>,
+    /// Whether the store has said lately that this is so. Otherwise the member is only looked at: a controller that can't
+    /// see the store doesn't know whether the route has moved.
+    pub certain: bool,
+}
+
+/// What comes next with a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing: we don't know what it should be.
+    Look,
+    /// Nothing: it knows better than our store, which is behind.
+    Behind(Refusal),
+    /// Its certificate is due.
+    Renew,
+    /// It doesn't go by what it should.
+    Send,
+    /// It does; say that the route is still this.
+    Confirm,
+}
+
+/// Decides it from how the member stands. `now` is in seconds since 1970.
+pub fn step(hello: &Hello, wanted: &Wanted, now: u64) -> Step {
+    if !wanted.certain {
+        return Step::Look;
+    }
+    let head = &wanted.snapshot.head;
+    if let Err(refusal) = succession::accept(&hello.fqdn, hello.have.as_ref(), head) {
+        return Step::Behind(refusal);
+    }
+    if hello.certificate.is_some_and(|certificate| certificate.is_due(now)) {
+        return Step::Renew;
+    }
+    if hello.have.as_ref() == Some(head) && hello.applied { Step::Confirm } else { Step::Send }
+}
+
+/// How a member is seen from here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// How it stood when it was last heard, if ever.
+    pub hello: Option<Hello>,
+    /// Whether there is a connection.
+    pub connected: bool,
+    /// What is wrong between it and us, in a sentence.
+    pub problem: Option<String>,
+    /// Since when it is connected or not, with that problem or without.
+    pub since: SystemTime,
+}
+
+impl Seen {
+    /// Nothing yet.
+    pub fn nothing(now: SystemTime) -> Seen {
+        Seen { hello: None, connected: false, problem: None, since: now }
+    }
+
+    fn becomes(&mut self, connected: bool, problem: Option<String>) {
+        if (self.connected, &self.problem) != (connected, &problem) {
+            (self.connected, self.problem, self.since) = (connected, problem, SystemTime::now());
+        }
+    }
+}
+
+/// A controller, with what it knows members by.
+pub struct Controller {
+    authorities: Authorities,
+    fqdn: String,
+    dialer: Mutex<Arc<Dialer>>,
+}
+
+impl Controller {
+    /// With that name.
+    ///
+    /// # Errors
+    /// When the name can't stand in a certificate.
+    pub fn new(authorities: Authorities, fqdn: &str) -> Result<Controller, DialError> {
+        let dialer = Mutex::new(Arc::new(Dialer::new(&authorities, fqdn)?));
+        Ok(Controller { authorities, fqdn: fqdn.to_owned(), dialer })
+    }
+
+    /// The CAs.
+    pub fn authorities(&self) -> &Authorities {
+        &self.authorities
+    }
+
+    /// What dials, with a certificate that is good for long enough.
+    ///
+    /// # Errors
+    /// When no new one can be made.
+    pub fn dialer(&self) -> Result<Arc<Dialer>, DialError> {
+        let mut dialer = self.dialer.lock().unwrap_or_else(PoisonError::into_inner);
+        if dialer.is_due(SystemTime::now()) {
+            *dialer = Arc::new(Dialer::new(&self.authorities, &self.fqdn)?);
+        }
+        Ok(dialer.clone())
+    }
+
+    /// Keeps a member at what is wanted, until nobody wants anything of it any more.
+    pub async fn keep(&self, mut wanted: watch::Receiver<Wanted>, seen: watch::Sender<Seen>) {
+        let mut pause = RETRY[0];
+        loop {
+            let target = wanted.borrow_and_update().target.clone();
+            let dialed = match self.dialer() {
+                Ok(dialer) => dialer.dial(&target).await,
+                Err(error) => Err(error),
+            };
+            let error = match dialed {
+                Ok(connection) => {
+                    tracing::info!(member = target.fqdn, address = %connection.address(), "a member is there");
+                    pause = RETRY[0];
+                    self.attend(connection, &target, &mut wanted, &seen).await
+                }
+                Err(error) => Some(error),
+            };
+            let problem = error.map(|error| error.to_string());
+            if let Some(problem) = problem.clone()
+                && seen.borrow().problem.as_ref() != Some(&problem)
+            {
+                // One line for each new reason, not for each attempt.
+                tracing::warn!(member = target.fqdn, problem, "no connection to a member");
+            }
+            seen.send_modify(|seen| seen.becomes(false, problem));
+            tokio::select! {
+                changed = wanted.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+                () = tokio::time::sleep(pause) => pause = (2 * pause).min(RETRY[1]),
+            }
+        }
+    }
+
+    /// Attends to a member for as long as it is there and at that place; says why it isn't any more.
+    async fn attend(
+        &self,
+        mut connection: Connection,
+        target: &Target,
+        wanted: &mut watch::Receiver<Wanted>,
+        seen: &watch::Sender<Seen>,
+    ) -> Option<DialError> {
+        loop {
+            let now = wanted.borrow_and_update().clone();
+            if now.target != *target {
+                return None;
+            }
+            let (step, problem) = match self.take(&mut connection, &now).await {
+                Ok(step) => (Some(step), None),
+                // It is there, and says what is wrong.
+                Err(error @ DialError::Refused { .. }) => (None, Some(error.to_string())),
+                Err(error) => return Some(error),
+            };
+            let problem = match &step {
+                Some(Step::Behind(refusal)) => Some(refusal.to_string()),
+                _ => problem,
+            };
+            if let Some(problem) = problem.clone()
+                && seen.borrow().problem.as_ref() != Some(&problem)
+            {
+                tracing::warn!(member = target.fqdn, problem, "a member isn't as it should be");
+            }
+            let pause = if problem.is_some() { AGAIN } else { LOOK };
+            seen.send_modify(|seen| {
+                seen.hello = Some(connection.hello().clone());
+                seen.becomes(true, problem);
+            });
+            if matches!(step, Some(Step::Renew | Step::Send)) {
+                continue;
+            }
+            tokio::select! {
+                // Where nobody wants anything any more, the next look at it says so.
+                _ = wanted.changed() => {
+                    if wanted.has_changed().is_err() {
+                        return None;
+                    }
+                }
+                () = tokio::time::sleep(pause) => {}
+            }
+            if let Err(error) = connection.refresh().await {
+                return Some(error);
+            }
+        }
+    }
+
+    /// Takes the next step, and says which it was.
+    async fn take(&self, connection: &mut Connection, wanted: &Wanted) -> Result<Step, DialError> {
+        let step = step(connection.hello(), wanted, unix(SystemTime::now()));
+        let head = &wanted.snapshot.head;
+        match &step {
+            Step::Look | Step::Behind(_) => {}
+            Step::Renew => drop(connection.renew(&self.authorities, wanted.target.key).await?),
+            Step::Send => connection.snapshot(&wanted.snapshot).await?,
+            Step::Confirm => connection.confirm(&head.installation, &head.route).await?,
+        }
+        Ok(step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::agent::{Head, Role, Route, Validity, WORDS};
+
+    use super::*;
+    use crate::sha256;
+
+    const NOW: u64 = 2_000_000_000;
+
+    fn wanted(version: u64, epoch: u64) -> Wanted {
+        let content = format!("{version}");
+        let head = Head {
+            installation: "contoso-1".to_owned(),
+            member: "edge1.contoso.test".to_owned(),
+            version,
+            topology: sha256(&version.to_be_bytes()),
+            route: Route { epoch, pool: "pool1.contoso.test".to_owned() },
+            content: sha256(content.as_bytes()),
+        };
+        let (fqdn, role, key) = (head.member.clone(), Role::Edge, sha256(b"key"));
+        let target = Target { fqdn, role, addresses: Vec::new(), key };
+        Wanted { target, snapshot: Arc::new(Kept { head, content }), certain: true }
+    }
+
+    fn hello(have: Option<&Wanted>) -> Hello {
+        Hello {
+            words: WORDS,
+            fqdn: "edge1.contoso.test".to_owned(),
+            role: Role::Edge,
+            program: "fedge-edge".to_owned(),
+            version: "0.1.0".to_owned(),
+            have: have.map(|have| have.snapshot.head.clone()),
+            applied: have.is_some(),
+            confirmed: false,
+            certificate: Some(Validity { not_before: NOW, not_after: NOW + 900 }),
+            concerns: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_member_is_brought_to_what_should_be_and_then_told_that_it_is_so() {
+        let now = wanted(3, 2);
+        assert_eq!(step(&hello(None), &now, NOW), Step::Send);
+        assert_eq!(step(&hello(Some(&wanted(2, 2))), &now, NOW), Step::Send);
+        assert_eq!(step(&hello(Some(&now)), &now, NOW), Step::Confirm);
+        let failed = Hello { applied: false, ..hello(Some(&now)) };
+        assert_eq!(step(&failed, &now, NOW), Step::Send, "it was kept, and couldn't be applied");
+        assert_eq!(step(&hello(Some(&now)), &now, NOW + 600), Step::Renew);
+    }
+
+    #[test]
+    fn nothing_is_done_by_who_does_not_know() {
+        let blind = Wanted { certain: false, ..wanted(3, 2) };
+        assert_eq!(step(&hello(None), &blind, NOW + 600), Step::Look);
+        // A store from a backup: its members are ahead.
+        let behind = step(&hello(Some(&wanted(3, 5))), &wanted(4, 4), NOW + 600);
+        assert_eq!(behind, Step::Behind(Refusal::Epoch { have: 5, offered: 4 }));
+    }
+}
