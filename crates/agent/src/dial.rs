@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use api::agent::{Credentials, Digest, Hello, Reply, Request, Role, Route, Snapshot, Validity};
+use api::agent::{Credentials, Digest, Hello, Reply, Request, Role, Route, Snapshot, Validity, view};
 use api::local;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use topology::document::Member;
 
 use crate::authority::{Authorities, AuthorityError};
 use crate::credentials::{CredentialsError, Own};
@@ -40,6 +41,14 @@ pub struct Target {
     pub addresses: Vec<SocketAddr>,
     /// The hash of its key, as it was compared.
     pub key: Digest,
+}
+
+impl Target {
+    /// A member of a topology. `key` is the hash of its key, as it was compared.
+    pub fn of(member: &Member, key: Digest) -> Target {
+        let (fqdn, role) = (member.fqdn.to_string(), member.role.into());
+        Target { fqdn, role, addresses: view::agent(member), key }
+    }
 }
 
 /// Why a member can't be asked, or didn't do what it was asked.

@@ -224,7 +224,7 @@ impl Controller {
 
 #[cfg(test)]
 mod tests {
-    use api::agent::{Head, Role, Route, Validity, WORDS};
+    use api::agent::{Role, Route, Validity, WORDS};
 
     use super::*;
     use crate::sha256;
@@ -232,18 +232,12 @@ mod tests {
     const NOW: u64 = 2_000_000_000;
 
     fn wanted(version: u64, epoch: u64) -> Wanted {
-        let content = format!("{version}");
-        let head = Head {
-            installation: "contoso-1".to_owned(),
-            member: "edge1.contoso.test".to_owned(),
-            version,
-            topology: sha256(&version.to_be_bytes()),
-            route: Route { epoch, pool: "pool1.contoso.test".to_owned() },
-            content: sha256(content.as_bytes()),
-        };
-        let (fqdn, role, key) = (head.member.clone(), Role::Edge, sha256(b"key"));
+        let route = Route { epoch, pool: "pool1.contoso.test".to_owned() };
+        let document = format!("topology {version}");
+        let snapshot = Kept::new("contoso-1", "edge1.contoso.test", (version, &document), route, document.clone());
+        let (fqdn, role, key) = (snapshot.head.member.clone(), Role::Edge, sha256(b"key"));
         let target = Target { fqdn, role, addresses: Vec::new(), key };
-        Wanted { target, snapshot: Arc::new(Kept { head, content }), certain: true }
+        Wanted { target, snapshot: Arc::new(snapshot), certain: true }
     }
 
     fn hello(have: Option<&Wanted>) -> Hello {

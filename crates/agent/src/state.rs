@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use api::agent::{Digest, Head, LINE, Snapshot};
+use api::agent::{Digest, Head, LINE, Route, Snapshot};
 
 use crate::disk::{self, sha256};
 
@@ -32,6 +32,26 @@ impl std::fmt::Debug for Kept {
 }
 
 impl Kept {
+    /// What a member is to go by: version `version` of a topology, read from `document`, of which `content` is its view
+    /// ([`api::agent::view`]).
+    pub fn new(
+        installation: &str,
+        member: &str,
+        (version, document): (u64, &str),
+        route: Route,
+        content: String,
+    ) -> Kept {
+        let head = Head {
+            installation: installation.to_owned(),
+            member: member.to_owned(),
+            version,
+            topology: sha256(document.as_bytes()),
+            route,
+            content: sha256(content.as_bytes()),
+        };
+        Kept { head, content }
+    }
+
     /// Puts together what a controller sent with what is here already.
     ///
     /// # Errors

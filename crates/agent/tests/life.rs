@@ -10,9 +10,8 @@ use agent::dial::{DialError, Dialer, Target};
 use agent::enrol::Waiting;
 use agent::keep::{Controller, Seen, Wanted};
 use agent::serve::{Agent, AgentError, Member, Serving, serve};
-use agent::sha256;
 use agent::state::Kept;
-use api::agent::{Digest, Head, Role, Route};
+use api::agent::{Digest, Role, Route};
 use api::local;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -64,15 +63,8 @@ impl Installation {
     }
 
     fn snapshot(&self, version: u64, epoch: u64, content: &str) -> Kept {
-        let head = Head {
-            installation: self.id.to_owned(),
-            member: GATEWAY.to_owned(),
-            version,
-            topology: sha256(&version.to_be_bytes()),
-            route: Route { epoch, pool: format!("pool{}.contoso.test", epoch % 2) },
-            content: sha256(content.as_bytes()),
-        };
-        Kept { head, content: content.to_owned() }
+        let route = Route { epoch, pool: format!("pool{}.contoso.test", epoch % 2) };
+        Kept::new(self.id, GATEWAY, (version, &format!("topology {version}")), route, content.to_owned())
     }
 }
 

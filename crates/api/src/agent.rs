@@ -7,6 +7,7 @@ use crate::local;
 pub mod content;
 mod digest;
 mod head;
+pub mod view;
 
 pub use digest::{Digest, DigestError};
 pub use head::{Head, Route};

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use api::agent::{Digest, Head};
+use api::agent::Digest;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -13,7 +13,6 @@ use tokio_rustls::client::TlsStream;
 use super::*;
 use crate::authority::Authorities;
 use crate::dial::{DialError, Dialer, Target};
-use crate::sha256;
 use crate::tls::Expect;
 
 const EDGE: &str = "edge1.contoso.test";
@@ -113,16 +112,8 @@ struct Served {
 }
 
 fn kept(version: u64, epoch: u64) -> Kept {
-    let content = "{\"secrets\":[]}".to_owned();
-    let head = Head {
-        installation: "contoso-1".to_owned(),
-        member: EDGE.to_owned(),
-        version,
-        topology: sha256(&version.to_be_bytes()),
-        route: Route { epoch, pool: "pool1.contoso.test".to_owned() },
-        content: sha256(content.as_bytes()),
-    };
-    Kept { head, content }
+    let route = Route { epoch, pool: "pool1.contoso.test".to_owned() };
+    Kept::new("contoso-1", EDGE, (version, &format!("topology {version}")), route, "{\"secrets\":[]}".to_owned())
 }
 
 async fn line(stream: &mut BufReader<TlsStream<TcpStream>>) -> String {

@@ -13,15 +13,8 @@ use crate::succession::accept;
 const OWN: &str = "edge1.contoso.test";
 
 fn kept(version: u64, epoch: u64, content: &str) -> Kept {
-    let head = Head {
-        installation: "contoso-1".to_owned(),
-        member: OWN.to_owned(),
-        version,
-        topology: sha256(&version.to_be_bytes()),
-        route: Route { epoch, pool: format!("pool{}.contoso.test", epoch % 3) },
-        content: sha256(content.as_bytes()),
-    };
-    Kept { head, content: content.to_owned() }
+    let route = Route { epoch, pool: format!("pool{}.contoso.test", epoch % 3) };
+    Kept::new("contoso-1", OWN, (version, &format!("topology {version}")), route, content.to_owned())
 }
 
 fn folder() -> TempDir {

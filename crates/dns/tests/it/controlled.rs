@@ -9,7 +9,7 @@ use agent::authority::Authorities;
 use agent::dial::{Connection, DialError, Dialer, Target};
 use agent::sha256;
 use agent::state::Kept;
-use api::agent::{Digest, Head, Role, Route};
+use api::agent::{Digest, Role, Route};
 use api::local::{Reply, Request};
 use hickory_proto::rr::RecordType as T;
 use nix::sys::signal::Signal;
@@ -93,15 +93,8 @@ fn snapshot(version: u64, epoch: u64, gateway: &str) -> Kept {
         "[[gateway]]\nfqdn = '{gateway}'\naddresses = ['127.0.2.1']\npriority = 10\n\
          [[local]]\ndomains = ['contoso.test']\nnext_hop = '127.0.1.1'\n"
     );
-    let head = Head {
-        installation: "contoso-1".to_owned(),
-        member: FQDN.to_owned(),
-        version,
-        topology: sha256(&version.to_be_bytes()),
-        route: Route { epoch, pool: "pool1.contoso.test".to_owned() },
-        content: sha256(content.as_bytes()),
-    };
-    Kept { head, content }
+    let route = Route { epoch, pool: "pool1.contoso.test".to_owned() };
+    Kept::new("contoso-1", FQDN, (version, &format!("topology {version}")), route, content)
 }
 
 fn leads_to(daemon: &Daemon, gateway: &str) -> bool {

@@ -1,0 +1,207 @@
+//! What each member needs of the topology, and no more.
+
+use std::net::SocketAddr;
+
+use toml::Spanned;
+use topology::document::{self, Edge, Member, Pool, Topology};
+use topology::entries::{Local, Partner};
+use topology::fqdn::Fqdn;
+
+use super::Role;
+use super::content::{self, Content as _, Secret};
+
+/// Of SRV records: gateways of the DNS server's own site are tried before those of others.
+const NEAR: u16 = 10;
+const FAR: u16 = 20;
+
+/// What the member of that name goes by, as it travels; nothing for a controller, or who isn't a member.
+/// `dialback_secrets` are the installation's, the one that makes keys first.
+pub fn view(topology: &Topology, dialback_secrets: &[Secret], member: &Fqdn) -> Option<String> {
+    let found = topology.members().find(|found| found.fqdn == *member)?;
+    let (federation, secrets) = (topology.entries.federation.clone(), dialback_secrets.to_vec());
+    match found.role {
+        document::Role::Edge => {
+            let mut edges = topology.pools.iter().flat_map(|pool| pool.edges.iter().map(move |edge| (pool, edge)));
+            let (pool, edge) = edges.find(|(_, edge)| edge.member.fqdn == *member)?;
+            let content = content::Edge {
+                pool: pool.fqdn.to_string(),
+                trunk: trunk(edge),
+                gateways: topology.gateways.iter().map(|gateway| gateway.fqdn.to_string()).collect(),
+                dialback_secrets: secrets,
+                federation,
+                // Where our own servers are is nothing for the perimeter.
+                local: locals(topology, |local| Local { next_hop: None, direct_tls: false, ..local }),
+                partner: partners(topology, |partner| partner),
+            };
+            Some(content.write())
+        }
+        document::Role::Gateway => {
+            let pools = topology.route.iter().filter_map(|fqdn| topology.pool(fqdn));
+            let content = content::Gateway {
+                dialback_secrets: secrets,
+                pool: pools.map(pool).collect(),
+                federation,
+                local: locals(topology, |local| local),
+                partner: partners(topology, |partner| Partner { next_hop: None, direct_tls: false, ..partner }),
+            };
+            Some(content.write())
+        }
+        document::Role::Dns => {
+            let gateways = topology.gateways.iter().map(|gateway| content::DnsGateway {
+                fqdn: gateway.fqdn.to_string(),
+                addresses: gateway.internal.clone(),
+                priority: if gateway.site == found.site { NEAR } else { FAR },
+            });
+            let content = content::Dns { gateway: gateways.collect(), local: locals(topology, |local| local) };
+            Some(content.write())
+        }
+        document::Role::Controller => None,
+    }
+}
+
+/// Where a member's agent listens.
+pub fn agent(member: &Member) -> Vec<SocketAddr> {
+    member.internal.iter().map(|address| (*address, member.agent_port).into()).collect()
+}
+
+fn trunk(edge: &Edge) -> Vec<SocketAddr> {
+    edge.member.internal.iter().map(|address| (*address, edge.trunk_port).into()).collect()
+}
+
+fn pool(pool: &Pool) -> content::Pool {
+    let edge = |edge: &Edge| content::PoolEdge { fqdn: edge.member.fqdn.to_string(), trunk: trunk(edge) };
+    content::Pool { fqdn: pool.fqdn.to_string(), edge: pool.edges.iter().map(edge).collect() }
+}
+
+fn locals(topology: &Topology, seen: impl Fn(Local) -> Local) -> Vec<Spanned<Local>> {
+    topology.entries.local.iter().cloned().map(|local| Spanned::new(0..0, seen(local))).collect()
+}
+
+fn partners(topology: &Topology, seen: impl Fn(Partner) -> Partner) -> Vec<Spanned<Partner>> {
+    topology.entries.partner.iter().cloned().map(|partner| Spanned::new(0..0, seen(partner))).collect()
+}
+
+impl From<document::Role> for Role {
+    fn from(role: document::Role) -> Role {
+        match role {
+            document::Role::Edge => Role::Edge,
+            document::Role::Gateway => Role::Gateway,
+            document::Role::Dns => Role::Dns,
+            document::Role::Controller => Role::Controller,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = r#"
+        [installation]
+        name = "Contoso"
+        [[site]]
+        name = "Site1"
+        [[site]]
+        name = "Site2"
+        [[pool]]
+        fqdn = "pool1.contoso.test"
+        site = "Site1"
+        [[pool]]
+        fqdn = "edge3.contoso.test"
+        site = "Site2"
+        [[edge]]
+        fqdn = "edge1.contoso.test"
+        pool = "pool1.contoso.test"
+        external = ["203.0.113.1"]
+        internal = ["10.1.0.1", "fd00::1:1"]
+        [[edge]]
+        fqdn = "edge3.contoso.test"
+        pool = "edge3.contoso.test"
+        external = ["198.51.100.3"]
+        internal = ["10.2.0.3"]
+        trunk_port = 5280
+        [[gateway]]
+        fqdn = "gateway1.contoso.test"
+        site = "Site1"
+        internal = ["10.0.0.1"]
+        [[gateway]]
+        fqdn = "gateway2.contoso.test"
+        site = "Site2"
+        internal = ["10.0.9.1"]
+        [[dns]]
+        fqdn = "dns2.contoso.test"
+        site = "site2"
+        internal = ["10.0.9.3"]
+        agent_port = 5299
+        [[controller]]
+        fqdn = "ctl1.contoso.test"
+        site = "Site1"
+        internal = ["10.0.0.4"]
+        [route]
+        pools = ["edge3.contoso.test", "pool1.contoso.test"]
+        [federation]
+        dialback = false
+        [[local]]
+        domains = ["contoso.test"]
+        next_hop = "10.0.0.2"
+        direct_tls = true
+        [[partner]]
+        domains = ["fabrikam.test"]
+        next_hop = "203.0.113.200"
+        [[partner]]
+        domains = ["*.tailspin.test"]
+        tls = "optional"
+    "#;
+
+    fn seen_by(fqdn: &str) -> (Topology, Option<String>) {
+        let topology = Topology::read("topology.toml", DOCUMENT).expect("it is good");
+        let secrets = [Secret::new("first-secret-of-all".to_owned()), Secret::new("second-secret-of-all".to_owned())];
+        let seen = view(&topology, &secrets, &fqdn.parse().expect("an FQDN"));
+        (topology, seen)
+    }
+
+    #[test]
+    fn an_edge_server_learns_nothing_of_the_inside_but_the_gateways_names() {
+        let text = seen_by("edge1.contoso.test").1.expect("a member");
+        for inside in ["10.0.0", "10.0.9", "10.2.0", "direct_tls", "dns2", "ctl1", "edge3"] {
+            assert!(!text.contains(inside), "{inside}: {text}");
+        }
+        let edge = content::Edge::read(&text).expect("it can be read");
+        assert_eq!(edge.pool, "pool1.contoso.test");
+        assert_eq!(edge.gateways, ["gateway1.contoso.test", "gateway2.contoso.test"]);
+        assert_eq!(edge.trunk, ["10.1.0.1:5270".parse().expect("one"), "[fd00::1:1]:5270".parse().expect("one")]);
+        assert_eq!(edge.dialback_secrets[0].reveal(), "first-secret-of-all");
+        let policy = edge.policy(&text, Vec::new()).expect("it is good");
+        assert!(policy.partners()[0].next_hop.is_some(), "it dials them");
+        assert!(policy.locals()[0].next_hop.is_none() && !policy.locals()[0].terms.dialback);
+    }
+
+    #[test]
+    fn a_gateway_learns_the_pools_in_the_order_of_the_route_and_its_next_hops() {
+        let text = seen_by("gateway2.contoso.test").1.expect("a member");
+        let gateway = content::Gateway::read(&text).expect("it can be read");
+        let pools: Vec<&str> = gateway.pool.iter().map(|pool| pool.fqdn.as_str()).collect();
+        assert_eq!(pools, ["edge3.contoso.test", "pool1.contoso.test"]);
+        assert_eq!(gateway.pool[0].edge[0].trunk, ["10.2.0.3:5280".parse().expect("one")]);
+        let policy = gateway.policy(&text, Vec::new()).expect("it is good");
+        assert!(policy.locals()[0].next_hop.as_ref().is_some_and(|hop| hop.direct_tls));
+        assert!(policy.partners().iter().all(|partner| partner.next_hop.is_none()), "edge servers dial them");
+    }
+
+    #[test]
+    fn a_dns_server_leads_to_the_gateways_of_its_own_site_first() {
+        let (topology, text) = seen_by("dns2.contoso.test");
+        let dns = content::Dns::read(&text.expect("a member")).expect("it can be read");
+        let gateways: Vec<(&str, u16)> =
+            dns.gateway.iter().map(|found| (found.fqdn.as_str(), found.priority)).collect();
+        assert_eq!(gateways, [("gateway1.contoso.test", FAR), ("gateway2.contoso.test", NEAR)]);
+        assert_eq!(agent(&topology.dns[0]), ["10.0.9.3:5299".parse().expect("one")]);
+    }
+
+    #[test]
+    fn nobody_else_learns_anything() {
+        assert_eq!(seen_by("ctl1.contoso.test").1, None, "it reads the store");
+        assert_eq!(seen_by("pool1.contoso.test").1, None);
+        assert_eq!(seen_by("evil.test").1, None);
+    }
+}
