@@ -16,7 +16,7 @@ use topology::document::Member;
 
 use crate::authority::{Authorities, AuthorityError};
 use crate::credentials::{CredentialsError, Own};
-use crate::lines::{LineError, Lines};
+use crate::lines::{self, LineError, Lines};
 use crate::serve::unix;
 use crate::state::Kept;
 use crate::tls::{self, Expect, Stranger};
@@ -202,7 +202,7 @@ async fn greet(
     let name = ServerName::try_from(to.fqdn.clone());
     let name = name.map_err(|error| handshake(format!("{} is no name for a member ({error})", to.fqdn)))?;
     let shaken = async {
-        socket.set_nodelay(true)?;
+        lines::ready(&socket)?;
         tls.connect(name, socket).await
     };
     let stream = timeout(GREETING, shaken).await;

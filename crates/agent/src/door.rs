@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::lines::Lines;
+use crate::lines::{self, Lines};
 use crate::tls;
 
 /// For a controller to finish its handshake.
@@ -76,7 +76,7 @@ async fn accept(listener: TcpListener, config: Arc<ArcSwap<ServerConfig>>, visit
 
 async fn shake(socket: TcpStream, address: SocketAddr, acceptor: TlsAcceptor) -> Result<Visitor, String> {
     let shaken = async {
-        socket.set_nodelay(true)?;
+        lines::ready(&socket)?;
         acceptor.accept(socket).await
     };
     let stream = shaken.await.map_err(|error| error.to_string())?;

@@ -6,11 +6,15 @@ use std::time::Duration;
 use api::agent::LINE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, ReadHalf, WriteHalf,
 };
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+/// After so long a silence, the kernel asks whether the other host is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// For a line to come, once it began; and to be taken.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -29,12 +33,19 @@ pub enum LineError {
     /// A line came, or was taken, by drips.
     #[error("the other end took more than {} s for one line", .0.as_secs())]
     Slow(Duration),
-    /// A line didn't end.
-    #[error("the other end said a line of more than {LINE} bytes")]
+    /// A line didn't end, or would be too long for the other end.
+    #[error("a line had more than {LINE} bytes, which is more than any member takes")]
     Long,
     /// It isn't what is said here. The next line may be.
     #[error("what the other end said can't be read ({0}); do both run the same version of fedge?")]
     Unreadable(#[from] serde_json::Error),
+}
+
+/// Makes a socket ready: lines go out at once, and a host that vanished is noticed in two minutes, also where nothing is
+/// said for long.
+pub(crate) fn ready(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE / 2))
 }
 
 /// Both ways of a connection, by lines.
@@ -69,6 +80,9 @@ impl<S: AsyncRead + AsyncWrite> Lines<S> {
     pub(crate) async fn write(&mut self, said: &impl Serialize) -> Result<(), LineError> {
         let mut line = serde_json::to_vec(said)?;
         line.push(b'\n');
+        if line.len() > LINE {
+            return Err(LineError::Long);
+        }
         let written = async {
             self.writer.write_all(&line).await?;
             self.writer.flush().await
@@ -134,5 +148,7 @@ mod tests {
         let (mut lines, mut far) = pair();
         far.write_all(&vec![b' '; LINE]).await.expect("there is room");
         assert!(matches!(lines.read::<Request>(SILENCE).await, Err(LineError::Long)));
+        // Nor is one said.
+        assert!(matches!(lines.write(&"x".repeat(LINE)).await, Err(LineError::Long)));
     }
 }
