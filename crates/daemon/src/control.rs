@@ -1,11 +1,15 @@
-//! `[control]`: where controllers come to a daemon that goes by what they send, and what it keeps of that.
+//! `[control]`: where controllers come to a daemon that goes by what they send, and how it gets what they send.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use agent::serve::{Agent, AgentError};
+use agent::serve::{Agent, AgentError, Member};
+use agent::state::Kept;
 use api::agent::Role;
+use api::local::{Reply, Request};
 use serde::Deserialize;
+use tokio::sync::{mpsc, oneshot};
 use toml::Spanned;
 use topology::faults::Faults;
 
@@ -27,6 +31,46 @@ pub struct Control {
     pub state: PathBuf,
 }
 
+/// A snapshot that the daemon is to go by, and whom to tell how that went.
+pub type Change = (Arc<Kept>, oneshot::Sender<Result<(), String>>);
+
+/// What controllers reach of a daemon: snapshots are checked at once, and handed over to whoever runs the daemon.
+pub struct Follower<Check, Ask> {
+    check: Check,
+    ask: Ask,
+    changes: mpsc::Sender<Change>,
+}
+
+impl<Check, Ask> Follower<Check, Ask> {
+    /// `check` says whether the daemon could go by a snapshot, `ask` answers what a local command would ask. What comes
+    /// out of the channel is to be gone by, in its order.
+    pub fn new(check: Check, ask: Ask) -> (Follower<Check, Ask>, mpsc::Receiver<Change>) {
+        let (changes, receiver) = mpsc::channel(1);
+        (Follower { check, ask, changes }, receiver)
+    }
+}
+
+impl<Check, Ask> Member for Follower<Check, Ask>
+where
+    Check: Fn(&Kept) -> Result<(), String> + Send + Sync + 'static,
+    Ask: Fn(Request) -> mpsc::Receiver<Reply> + Send + Sync + 'static,
+{
+    fn check(&self, snapshot: &Kept) -> Result<(), String> {
+        (self.check)(snapshot)
+    }
+
+    async fn apply(&self, snapshot: Arc<Kept>) -> Result<(), String> {
+        let ends = || "the daemon is about to end; send the snapshot again when it is back".to_owned();
+        let (done, told) = oneshot::channel();
+        self.changes.send((snapshot, done)).await.map_err(|_| ends())?;
+        told.await.map_err(|_| ends())?
+    }
+
+    fn ask(&self, request: Request) -> mpsc::Receiver<Reply> {
+        (self.ask)(request)
+    }
+}
+
 impl Section {
     /// What it means; the folder is found from `folder`.
     pub fn read(&self, folder: &Path, faults: &mut Faults) -> Control {
@@ -45,5 +89,43 @@ impl Control {
     /// When it wasn't, or the folder can't be used.
     pub fn open(&self, role: Role, program: (&'static str, &'static str)) -> Result<Agent, AgentError> {
         Agent::open(&self.state, role, program)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::agent::Route;
+
+    use super::*;
+
+    fn follower() -> (impl Member, mpsc::Receiver<Change>) {
+        let check = |snapshot: &Kept| if snapshot.content.is_empty() { Err("it is empty".to_owned()) } else { Ok(()) };
+        Follower::new(check, |_| mpsc::channel(1).1)
+    }
+
+    fn kept(content: &str) -> Kept {
+        let route = Route { epoch: 1, pool: "pool1.contoso.test".to_owned() };
+        Kept::new("contoso-1", "edge1.contoso.test", (1, "topology"), route, content.to_owned())
+    }
+
+    #[tokio::test]
+    async fn who_sent_a_snapshot_hears_how_it_went() {
+        let (follower, mut changes) = follower();
+        assert_eq!(follower.check(&kept("")), Err("it is empty".to_owned()));
+        for said in [Ok(()), Err("no port is free".to_owned())] {
+            let (applied, ()) = tokio::join!(follower.apply(Arc::new(kept("a"))), async {
+                let (snapshot, done) = changes.recv().await.expect("a change");
+                assert_eq!(*snapshot, kept("a"));
+                done.send(said.clone()).expect("somebody waits");
+            });
+            assert_eq!(applied, said);
+        }
+        // Nobody is left with the belief that it was done.
+        let (applied, ()) = tokio::join!(follower.apply(Arc::new(kept("a"))), async {
+            drop(changes.recv().await);
+        });
+        assert!(applied.expect_err("dropped").contains("about to end"));
+        drop(changes);
+        assert!(follower.apply(Arc::new(kept("a"))).await.expect_err("nobody runs it").contains("about to end"));
     }
 }

@@ -3,22 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use agent::serve::{self, Agent, AgentError, Member, Serving};
+use agent::serve::{self, Agent, AgentError, Serving};
 use agent::state::Kept;
 use api::agent::Role;
 use api::local::{Reply, Request, Status};
-use daemon::control::Control;
+use daemon::control::{Change, Control, Follower};
 use daemon::life;
 use daemon::log::LogLevel;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::config::Leads;
 
 /// The daemon's name and version.
 pub const PROGRAM: (&str, &str) = ("fedge-dns", env!("CARGO_PKG_VERSION"));
-
-/// A snapshot that the daemon is to go by, and whom to tell how that went.
-pub(crate) type Change = (Arc<Kept>, oneshot::Sender<Result<(), String>>);
 
 /// What controllers reach: the agent at work, and the snapshots that it takes.
 pub(crate) struct Controlled {
@@ -38,8 +35,15 @@ impl Controlled {
         for concern in agent.concerns() {
             tracing::warn!("{concern}");
         }
-        let (sender, changes) = mpsc::channel(1);
-        let follower = Follower { changes: sender, level, agent: agent.clone(), began: Instant::now() };
+        let check = |snapshot: &Kept| Leads::read(&snapshot.content).map(drop).map_err(|faults| faults.to_string());
+        let (asked, began) = (agent.clone(), Instant::now());
+        let ask = move |request: Request| {
+            let (sender, replies) = mpsc::channel(1);
+            // There is room, and somebody to take it.
+            let _ = sender.try_send(answer(&request, &asked, &level, began));
+            replies
+        };
+        let (follower, changes) = Follower::new(check, ask);
         let serving = serve::serve(listeners, agent.clone(), Arc::new(follower));
         Ok(Controlled { agent, changes, _serving: serving })
     }
@@ -56,46 +60,22 @@ pub enum ControlledError {
     Listen(#[from] life::ListenError),
 }
 
-struct Follower {
-    changes: mpsc::Sender<Change>,
-    level: LogLevel,
-    agent: Arc<Agent>,
-    began: Instant,
-}
-
-impl Member for Follower {
-    fn check(&self, snapshot: &Kept) -> Result<(), String> {
-        Leads::read(&snapshot.content).map(drop).map_err(|faults| faults.to_string())
-    }
-
-    async fn apply(&self, snapshot: Arc<Kept>) -> Result<(), String> {
-        let ends = |_| "fedge-dns is about to end".to_owned();
-        let (done, told) = oneshot::channel();
-        self.changes.send((snapshot, done)).await.map_err(|_| ends(()))?;
-        told.await.map_err(|_| ends(()))?
-    }
-
-    fn ask(&self, request: Request) -> mpsc::Receiver<Reply> {
-        let (sender, replies) = mpsc::channel(1);
-        let reply = match request {
-            Request::Status => Reply::Status(Status {
-                program: PROGRAM.0.to_owned(),
-                version: PROGRAM.1.to_owned(),
-                up_seconds: self.began.elapsed().as_secs(),
-                log_level: self.level.name(),
-                faces: Vec::new(),
-                route: None,
-                members: Vec::new(),
-                concerns: self.agent.concerns(),
-            }),
-            Request::LogLevel { level } => match self.level.set(&level) {
-                Ok(()) => Reply::Done { what: format!("logging from level {level} on") },
-                Err(why) => Reply::Refused { why },
-            },
-            _ => Reply::Refused { why: "fedge-dns carries no streams; ask an edge server or a gateway".to_owned() },
-        };
-        // There is room, and somebody to take it.
-        let _ = sender.try_send(reply);
-        replies
+fn answer(request: &Request, agent: &Agent, level: &LogLevel, began: Instant) -> Reply {
+    match request {
+        Request::Status => Reply::Status(Status {
+            program: PROGRAM.0.to_owned(),
+            version: PROGRAM.1.to_owned(),
+            up_seconds: began.elapsed().as_secs(),
+            log_level: level.name(),
+            faces: Vec::new(),
+            route: None,
+            members: Vec::new(),
+            concerns: agent.concerns(),
+        }),
+        Request::LogLevel { level: wanted } => match level.set(wanted) {
+            Ok(()) => Reply::Done { what: format!("logging from level {wanted} on") },
+            Err(why) => Reply::Refused { why },
+        },
+        _ => Reply::Refused { why: "fedge-dns carries no streams; ask an edge server or a gateway".to_owned() },
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use agent::state::Kept;
+use daemon::control::Change;
 use daemon::log::{self, LogLevel};
 use daemon::settings::ConfigError;
 use sd_notify::NotifyState;
@@ -15,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use topology::faults::Faults;
 
 use crate::config::{Config, Leads};
-use crate::control::{Change, Controlled, ControlledError};
+use crate::control::{Controlled, ControlledError};
 use crate::forward::Forwarder;
 use crate::listen::Listener;
 use crate::service::{Served, Service};
