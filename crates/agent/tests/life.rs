@@ -325,3 +325,26 @@ async fn controllers_keep_a_member_at_what_should_be() {
     drop(one.wanted);
     one.task.await.expect("it ends when nobody wants anything");
 }
+
+#[tokio::test]
+async fn a_large_snapshot_travels_once() {
+    let installation = Installation::new("contoso-1");
+    // Ten times what 10,000 partners need.
+    let large = "[[partner]]\ndomains = [\"fabrikam.test\"]\n".repeat(180_000);
+    let first = installation.snapshot(1, 1, "");
+    let key = enrolled(&installation, &first).await;
+    let (agent, _daemon, address, _serving) = started(&installation.state()).await;
+    let to = target(address, key);
+    let mut connection = installation.dialer.dial(&to).await.expect("a controller");
+    connection.snapshot(&installation.snapshot(2, 1, &large)).await.expect("taken");
+    // Only the route moves: the content stays at home, or the empty one here would be refused.
+    let moved = installation.snapshot(2, 2, &large);
+    let head_only = Kept { head: moved.head.clone(), content: String::new() };
+    connection.snapshot(&head_only).await.expect("taken");
+    assert_eq!(agent.snapshot().as_deref(), Some(&moved));
+    // Nobody takes more than a line of 16 MiB, and who would say more is told so.
+    let larger = installation.snapshot(3, 2, &large.repeat(3));
+    let error = connection.snapshot(&larger).await.expect_err("it is too large").to_string();
+    assert!(error.contains("more than any member takes"), "{error}");
+    assert_eq!(agent.snapshot().as_deref(), Some(&moved));
+}
