@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -125,6 +126,17 @@ impl Authority {
     }
 }
 
+/// What stands in the certificate of a controller's API, where members' have their role.
+const API: &str = "api";
+
+/// A certificate with its key, both PEM.
+pub struct Identity {
+    /// The certificate.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+}
+
 /// A member's certificate, but for its extended key usage. Nothing that the member asks for gets into it but its key.
 pub(crate) fn member_params(
     fqdn: &str,
@@ -206,6 +218,25 @@ impl Authorities {
             Authority::from_pem(certificate?, &key?)
         };
         Ok(Authorities { agent: authority(AGENT)?, trunk: authority(TRUNK)? })
+    }
+
+    /// A key and a certificate for a controller's API, under that name and at those addresses: good for nothing but to be
+    /// asked there.
+    ///
+    /// # Errors
+    /// When the name can't stand in a certificate.
+    pub fn api(&self, fqdn: &str, addresses: &[IpAddr]) -> Result<Identity, AuthorityError> {
+        let mut params = params(fqdn, SystemTime::now(), MEMBER_LIFE);
+        params.distinguished_name.push(DnType::OrganizationalUnitName, API);
+        params.subject_alt_names = vec![SanType::DnsName(fqdn.to_owned().try_into()?)];
+        params.subject_alt_names.extend(addresses.iter().copied().map(SanType::IpAddress));
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.serial_number = Some(serial());
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.agent.issuer)?.pem();
+        Ok(Identity { certificate, key: key.serialize_pem() })
     }
 
     /// Answers a member's request with all certificates that its role needs. `enrolled` is the hash of the key that

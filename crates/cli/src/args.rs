@@ -33,6 +33,19 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Trunk,
     },
+    /// How everything is: sites, pools, members, and what is wrong since when. Exits with 1 where something is.
+    Status {
+        /// Show it again and again, until interrupted.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Take a machine that waits for it as a member, if it shows the key with this fingerprint.
+    Enrol {
+        /// The member's name in the topology.
+        fqdn: topology::fqdn::Fqdn,
+        /// What the machine prints.
+        fingerprint: String,
+    },
     /// The topology: sites, pools, members, partners, as one document declares them.
     Topology {
         /// What to do.

@@ -10,6 +10,7 @@ mod ca;
 mod describe;
 mod document;
 mod remote;
+mod status;
 mod trunk;
 
 /// The command line is at fault (sysexits.h, EX_USAGE).
@@ -25,6 +26,10 @@ fn main() -> ExitCode {
     };
     let told = match args.command {
         args::Command::Topology { command } => return document::run(&args.control, command),
+        args::Command::Status { watch } => return status::run(&args.control, watch),
+        args::Command::Enrol { fqdn, fingerprint } => {
+            status::enrol(&args.control, &fqdn, fingerprint).map_err(|error| error.to_string())
+        }
         args::Command::Audit { command } => audit::run(&args.control, &command).map_err(|error| error.to_string()),
         args::Command::Ca { command } => ca::run(command).map_err(|error| error.to_string()),
         args::Command::Trunk { command } => trunk::run(command).map_err(|error| error.to_string()),

@@ -27,10 +27,10 @@ pub struct Config {
     pub log: Log,
     /// Where the API is served.
     pub listen: Vec<SocketAddr>,
-    /// The API's certificate, PEM, with its issuers.
-    pub certificate: PathBuf,
-    /// Its key, PEM.
-    pub key: PathBuf,
+    /// The folder of the control plane's CAs.
+    pub authorities: PathBuf,
+    /// The API's certificate and key, PEM; without them, the control plane's own CA makes them.
+    pub certificate: Option<(PathBuf, PathBuf)>,
     /// Who may use it.
     pub users: Users,
 }
@@ -40,6 +40,7 @@ pub struct Config {
 struct File {
     name: Spanned<String>,
     store: Spanned<String>,
+    authorities: PathBuf,
     #[serde(default)]
     log: Log,
     api: Api,
@@ -51,8 +52,8 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Api {
     listen: Spanned<Vec<SocketAddr>>,
-    certificate: PathBuf,
-    key: PathBuf,
+    certificate: Option<Spanned<PathBuf>>,
+    key: Option<Spanned<PathBuf>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,9 +86,21 @@ fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
         store: file.store.get_ref().clone(),
         log: file.log.clone(),
         listen: file.api.listen.get_ref().clone(),
-        certificate: folder.join(&file.api.certificate),
-        key: folder.join(&file.api.key),
+        authorities: folder.join(&file.authorities),
+        certificate: certificate(&file.api, folder, faults),
         users: Users::new(users(&file.user, faults)),
+    }
+}
+
+fn certificate(api: &Api, folder: &Path, faults: &mut Faults) -> Option<(PathBuf, PathBuf)> {
+    match (&api.certificate, &api.key) {
+        (Some(certificate), Some(key)) => Some((folder.join(certificate.get_ref()), folder.join(key.get_ref()))),
+        (None, None) => None,
+        (Some(one), None) | (None, Some(one)) => {
+            let remedy = "give both, or neither: then the control plane's own CA makes them";
+            faults.add(one.span(), "certificate and key belong together, and one is missing", remedy);
+            None
+        }
     }
 }
 

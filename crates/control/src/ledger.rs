@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use store::{Expect, Key, Keys, Snapshot, Store, StoreError, Transaction, Writer};
 
 use crate::audit::{self, Broken, Deed, Entry, Hash};
-use crate::records::{self, Installation};
+use crate::records::{self, Installation, Secrets};
 
 mod documents;
 
@@ -116,13 +116,17 @@ impl Ledger {
         self.change(&Transaction::new(), deed).await
     }
 
-    /// The installation; where there is none yet, one is founded with this id.
+    /// The installation and its secrets; where there is none yet, one is founded with these.
     ///
     /// # Errors
     /// As [`Ledger::change`].
-    pub async fn installation(&self, id: &str, who: &str) -> Result<Installation, StoreError> {
-        let key = records::installation();
-        if let (Some(there), _) = self.one(&key).await? {
+    pub async fn installation(
+        &self,
+        id: &str,
+        secrets: &Secrets,
+        who: &str,
+    ) -> Result<(Installation, Secrets), StoreError> {
+        if let Some(there) = self.founded().await? {
             return Ok(there);
         }
         let fresh = Installation { id: id.to_owned(), at: self.now() };
@@ -133,15 +137,28 @@ impl Ledger {
             before: String::new(),
             after: format!("installation {id}"),
         };
-        let found = Transaction::new().expect(key.clone(), Expect::Absent).put(key.clone(), records::write(&fresh));
+        let (key, secrets_key) = (records::installation(), records::secrets());
+        let found = Transaction::new()
+            .expect(key.clone(), Expect::Absent)
+            .put(key.clone(), records::write(&fresh))
+            .put(secrets_key, records::write(secrets));
         match self.change(&found, &deed).await {
-            Ok(()) => Ok(fresh),
+            Ok(()) => Ok((fresh, secrets.clone())),
             // Another controller was first.
             Err(StoreError::Conflict(conflict)) if conflict == key => {
-                self.one(&key).await?.0.ok_or(StoreError::Conflict(key))
+                self.founded().await?.ok_or(StoreError::Conflict(key))
             }
             Err(error) => Err(error),
         }
+    }
+
+    async fn founded(&self) -> Result<Option<(Installation, Secrets)>, StoreError> {
+        let (installation, secrets) = (records::installation(), records::secrets());
+        let snapshot = self.read(&[Keys::One(installation.clone()), Keys::One(secrets.clone())]).await?;
+        let (Some(found), Some(hidden)) = (snapshot.get(&installation), snapshot.get(&secrets)) else {
+            return Ok(None);
+        };
+        Ok(Some((records::read(&installation, found)?, records::read(&secrets, hidden)?)))
     }
 
     /// Entries of the audit trail, from this number on, at most so many.

@@ -28,6 +28,11 @@ enum Command {
         /// The configuration.
         file: PathBuf,
     },
+    /// Make the control plane's CAs, once, for the first controller.
+    Init {
+        /// Where they will lie.
+        folder: PathBuf,
+    },
     /// Copy everything from one store into another, empty one; no controller may run meanwhile.
     Copy {
         /// The store that is read, as a configuration names it.
@@ -60,6 +65,7 @@ fn main() -> ExitCode {
     let done = match args.command {
         Command::Run { file } => run::run(&file),
         Command::Check { file } => run::check(&file),
+        Command::Init { folder } => run::init(&folder),
         Command::Copy { from, to } => run::copy(&from, &to),
         Command::Token { name, role } => token(&name, role).map_err(run::Failure::from),
     };

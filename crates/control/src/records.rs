@@ -57,6 +57,34 @@ pub struct Enrolled {
     pub who: String,
 }
 
+/// What dialback keys are made of, on each face: the first makes them, all verify them.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secrets {
+    /// Shared by all edge servers.
+    pub external: Vec<String>,
+    /// Shared by all gateways.
+    pub internal: Vec<String>,
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets(…)")
+    }
+}
+
+/// Where the secrets lie.
+pub fn secrets() -> Key {
+    fixed("secrets")
+}
+
+/// Where a member's enrolment lies.
+///
+/// # Errors
+/// When that is no member's name.
+pub fn member(fqdn: &str) -> Result<Key, store::KeyError> {
+    members().below(fqdn)
+}
+
 /// Where the installation lies.
 pub fn installation() -> Key {
     fixed("installation")

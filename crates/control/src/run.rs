@@ -1,9 +1,13 @@
 //! The life of fedge-control: the store, and the API on it.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use agent::authority::{Authorities, AuthorityError};
+use agent::dial::DialError;
+use agent::keep::Controller;
 use arc_swap::ArcSwap;
 use daemon::life::{self, Ending, ListenError};
 use daemon::log;
@@ -18,6 +22,8 @@ use crate::access::Users;
 use crate::config::Config;
 use crate::http::{self, Tls};
 use crate::ledger::Ledger;
+use crate::members::Members;
+use crate::records::Secrets;
 use crate::web::{self, Office};
 
 const PROGRAM: &str = "fedge-control";
@@ -37,6 +43,12 @@ pub enum Failure {
         /// What is wrong with it.
         what: String,
     },
+    /// The control plane's CAs.
+    #[error("{0}; `fedge-control init` makes them")]
+    Authority(#[from] AuthorityError),
+    /// The controller's own certificate.
+    #[error("{0}")]
+    Own(#[from] DialError),
     /// The store.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -62,8 +74,22 @@ impl Failure {
 /// When the controller would not start with it.
 pub fn check(file: &Path) -> Result<(), Failure> {
     let config = Config::read(file)?;
-    tls(&config)?;
+    tls(&config, &Authorities::read(&config.authorities)?)?;
     println!("{}: good", file.display());
+    Ok(())
+}
+
+/// Makes the control plane's CAs, and says what to do with them.
+///
+/// # Errors
+/// When there are some, or a file can't be written.
+pub fn init(folder: &Path) -> Result<(), Failure> {
+    let authorities = Authorities::make(folder)?;
+    println!("{}: the control plane's CAs; whoever has their keys is the control plane", folder.display());
+    println!("Copy the folder to every other controller, and to nobody else.");
+    println!("Copy agent-ca.crt to where `fedge` runs, as /etc/fedge/control-ca.crt.");
+    println!("New machines are told its fingerprint:");
+    println!("  {}", authorities.agent.fingerprint());
     Ok(())
 }
 
@@ -93,20 +119,25 @@ pub fn run(file: &Path) -> Result<(), Failure> {
 async fn work(file: PathBuf, config: Config) -> Result<(), Failure> {
     let mut ending = Ending::new()?;
     let hangup = signal(SignalKind::hangup())?;
-    let tls = tls(&config)?;
+    let authorities = Authorities::read(&config.authorities)?;
+    let tls = tls(&config, &authorities)?;
     let store = store::open(&config.store)?;
     tracing::info!(store = store.name(), "the store is open");
     let ledger = Arc::new(Ledger::new(store, &config.name, random(), now)?);
-    let installation = ledger.installation(&format!("{:016x}{:016x}", random(), random()), &config.name).await?;
+    let secrets = Secrets { external: vec![random_text(4)], internal: vec![random_text(4)] };
+    let (installation, secrets) = ledger.installation(&random_text(2), &secrets, &config.name).await?;
     tracing::info!(installation = installation.id, "this is the installation");
+    let controller = Controller::new(authorities, &config.name)?;
+    let members = Arc::new(Members::new(ledger.clone(), controller, installation.id, secrets));
     let users = Arc::new(ArcSwap::from_pointee(config.users));
-    let office = Office { ledger, users: users.clone() };
+    let office = Office { ledger, members: members.clone(), name: config.name, users: users.clone() };
     let router = web::router(office);
     let mut tasks = JoinSet::new();
     for listener in life::listen(&config.listen)? {
         tracing::info!(address = %listener.local_addr()?, "serving the API");
         tasks.spawn(http::serve(listener, tls.clone(), router.clone()));
     }
+    tasks.spawn(members.keep());
     tasks.spawn(reload(file, hangup, tls, users));
     life::ready(PROGRAM, VERSION);
     ending.wait().await;
@@ -114,24 +145,36 @@ async fn work(file: PathBuf, config: Config) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read_pem(config: &Config) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Failure> {
+/// The API's certificate and key: its own files, or made by the control plane's CA.
+fn identity(
+    config: &Config,
+    authorities: &Authorities,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Failure> {
     let fault = |file: &Path, what: String| Failure::File { file: file.to_owned(), what };
-    let chain = CertificateDer::pem_file_iter(&config.certificate)
+    let Some((certificate, key)) = &config.certificate else {
+        let at: Vec<IpAddr> = config.listen.iter().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified()).collect();
+        let made = authorities.api(&config.name, &at)?;
+        let chain = CertificateDer::from_pem_slice(made.certificate.as_bytes());
+        let key = PrivateKeyDer::from_pem_slice(made.key.as_bytes());
+        let damaged = |error: rustls_pki_types::pem::Error| fault(&config.authorities, error.to_string());
+        return Ok((vec![chain.map_err(damaged)?], key.map_err(damaged)?));
+    };
+    let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| fault(&config.certificate, format!("no certificate can be read from it ({error})")))?;
-    let key = PrivateKeyDer::from_pem_file(&config.key)
-        .map_err(|error| fault(&config.key, format!("no private key can be read from it ({error})")))?;
-    Ok((chain, key))
-}
-
-fn tls(config: &Config) -> Result<Tls, Failure> {
-    let (chain, key) = read_pem(config)?;
-    Tls::new(chain, key).map_err(|error| unusable(config, &error))
+        .map_err(|error| fault(certificate, format!("no certificate can be read from it ({error})")))?;
+    let secret = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| fault(key, format!("no private key can be read from it ({error})")))?;
+    Ok((chain, secret))
 }
 
 fn unusable(config: &Config, error: &rustls::Error) -> Failure {
-    let what = format!("it can't be used with {} ({error})", config.key.display());
-    Failure::File { file: config.certificate.clone(), what }
+    let file = config.certificate.as_ref().map_or(&config.authorities, |(certificate, _)| certificate);
+    Failure::File { file: file.clone(), what: format!("certificate and key can't be used together ({error})") }
+}
+
+fn tls(config: &Config, authorities: &Authorities) -> Result<Tls, Failure> {
+    let (chain, key) = identity(config, authorities)?;
+    Tls::new(chain, key).map_err(|error| unusable(config, &error))
 }
 
 /// Takes over users and certificate on SIGHUP.
@@ -149,7 +192,8 @@ async fn reload(file: PathBuf, mut hangup: Signal, tls: Tls, users: Arc<ArcSwap<
 
 fn read_again(file: &Path, tls: &Tls) -> Result<Users, Failure> {
     let config = Config::read(file)?;
-    let (chain, key) = read_pem(&config)?;
+    let authorities = Authorities::read(&config.authorities)?;
+    let (chain, key) = identity(&config, &authorities)?;
     tls.replace(chain, key).map_err(|error| unusable(&config, &error))?;
     Ok(config.users)
 }
@@ -158,6 +202,11 @@ fn read_again(file: &Path, tls: &Tls) -> Result<Users, Failure> {
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// So many times 64 random bits, as hexadecimal digits.
+fn random_text(times: usize) -> String {
+    (0..times).map(|_| format!("{:016x}", random())).collect()
 }
 
 fn random() -> u64 {

@@ -16,9 +16,11 @@ use utoipa_axum::routes;
 use crate::access::{Role, User, Users};
 use crate::http::Peer;
 use crate::ledger::{DOCUMENT_BYTES, Ledger};
+use crate::members::Members;
 
 mod audit;
 mod failure;
+mod members;
 mod topology;
 
 pub use failure::Failure;
@@ -28,6 +30,10 @@ pub use failure::Failure;
 pub struct Office {
     /// The store.
     pub ledger: Arc<Ledger>,
+    /// Everybody who is kept at what is there.
+    pub members: Arc<Members>,
+    /// This controller's name.
+    pub name: String,
     /// Who may use it.
     pub users: Arc<ArcSwap<Users>>,
 }
@@ -67,6 +73,9 @@ fn described() -> (Router<Office>, utoipa::openapi::OpenApi) {
         .routes(routes!(topology::one))
         .routes(routes!(topology::again))
         .routes(routes!(topology::history))
+        .routes(routes!(members::status))
+        .routes(routes!(members::enrol))
+        .routes(routes!(members::health))
         .split_for_parts()
 }
 

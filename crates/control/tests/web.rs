@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use agent::authority::Authorities;
+use agent::keep::Controller;
 use api::client::{Client, ClientError};
 use api::control::{AuditEntry, AuditVerified};
 use arc_swap::ArcSwap;
@@ -11,6 +13,8 @@ use control::access::{Role, Token, User, Users};
 use control::audit::Deed;
 use control::http::{self, Tls};
 use control::ledger::Ledger;
+use control::members::Members;
+use control::records::Secrets;
 use control::web::{self, Office};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls_pki_types::PrivateKeyDer;
@@ -48,7 +52,13 @@ async fn served() -> Served {
     }
     let store = Arc::new(Memory::new());
     let ledger = Arc::new(Ledger::new(store, "ctl1.contoso.test", 1, || 1_000).expect("a name"));
-    let office = Office { ledger: ledger.clone(), users: Arc::new(ArcSwap::from_pointee(Users::new(users))) };
+    let authorities = Authorities::make(&folder.path().join("authorities")).expect("CAs");
+    let controller = Controller::new(authorities, "ctl1.contoso.test").expect("a name");
+    let secrets = Secrets { external: Vec::new(), internal: Vec::new() };
+    let members = Arc::new(Members::new(ledger.clone(), controller, "one".to_owned(), secrets));
+    let name = "ctl1.contoso.test".to_owned();
+    let office =
+        Office { ledger: ledger.clone(), members, name, users: Arc::new(ArcSwap::from_pointee(Users::new(users))) };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let task = tokio::spawn(http::serve(listener, tls, web::router(office)));

@@ -75,7 +75,7 @@ fn build(release: bool) -> anyhow::Result<Programs> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(&workspace).args(["build", "--quiet"]);
-    command.args(["--package=edge", "--package=gateway", "--package=dns", "--package=cli"]);
+    command.args(["--package=edge", "--package=gateway", "--package=dns", "--package=control", "--package=cli"]);
     command.args(release.then_some("--release"));
     ensure!(command.status().context("can't run cargo")?.success(), "fedge's programs can't be built");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);

@@ -18,6 +18,10 @@ fn deed(what: &str) -> Deed {
     }
 }
 
+fn secrets(text: &str) -> records::Secrets {
+    records::Secrets { external: vec![text.to_owned()], internal: vec![text.to_owned()] }
+}
+
 fn key(text: &str) -> Key {
     text.parse().expect("a key")
 }
@@ -68,7 +72,8 @@ async fn a_trail_that_somebody_touched_is_found_out() {
 async fn an_installation_is_founded_once() {
     let memory = Memory::new();
     let (first, second) = (ledger(&memory, "ctl1.contoso.test"), ledger(&memory, "ctl2.contoso.test"));
-    let (one, other) = tokio::join!(first.installation("one", "ctl1"), second.installation("other", "ctl2"));
+    let (a, b) = (secrets("a"), secrets("b"));
+    let (one, other) = tokio::join!(first.installation("one", &a, "ctl1"), second.installation("other", &b, "ctl2"));
     assert_eq!(one, other);
     assert_eq!(first.verify().await.expect("it can be read").entries, 1);
 }

@@ -1,0 +1,239 @@
+//! Every member kept at what should be: a connection each, by what the store says.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use agent::dial::{DialError, Target};
+use agent::keep::{Controller, Seen, Wanted};
+use agent::state::Kept;
+use api::agent::content::Secret;
+use api::agent::view::{agent as agent_addresses, view};
+use api::agent::{Digest, Role, Route};
+use store::{Expect, Keys, StoreError, Transaction};
+use tokio::sync::watch;
+use topology::document::Member;
+use topology::fqdn::Fqdn;
+
+use crate::audit::Deed;
+use crate::ledger::Ledger;
+use crate::publish::{self, Current};
+use crate::records::{self, Enrolled, Head, Secrets};
+
+/// Between two looks at the store; hints come sooner.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What the store says at one moment.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    /// Topology and route; nothing before the first topology.
+    pub current: Option<Arc<Current>>,
+    /// The members that were enrolled, by name.
+    pub enrolled: Arc<BTreeMap<String, Enrolled>>,
+    /// Since when the store couldn't be asked, and why; nothing where it could.
+    pub blind: Option<(SystemTime, String)>,
+}
+
+/// All members, as a controller knows and keeps them.
+pub struct Members {
+    ledger: Arc<Ledger>,
+    controller: Controller,
+    installation: String,
+    secrets: Secrets,
+    picture: watch::Sender<Picture>,
+    kept: Mutex<BTreeMap<String, Keeping>>,
+}
+
+/// A member that is kept. Dropping it lets the member go.
+struct Keeping {
+    wanted: watch::Sender<Wanted>,
+    seen: watch::Receiver<Seen>,
+}
+
+/// Why a member isn't enrolled.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// There is no topology yet, or it isn't in it.
+    #[error("there is no member {0} in the topology")]
+    NoMember(String),
+    /// Controllers know each other by the store.
+    #[error("{0} is a controller, and those aren't enrolled: they have copies of the CAs, and the store")]
+    Controller(String),
+    /// It couldn't be reached, or is another.
+    #[error("{0}")]
+    Dial(#[from] DialError),
+    /// The store.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
+impl Members {
+    /// Those of this installation, kept by this controller.
+    pub fn new(ledger: Arc<Ledger>, controller: Controller, installation: String, secrets: Secrets) -> Members {
+        let blind = Some((SystemTime::now(), "the store was not asked yet".to_owned()));
+        let picture = watch::Sender::new(Picture { current: None, enrolled: Arc::default(), blind });
+        Members { ledger, controller, installation, secrets, picture, kept: Mutex::default() }
+    }
+
+    /// What the store said last.
+    pub fn picture(&self) -> Picture {
+        self.picture.borrow().clone()
+    }
+
+    /// How a member is seen, where it is kept.
+    pub fn seen(&self, fqdn: &str) -> Option<Seen> {
+        self.keeping().get(fqdn).map(|keeping| keeping.seen.borrow().clone())
+    }
+
+    /// Keeps all members, for as long as the controller runs.
+    pub async fn keep(self: Arc<Members>) {
+        let mut hints = self.ledger.store().watch(&Keys::All);
+        loop {
+            match self.look().await {
+                Ok(picture) => {
+                    self.picture.send_replace(picture);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the store can't be asked; members go on as they are");
+                    self.picture.send_modify(|picture| {
+                        let since = picture.blind.as_ref().map_or_else(SystemTime::now, |(since, _)| *since);
+                        picture.blind = Some((since, error.to_string()));
+                    });
+                }
+            }
+            self.reconcile();
+            tokio::select! {
+                () = hints.next() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Asks the store. The topology is read only where another is current.
+    async fn look(&self) -> Result<Picture, StoreError> {
+        let (head, route) = (records::head(), records::route());
+        let keys = [Keys::One(head.clone()), Keys::One(route.clone()), Keys::Under(records::members())];
+        let snapshot = self.ledger.read(&keys).await?;
+        let version = snapshot.get(&head).map(|entry| records::read::<Head>(&head, entry)).transpose()?;
+        let routed = snapshot.get(&route).map(|entry| records::read::<records::Route>(&route, entry)).transpose()?;
+        let known = self.picture.borrow().current.clone();
+        let current = match (known, version, routed) {
+            (Some(known), Some(version), Some(routed)) if known.version == version.version => {
+                if known.route == routed {
+                    Some(known)
+                } else {
+                    Some(Arc::new(Current { route: routed, ..(*known).clone() }))
+                }
+            }
+            _ => publish::current(&self.ledger).await?.map(Arc::new),
+        };
+        let mut enrolled = BTreeMap::new();
+        for (key, entry) in snapshot.entries.iter().filter(|(key, _)| **key != head && **key != route) {
+            enrolled.insert(key.last().to_owned(), records::read(key, entry)?);
+        }
+        Ok(Picture { current, enrolled: Arc::new(enrolled), blind: None })
+    }
+
+    /// Keeps whom it should, and lets the others go.
+    fn reconcile(self: &Arc<Members>) {
+        let picture = self.picture();
+        let mut kept = self.keeping();
+        let mut wanted = self.wanted(&picture);
+        kept.retain(|fqdn, keeping| match wanted.remove(fqdn) {
+            Some(wanted) => {
+                keeping.wanted.send_if_modified(|before| {
+                    let changed = *before != wanted;
+                    *before = wanted;
+                    changed
+                });
+                true
+            }
+            None => false,
+        });
+        for (fqdn, wanted) in wanted {
+            let (wanting, wanted) = watch::channel(wanted);
+            let (seeing, seen) = watch::channel(Seen::nothing(SystemTime::now()));
+            let members = self.clone();
+            tokio::spawn(async move { members.controller.keep(wanted, seeing).await });
+            kept.insert(fqdn, Keeping { wanted: wanting, seen });
+        }
+    }
+
+    /// What each enrolled member should be.
+    fn wanted(&self, picture: &Picture) -> BTreeMap<String, Wanted> {
+        let Some(current) = &picture.current else { return BTreeMap::new() };
+        let certain = picture.blind.is_none();
+        let wanted = current.topology.members().filter_map(|member| {
+            let key = picture.enrolled.get(member.fqdn.as_str())?.fingerprint.parse().ok()?;
+            let wanted =
+                Wanted { target: target(member, key), snapshot: self.snapshot(current, &member.fqdn)?, certain };
+            Some((member.fqdn.to_string(), wanted))
+        });
+        wanted.collect()
+    }
+
+    /// What a member goes by; the same one where nothing changed for it.
+    fn snapshot(&self, current: &Current, fqdn: &Fqdn) -> Option<Arc<Kept>> {
+        let member = current.topology.members().find(|member| member.fqdn == *fqdn)?;
+        let secrets = match Role::from(member.role) {
+            Role::Gateway => &self.secrets.internal,
+            Role::Edge | Role::Dns | Role::Controller => &self.secrets.external,
+        };
+        let secrets: Vec<Secret> = secrets.iter().cloned().map(Secret::new).collect();
+        let content = view(&current.topology, &secrets, fqdn)?;
+        let route = Route { epoch: current.route.epoch, pool: current.route.pool.clone() };
+        let document = (current.version, current.document.as_str());
+        Some(Arc::new(Kept::new(&self.installation, fqdn.as_str(), document, route, content)))
+    }
+
+    /// Enrols a member that waits for it, if it shows the key with this fingerprint, and writes it down.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn enrol(&self, fqdn: &str, fingerprint: Digest, who: &str) -> Result<(), EnrolError> {
+        let current = publish::current(&self.ledger).await?;
+        let no_member = || EnrolError::NoMember(fqdn.to_owned());
+        let current = current.ok_or_else(no_member)?;
+        let name: Fqdn = fqdn.parse().map_err(|_| no_member())?;
+        let member = current.topology.members().find(|member| member.fqdn == name).ok_or_else(no_member)?;
+        let first = self.snapshot(&current, &name).ok_or_else(|| EnrolError::Controller(fqdn.to_owned()))?;
+        let target = target(member, fingerprint);
+        let dialer = self.controller.dialer()?;
+        // Let go: what comes next is the keeper's.
+        drop(dialer.enrol(self.controller.authorities(), &target, &first).await?);
+        self.write_down(name.as_str(), fingerprint, who).await?;
+        Ok(())
+    }
+
+    async fn write_down(&self, fqdn: &str, fingerprint: Digest, who: &str) -> Result<(), StoreError> {
+        let key = records::member(fqdn).map_err(|error| StoreError::Refused {
+            what: error.to_string(),
+            fix: "name the member by its FQDN".to_owned(),
+        })?;
+        let (before, expect): (Option<Enrolled>, Expect) = self.ledger.one(&key).await?;
+        let fresh = Enrolled { fingerprint: fingerprint.to_string(), at: self.ledger.now(), who: who.to_owned() };
+        let deed = Deed {
+            who: who.to_owned(),
+            what: format!("enrol {fqdn}"),
+            why: String::new(),
+            before: before.map(|before| before.fingerprint).unwrap_or_default(),
+            after: fresh.fingerprint.clone(),
+        };
+        let put = Transaction::new().expect(key.clone(), expect).put(key, records::write(&fresh));
+        self.ledger.change(&put, &deed).await
+    }
+
+    fn keeping(&self) -> MutexGuard<'_, BTreeMap<String, Keeping>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn target(member: &Member, key: Digest) -> Target {
+    Target { fqdn: member.fqdn.to_string(), role: member.role.into(), addresses: agent_addresses(member), key }
+}
+
+impl std::fmt::Debug for Members {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Members").field("installation", &self.installation).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,220 @@
+//! A whole installation by its commands: a controller, a topology, a member that is enrolled, led, and goes on alone.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use testkit::fedge::Programs;
+use testkit::place::Place;
+use testkit::process::Daemon;
+
+const CONTROLLER: &str = "127.0.5.1:5272";
+const DNS: &str = "dns1.contoso.test";
+/// Longer than anything takes here that is to come at all.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const TOPOLOGY: &str = r#"
+[installation]
+name = "Contoso"
+[[site]]
+name = "Site1"
+[[pool]]
+fqdn = "pool1.contoso.test"
+site = "Site1"
+[[edge]]
+fqdn = "edge1.contoso.test"
+pool = "pool1.contoso.test"
+external = ["127.0.6.1"]
+internal = ["127.0.6.2"]
+[[gateway]]
+fqdn = "gateway1.contoso.test"
+site = "Site1"
+internal = ["127.0.5.3"]
+[[dns]]
+fqdn = "dns1.contoso.test"
+site = "Site1"
+internal = ["127.0.5.2"]
+[[controller]]
+fqdn = "ctl1.contoso.test"
+site = "Site1"
+internal = ["127.0.5.1"]
+[route]
+pools = ["pool1.contoso.test"]
+[[local]]
+domains = ["contoso.test"]
+next_hop = "127.0.5.9"
+[[partner]]
+domains = ["fabrikam.test"]
+"#;
+
+/// An installation on the loopback of a place of its own.
+struct Installation {
+    place: Place,
+    folder: tempfile::TempDir,
+    programs: Programs,
+    /// What new machines are told.
+    fingerprint: String,
+}
+
+impl Installation {
+    /// CAs, a user and a configuration of the controller.
+    fn new() -> Installation {
+        let programs = Programs::built().expect("fedge is built");
+        let place = Place::isolated().expect("root");
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut made = Installation { place, folder, programs, fingerprint: String::new() };
+        let init = good(made.program("fedge-control").arg("init").arg(made.file("ca")));
+        made.fingerprint = init.lines().last().expect("it says it").trim().to_owned();
+        let token = made.program("fedge-control").args(["token", "anna", "--role", "administrator"]).output();
+        let token = token.expect("it runs");
+        std::fs::write(made.file("token"), &token.stdout).expect("written");
+        let user = String::from_utf8(token.stderr).expect("text");
+        let user = user.split("\n\n").next().expect("what to write").to_owned();
+        let config = format!(
+            "name = \"ctl1.contoso.test\"\nstore = \"sqlite:{}\"\nauthorities = \"ca\"\n\
+             [api]\nlisten = [\"{CONTROLLER}\"]\n{user}\n",
+            made.file("store.db").display()
+        );
+        std::fs::write(made.file("control.toml"), config).expect("written");
+        good(made.program("fedge-control").arg("check").arg(made.file("control.toml")));
+        made
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn program(&self, name: &str) -> Command {
+        self.place.command(self.programs.path(name))
+    }
+
+    fn start(&self, program: &str, config: &str) -> Daemon {
+        let log = self.file(&format!("{program}.log"));
+        self.programs.start(program, &self.place, &self.file(config), &log).expect("it starts")
+    }
+
+    /// `fedge`, as Anna types it.
+    fn fedge(&self, arguments: &[&str]) -> Output {
+        let (ca, token) = (self.file("ca/agent-ca.crt"), self.file("token"));
+        let mut command = self.program("fedge");
+        command.env("FEDGE_CONTROLLER", CONTROLLER).env("FEDGE_CONTROL_CA", ca).env("FEDGE_TOKEN_FILE", token);
+        command.args(arguments).output().expect("it runs")
+    }
+
+    fn done(&self, arguments: &[&str]) -> String {
+        let output = self.fedge(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Waits until the status says this of the DNS server.
+    fn wait_for(&self, what: &str, is_so: impl Fn(&Value) -> bool) {
+        let began = Instant::now();
+        loop {
+            let output = self.fedge(&["status", "--json"]);
+            let status: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            let mut members = status["sites"][0]["members"].as_array().into_iter().flatten();
+            if members.find(|member| member["fqdn"] == DNS).is_some_and(&is_so) {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "{what}: {status:#}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Enrols the DNS server as docs/enrolment.md says.
+    fn enrol(&self) {
+        let config = format!(
+            "[control]\nlisten = ['127.0.5.2:5271']\nstate = '{}'\n[view]\nlisten = ['127.0.5.2:5353']\n\
+             forward = ['127.0.5.8']\n",
+            self.file("state").display()
+        );
+        std::fs::write(self.file("dns.toml"), config).expect("written");
+        let mut command = self.program("fedge-dns");
+        command.arg("enrol").arg(self.file("dns.toml")).args([DNS, &self.fingerprint]);
+        let mut waiting = Ended(command.stdout(Stdio::piped()).spawn().expect("it runs"));
+        let lines = BufReader::new(waiting.0.stdout.take().expect("a pipe")).lines();
+        let mut lines = lines.map_while(Result::ok);
+        let typed = lines.find_map(|line| line.trim().strip_prefix("fedge ").map(str::to_owned)).expect("a command");
+        // It listens once it says so.
+        lines.find(|line| line.starts_with("Waiting")).expect("it waits");
+        let typed: Vec<&str> = typed.split(' ').collect();
+        let told = self.done(&typed);
+        assert_eq!(told, format!("{DNS} is enrolled; start its daemon now\n"));
+        assert!(waiting.0.wait().expect("it is ours").success());
+    }
+}
+
+/// A process that is ended with its test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn good(command: &mut Command) -> String {
+    let output = command.output().expect("it runs");
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn write(file: &Path, text: &str) -> String {
+    std::fs::write(file, text).expect("written");
+    file.display().to_string()
+}
+
+#[test]
+fn a_member_is_enrolled_led_and_goes_on_without_a_controller() {
+    let site = Installation::new();
+    let mut control = site.start("fedge-control", "control.toml");
+    let file = write(&site.file("topology.toml"), TOPOLOGY);
+    assert!(site.done(&["topology", "publish", &file, "--why", "the first"]).starts_with("version 1 is current\n"));
+    assert!(site.done(&["topology", "publish", &file]).contains("as it was"));
+    site.wait_for("it is not enrolled", |member| member["state"] == "not enrolled");
+
+    site.enrol();
+    let mut dns = site.start("fedge-dns", "dns.toml");
+    site.wait_for("it is reached", |member| member["state"] == "reached" && member["version"] == 1);
+
+    // A new topology reaches it.
+    let changed = TOPOLOGY.replace("127.0.5.9", "127.0.5.10");
+    let file = write(&site.file("topology.toml"), &changed);
+    let told = site.done(&["topology", "publish", &file, "--from", "1", "--why", "a new server"]);
+    assert_eq!(
+        told,
+        "version 2 is current\nlocal domain contoso.test: next hop 127.0.5.10:5269 (was 127.0.5.9:5269)\n"
+    );
+    site.wait_for("it goes by version 2", |member| member["version"] == 2);
+    let overtaken = site.fedge(&["topology", "publish", &file, "--from", "1"]);
+    assert!(String::from_utf8_lossy(&overtaken.stderr).contains("2 is current by now"), "{overtaken:?}");
+
+    // Without a controller it goes on, and starts from its disk.
+    control.signal(Signal::SIGKILL).expect("it runs");
+    drop(control);
+    dns.signal(Signal::SIGTERM).expect("it runs");
+    assert!(dns.terminate(PATIENCE).expect("it ends").success());
+    let began = Instant::now();
+    let dns = site.start("fedge-dns", "dns.toml");
+    assert!(began.elapsed() < PATIENCE, "it started after {:?}", began.elapsed());
+    let log = std::fs::read_to_string(dns.log()).expect("it is there");
+    assert!(log.contains("unconfirmed"), "{log}");
+
+    // A controller that comes back finds it.
+    let _control = site.start("fedge-control", "control.toml");
+    site.wait_for("it is reached again", |member| member["state"] == "reached" && member["version"] == 2);
+    let history = site.done(&["topology", "history"]);
+    assert!(history.starts_with("*    2") && history.contains("the first"), "{history}");
+    let whole = site.done(&["audit", "verify"]);
+    assert!(whole.starts_with("4 entries"), "{whole}");
+    let trail = site.done(&["audit", "show"]);
+    for expected in ["ctl1.contoso.test: found installation", "anna: publish topology", "anna: enrol dns1.contoso.test"]
+    {
+        assert!(trail.contains(expected), "{trail}");
+    }
+}
