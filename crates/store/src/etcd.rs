@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use etcd_client::{
-    Client, Compare, CompareOp, DeleteOptions, Error, GetOptions, GetResponse, PutOptions, Txn, TxnOp, TxnOpResponse,
+    Client, Compare, CompareOp, DeleteOptions, GetOptions, GetResponse, PutOptions, Txn, TxnOp, TxnOpResponse,
     WatchOptions,
 };
 use tokio::sync::Mutex;
@@ -23,8 +23,10 @@ use crate::transaction::{Expect, MOST_WRITES, Transaction, Write};
 use crate::{Answer, Entry, Revision, Snapshot, Store};
 
 mod address;
+mod refusals;
 
 pub use address::Address;
+use refusals::{of_reading, of_transacting};
 
 /// For an endpoint to answer. An election takes one to three seconds; it is not waited for in one request.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -238,22 +240,33 @@ impl Etcd {
         while hinter.hint() {
             let endpoint = &self.0.endpoints[turn % self.0.endpoints.len()];
             turn += 1;
-            if let Ok(client) = self.0.client::<()>(endpoint).await {
-                let options = if prefix { WatchOptions::new().with_prefix() } else { WatchOptions::new() };
-                let opened = timeout(PATIENCE, client.watch_client().watch(key.clone(), Some(options))).await;
-                if let Ok(Ok(mut watching)) = opened {
-                    // What came before the watch stood.
-                    hinter.hint();
-                    // An error, the end, a cancelled watch (after a compaction, say) or silence: made anew.
-                    while let Ok(Ok(Some(news))) = timeout(SILENCE, watching.message()).await {
-                        if news.canceled() || !hinter.hint() {
-                            break;
-                        }
-                    }
-                    continue;
-                }
+            if !self.follow_through(endpoint, &key, prefix, &hinter).await {
+                // Its token may be what is wrong.
+                *endpoint.client.lock().await = None;
+                tokio::time::sleep(PAUSE).await;
             }
-            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// The same through one endpoint, until it is silent; says whether it worked until then.
+    async fn follow_through(&self, endpoint: &Endpoint, key: &[u8], prefix: bool, hinter: &Hinter) -> bool {
+        let Ok(client) = self.0.client::<()>(endpoint).await else { return false };
+        let options = if prefix { WatchOptions::new().with_prefix() } else { WatchOptions::new() };
+        let opened = timeout(PATIENCE, client.watch_client().watch(key, Some(options))).await;
+        let Ok(Ok(mut watching)) = opened else { return false };
+        // What came before the watch stood.
+        hinter.hint();
+        loop {
+            match timeout(SILENCE, watching.message()).await {
+                Ok(Ok(Some(news))) if !news.canceled() => {
+                    if !hinter.hint() {
+                        return true;
+                    }
+                }
+                // An error, the end, or a cancelled watch: after a compaction, or because it isn't allowed.
+                Ok(_) => return false,
+                Err(_) => return true,
+            }
         }
     }
 }
@@ -315,46 +328,4 @@ fn revision(number: i64) -> Revision {
 
 fn signed(revision: Revision) -> i64 {
     i64::try_from(revision.0).unwrap_or(i64::MAX)
-}
-
-/// Codes of gRPC, as its specification numbers them.
-const INVALID_ARGUMENT: i32 = 3;
-const PERMISSION_DENIED: i32 = 7;
-const RESOURCE_EXHAUSTED: i32 = 8;
-const FAILED_PRECONDITION: i32 = 9;
-const UNAUTHENTICATED: i32 = 16;
-
-/// What an error means that came before anything was done, or of something that changes nothing.
-fn of_reading<T>(error: &Error) -> Went<T> {
-    definite(error).unwrap_or_else(|| Went::Nowhere(error.to_string()))
-}
-
-/// What an error means that came after a transaction was sent.
-fn of_transacting<T>(error: &Error) -> Went<T> {
-    definite(error).unwrap_or_else(|| Went::Wrong(StoreError::Unknown(error.to_string())))
-}
-
-/// What an error means with which etcd says that it did nothing.
-fn definite<T>(error: &Error) -> Option<Went<T>> {
-    let Error::GRpcStatus(status) = error else { return None };
-    let refused = |fix: &str| {
-        let what = format!("etcd refuses: {}", status.message());
-        Some(Went::Wrong(StoreError::Refused { what, fix: fix.to_owned() }))
-    };
-    match status.code() as i32 {
-        // A token doesn't outlive the member that gave it.
-        UNAUTHENTICATED => Some(Went::Nowhere(status.message().to_owned())),
-        INVALID_ARGUMENT if status.message().contains("auth token") => Some(Went::Nowhere(status.message().to_owned())),
-        INVALID_ARGUMENT => refused("look at user and password, and at etcd's limits (docs/store.md)"),
-        PERMISSION_DENIED => {
-            refused("grant its user a role that may read and write below fedge's prefix (docs/store.md)")
-        }
-        RESOURCE_EXHAUSTED => {
-            refused("has etcd's space run out? `etcdctl alarm list` says so, docs/store.md what to do")
-        }
-        FAILED_PRECONDITION => {
-            refused("does this cluster have authentication switched on, and this user? See docs/store.md")
-        }
-        _ => None,
-    }
 }
