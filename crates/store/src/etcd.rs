@@ -61,6 +61,8 @@ enum Went<T> {
     Well(T),
     /// It wasn't done here and may be tried elsewhere.
     Nowhere(String),
+    /// It wasn't done because we aren't known any more, and may be tried once we are.
+    Forgotten(String),
     /// There is nothing to try elsewhere.
     Wrong(StoreError),
 }
@@ -84,10 +86,12 @@ impl Etcd {
         let mut reasons = Vec::new();
         for index in (0..shared.endpoints.len()).map(|step| (first + step) % shared.endpoints.len()) {
             let endpoint = &shared.endpoints[index];
-            let went = match shared.client(endpoint).await {
-                Ok(client) => work(client).await,
-                Err(went) => went,
-            };
+            let mut went = shared.through(endpoint, &work).await;
+            if let Went::Forgotten(_) = went {
+                // A token ends with the member that gave it, after five idle minutes, and with a new password.
+                *endpoint.client.lock().await = None;
+                went = shared.through(endpoint, &work).await;
+            }
             match went {
                 Went::Well(done) => {
                     shared.good.store(index, Ordering::Relaxed);
@@ -101,7 +105,7 @@ impl Etcd {
                     }
                     return Err(error);
                 }
-                Went::Nowhere(reason) => {
+                Went::Nowhere(reason) | Went::Forgotten(reason) => {
                     *endpoint.client.lock().await = None;
                     reasons.push(format!("{}: {reason}", endpoint.url));
                 }
@@ -272,6 +276,13 @@ impl Etcd {
 }
 
 impl Shared {
+    async fn through<'a, T>(&'a self, endpoint: &Endpoint, work: impl Fn(Client) -> Going<'a, T>) -> Went<T> {
+        match self.client(endpoint).await {
+            Ok(client) => work(client).await,
+            Err(went) => went,
+        }
+    }
+
     async fn client<T>(&self, endpoint: &Endpoint) -> Result<Client, Went<T>> {
         // Somebody else may be at it, for as long as they may take.
         let until = Instant::now() + PATIENCE;

@@ -32,14 +32,15 @@ fn definite<T>(error: &Error) -> Option<Went<T>> {
 /// What an answer means with which etcd says that it did nothing.
 fn meaning<T>(code: i32, message: &str) -> Option<Went<T>> {
     let elsewhere = || Some(Went::Nowhere(message.to_owned()));
+    let forgotten = || Some(Went::Forgotten(message.to_owned()));
     let refused = |fix: &str| {
         let what = format!("etcd refuses: {message}");
         Some(Went::Wrong(StoreError::Refused { what, fix: fix.to_owned() }))
     };
     match code {
         // A token doesn't outlive the member that gave it, nor a change of users and roles.
-        UNAUTHENTICATED => elsewhere(),
-        INVALID_ARGUMENT if message.contains("auth token") || message.contains("auth store is old") => elsewhere(),
+        UNAUTHENTICATED => forgotten(),
+        INVALID_ARGUMENT if message.contains("auth token") || message.contains("auth store is old") => forgotten(),
         INVALID_ARGUMENT => refused("look at user and password, and at etcd's limits (docs/store.md)"),
         PERMISSION_DENIED => {
             refused("grant its user a role that may read and write below fedge's prefix (docs/store.md)")
@@ -73,6 +74,7 @@ mod tests {
             None => "nothing",
             Some(Went::Well(())) => "well",
             Some(Went::Nowhere(_)) => "elsewhere",
+            Some(Went::Forgotten(_)) => "anew",
             Some(Went::Wrong(StoreError::Refused { .. })) => "refused",
             Some(Went::Wrong(StoreError::Damaged { .. })) => "damaged",
             Some(Went::Wrong(_)) => "wrong",
@@ -82,8 +84,8 @@ mod tests {
     #[test]
     fn each_answer_means_what_etcd_means_by_it() {
         for (code, message, meant) in [
-            (UNAUTHENTICATED, "etcdserver: invalid auth token", "elsewhere"),
-            (INVALID_ARGUMENT, "etcdserver: revision of auth store is old", "elsewhere"),
+            (UNAUTHENTICATED, "etcdserver: invalid auth token", "anew"),
+            (INVALID_ARGUMENT, "etcdserver: revision of auth store is old", "anew"),
             (INVALID_ARGUMENT, "etcdserver: authentication failed, invalid user ID or password", "refused"),
             (INVALID_ARGUMENT, "etcdserver: user name is empty", "refused"),
             (INVALID_ARGUMENT, "etcdserver: request is too large", "refused"),

@@ -18,10 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 fn cluster(folder: &std::path::Path) -> Etcd {
     let etcd = Etcd::start(folder).expect("a cluster");
     std::fs::write(etcd.file("password"), PASSWORD).expect("written");
-    let pem = |name: &str| std::fs::read(etcd.file(name)).expect("it is there");
-    let tls = TlsOptions::new()
-        .ca_certificate(Certificate::from_pem(pem("ca.crt")))
-        .identity(Identity::from_pem(pem("client.crt"), pem("client.key")));
+    let tls = tls(&etcd);
     let endpoint = etcd.endpoints().split(',').next().expect("three").to_owned();
     etcd.place().run(move || async move {
         let began = Instant::now();
@@ -32,6 +29,13 @@ fn cluster(folder: &std::path::Path) -> Etcd {
         }
     });
     etcd
+}
+
+fn tls(etcd: &Etcd) -> TlsOptions {
+    let pem = |name: &str| std::fs::read(etcd.file(name)).expect("it is there");
+    TlsOptions::new()
+        .ca_certificate(Certificate::from_pem(pem("ca.crt")))
+        .identity(Identity::from_pem(pem("client.crt"), pem("client.key")))
 }
 
 async fn users(endpoint: &str, tls: TlsOptions) -> Result<(), etcd_client::Error> {
@@ -79,6 +83,32 @@ fn the_store_in_etcd_does_what_a_store_must() {
             let refused = open(&bad).transact(&put).await;
             assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
         }
+    });
+    drop(etcd);
+}
+
+#[test]
+fn a_new_password_is_taken_from_its_file_without_a_failure() {
+    const NEW: &str = "of the laboratory, and better";
+    let folder = tempfile::tempdir().expect("a folder");
+    let etcd = cluster(folder.path());
+    let endpoint = etcd.endpoints().split(',').next().expect("three").to_owned();
+    // Only one endpoint: there is no other whose token would do.
+    let one = as_user(&etcd).replace(&etcd.endpoints(), &endpoint);
+    let (place, tls, file) = (etcd.place(), tls(&etcd), etcd.file("password"));
+    place.run(move || async move {
+        let store = open(&one);
+        store.transact(&Transaction::new().put(key("a"), "1")).await.expect("it is known");
+        let options = ConnectOptions::new().with_tls(tls).with_user("root", PASSWORD);
+        let mut root = Client::connect([&endpoint], Some(options)).await.expect("it is known");
+        root.user_change_password("fedge", NEW).await.expect("root may");
+        let refused = store.transact(&Transaction::new().put(key("a"), "2")).await;
+        assert!(matches!(refused, Err(StoreError::Refused { .. })), "the old password: {refused:?}");
+        std::fs::write(file, NEW).expect("written");
+        store.transact(&Transaction::new().put(key("a"), "2")).await.expect("it is known again");
+        // Its token ends with the old password, though it is the same.
+        root.user_change_password("fedge", NEW).await.expect("root may");
+        store.transact(&Transaction::new().put(key("a"), "3")).await.expect("it is known again");
     });
     drop(etcd);
 }
