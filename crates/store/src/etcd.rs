@@ -25,7 +25,7 @@ use crate::{Answer, Entry, Revision, Snapshot, Store};
 mod address;
 mod refusals;
 
-pub use address::Address;
+pub use address::{Address, SETTINGS};
 use refusals::{of_reading, of_transacting};
 
 /// For an endpoint to answer. An election takes one to three seconds; it is not waited for in one request.

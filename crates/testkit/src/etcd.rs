@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -38,7 +39,7 @@ impl Etcd {
     /// # Errors
     /// When something doesn't start; with its log.
     pub fn start(folder: &Path) -> anyhow::Result<Etcd> {
-        let debian = Debian::unpack(&Debian::usual_folder(), &["etcd-server"], &mut |_| {})?;
+        let debian = Debian::unpack(&Debian::usual_folder(), &["etcd-server", "etcd-client"], &mut |_| {})?;
         let network = Network::new()?;
         let hosts = (0..MEMBERS).map(|_| network.host()).collect::<anyhow::Result<Vec<_>>>()?;
         let clients = network.host()?;
@@ -58,6 +59,15 @@ impl Etcd {
     /// From where its clients reach it.
     pub fn place(&self) -> Place {
         Place::clone(&self.clients)
+    }
+
+    /// A line of a shell script where its clients are; `etcdctl` is found.
+    pub fn shell(&self, line: &str) -> Command {
+        let mut command = self.debian.command(&self.clients, "bin/sh");
+        let found = self.debian.path("usr/bin");
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", found.display())).args(["-e", "-c", line]);
+        command
     }
 
     /// A file of its clients': `ca.crt`, `client.crt` or `client.key`.

@@ -14,6 +14,9 @@ use crate::error::StoreError;
 const PREFIX: &str = "fedge";
 const CONNECT: Duration = Duration::from_secs(1);
 
+/// What can be set in an address.
+pub const SETTINGS: [&str; 6] = ["ca", "certificate", "key", "user", "password-file", "prefix"];
+
 /// Where an etcd cluster is, and how one gets in. Secrets stay in their files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
@@ -67,7 +70,10 @@ impl FromStr for Address {
                 "user" => address.user = Some(value.to_owned()),
                 "password-file" => address.password_file = Some(value.into()),
                 "prefix" => value.trim_matches('/').clone_into(&mut address.prefix),
-                _ => return Err(refused(format!("`{name}` is no setting of an etcd store"), EXAMPLE)),
+                _ => {
+                    let fix = format!("there are {}", SETTINGS.join(", "));
+                    return Err(refused(format!("`{name}` is no setting of an etcd store"), &fix));
+                }
             }
         }
         if address.certificate.is_some() != address.key.is_some() {
@@ -122,6 +128,11 @@ mod tests {
         let text = "https://a:2379,https://b:2379?ca=/c&user=fedge&password-file=/p&prefix=x/y";
         let address: Address = text.parse().expect("good");
         assert_eq!(address.to_string(), "etcd:https://a:2379,https://b:2379/x/y");
+        for setting in SETTINGS {
+            let said = format!("https://a?{setting}=x").parse::<Address>();
+            let known = !said.is_err_and(|error| error.to_string().contains("no setting"));
+            assert!(known, "{setting}");
+        }
         for bad in [
             "",
             "a:2379",

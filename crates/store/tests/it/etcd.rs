@@ -4,31 +4,49 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use etcd_client::{Certificate, Client, ConnectOptions, Identity, Permission, PermissionType, TlsOptions};
-use store::{Keys, StoreError, Transaction, Writer};
+use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
+use store::{Keys, Memory, Store as _, StoreError, Transaction, Writer};
 use testkit::etcd::{Etcd, MEMBERS};
 
 use crate::battery::{self, Tried, count_up, key};
+use crate::document;
 
-const PASSWORD: &str = "of the laboratory";
 /// Longer than an election takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A cluster with authentication switched on, and a user that may use what is below one prefix.
+/// A cluster with authentication switched on, and a user that may use what is below one prefix: both as docs/store.md
+/// tells administrators to.
 fn cluster(folder: &std::path::Path) -> Etcd {
     let etcd = Etcd::start(folder).expect("a cluster");
-    std::fs::write(etcd.file("password"), PASSWORD).expect("written");
-    let tls = tls(&etcd);
-    let endpoint = etcd.endpoints().split(',').next().expect("three").to_owned();
-    etcd.place().run(move || async move {
-        let began = Instant::now();
-        // There is no leader at first.
-        while let Err(error) = users(&endpoint, tls.clone()).await {
-            assert!(began.elapsed() < PATIENCE, "{error}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
+    for line in document::lines("sh", "> /").into_iter().chain(document::lines("sh", "etcdctl ")) {
+        // A backup takes something to be in it.
+        if !line.contains("snapshot") && !line.contains("sqlite3") {
+            administer(&etcd, &line);
         }
-    });
+    }
     etcd
+}
+
+/// Runs a line of the document's in this cluster. There is no leader at first, and an answer may be lost.
+fn administer(etcd: &Etcd, line: &str) {
+    let here = |text: &str| {
+        let one = etcd.endpoints().split(',').next().expect("three").to_owned();
+        let folder = etcd.file("").display().to_string();
+        let text = text.replace("https://etcd1.contoso.test:2379", &one).replace("/etc/fedge/etcd/", &folder);
+        text.replace("/root/", &folder).replace("/srv/backup/", &folder)
+    };
+    let script = [document::lines("sh", "export "), vec![line.to_owned()]].concat().join("\n");
+    let began = Instant::now();
+    loop {
+        let output = etcd.shell(&here(&script)).output().expect("it starts");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let done_before = ["already", "user name is empty"].iter().any(|word| told.contains(word));
+        if output.status.success() || done_before {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{line}: {told}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 fn tls(etcd: &Etcd) -> TlsOptions {
@@ -36,21 +54,6 @@ fn tls(etcd: &Etcd) -> TlsOptions {
     TlsOptions::new()
         .ca_certificate(Certificate::from_pem(pem("ca.crt")))
         .identity(Identity::from_pem(pem("client.crt"), pem("client.key")))
-}
-
-async fn users(endpoint: &str, tls: TlsOptions) -> Result<(), etcd_client::Error> {
-    let options = ConnectOptions::new().with_tls(tls).with_timeout(Duration::from_secs(5));
-    let mut client = Client::connect([endpoint], Some(options)).await?;
-    // Each is there already where the answer to it was lost.
-    let _ = client.user_add("root", PASSWORD, None).await;
-    let _ = client.user_grant_role("root", "root").await;
-    let _ = client.user_add("fedge", PASSWORD, None).await;
-    let _ = client.role_add("fedge").await;
-    let below = Permission::new(PermissionType::Readwrite, "fedge/").with_prefix();
-    client.role_grant_permission("fedge", below).await?;
-    client.user_grant_role("fedge", "fedge").await?;
-    client.auth_enable().await?;
-    Ok(())
 }
 
 fn address(etcd: &Etcd, more: &str) -> String {
@@ -84,6 +87,44 @@ fn the_store_in_etcd_does_what_a_store_must() {
             assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
         }
     });
+    administer(&etcd, &document::lines("sh", "snapshot save").remove(0));
+    assert!(etcd.file("etcd.db").metadata().expect("a backup").len() > 0);
+    drop(etcd);
+}
+
+#[test]
+fn the_names_of_the_document_are_those_of_stores() {
+    let after = |line: &str| {
+        let name = line.split('"').find_map(|part| part.strip_prefix("etcd:")).expect("a name in quotes");
+        name.parse::<store::etcd::Address>().expect("an address").to_string()
+    };
+    for line in [document::lines("toml", "etcd:"), document::lines("sh", "copy")].concat() {
+        assert!(after(&line).contains("etcd1.contoso.test"), "{line}");
+    }
+    let text = document::text();
+    let rows = text.split("| setting |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a table");
+    let named: Vec<&str> = rows.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
+    assert_eq!(named, store::etcd::SETTINGS);
+}
+
+#[test]
+fn what_is_in_another_store_is_copied_there_and_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let etcd = cluster(folder.path());
+    let good = as_user(&etcd);
+    etcd.place().run(move || async move {
+        let (from, to, back) = (Memory::new(), open(&good), Memory::new());
+        for number in 0..120 {
+            // Some are so large that few go into one transaction.
+            let value = vec![b'x'; if number % 20 == 0 { store::VALUE_BYTES } else { number }];
+            let put = Transaction::new().put(key(&format!("copied/{number}")), value);
+            from.transact(&put).await.expect("it is in memory");
+        }
+        assert_eq!(store::copy(&from, &*to).await, Ok(120));
+        assert_eq!(store::copy(&from, &*to).await, Ok(120), "once more is nothing");
+        assert_eq!(store::copy(&*to, &back).await, Ok(120));
+        assert_eq!(store::copy(&from, &back).await, Ok(120), "it is the same");
+    });
     drop(etcd);
 }
 
@@ -95,11 +136,12 @@ fn a_new_password_is_taken_from_its_file_without_a_failure() {
     let endpoint = etcd.endpoints().split(',').next().expect("three").to_owned();
     // Only one endpoint: there is no other whose token would do.
     let one = as_user(&etcd).replace(&etcd.endpoints(), &endpoint);
+    let root = std::fs::read_to_string(etcd.file("etcd-root.password")).expect("it is there");
     let (place, tls, file) = (etcd.place(), tls(&etcd), etcd.file("password"));
     place.run(move || async move {
         let store = open(&one);
         store.transact(&Transaction::new().put(key("a"), "1")).await.expect("it is known");
-        let options = ConnectOptions::new().with_tls(tls).with_user("root", PASSWORD);
+        let options = ConnectOptions::new().with_tls(tls).with_user("root", root.trim());
         let mut root = Client::connect([&endpoint], Some(options)).await.expect("it is known");
         root.user_change_password("fedge", NEW).await.expect("root may");
         let refused = store.transact(&Transaction::new().put(key("a"), "2")).await;
