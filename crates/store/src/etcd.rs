@@ -34,8 +34,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(5);
 /// Before another endpoint is tried for a watch.
 const PAUSE: Duration = Duration::from_millis(250);
-/// The longest answer: all of a store is read at once only to be copied or verified.
-const ANSWER: usize = 256 * 1024 * 1024;
+/// How many keys come at most in one answer, of each of the ranges that are asked for: one answer has to come in time,
+/// however much there is.
+const PART: i64 = 100;
+/// The longest answer: so many values of the greatest length.
+const ANSWER: usize = 64 * 1024 * 1024;
 
 /// A store in an etcd cluster. Copies are the same store.
 #[derive(Clone)]
@@ -52,6 +55,12 @@ struct Endpoint {
     url: String,
     /// None until it is used, and after anything went wrong with it: then also a new token is asked for.
     client: Mutex<Option<Client>>,
+}
+
+/// One of etcd's keys, or all from the first to before the end.
+struct Range {
+    first: Vec<u8>,
+    end: Option<Vec<u8>>,
 }
 
 type Going<'a, T> = Pin<Box<dyn Future<Output = Went<T>> + Send + 'a>>;
@@ -118,12 +127,17 @@ impl Etcd {
         format!("{}/{key}", self.0.address.prefix).into_bytes()
     }
 
-    /// A key, or the beginning of those that are meant.
-    fn range(&self, keys: &Keys) -> (Vec<u8>, bool) {
+    /// What etcd calls these keys.
+    fn range(&self, keys: &Keys) -> Range {
+        let below = |first: Vec<u8>| {
+            // What comes after the slash is `0`.
+            let end = [&first[..first.len() - 1], b"0"].concat();
+            Range { first, end: Some(end) }
+        };
         match keys {
-            Keys::One(key) => (self.etcd_key(key), false),
-            Keys::Under(key) => ([&self.etcd_key(key)[..], b"/"].concat(), true),
-            Keys::All => (format!("{}/", self.0.address.prefix).into_bytes(), true),
+            Keys::One(key) => Range { first: self.etcd_key(key), end: None },
+            Keys::Under(key) => below([&self.etcd_key(key)[..], b"/"].concat()),
+            Keys::All => below(format!("{}/", self.0.address.prefix).into_bytes()),
         }
     }
 
@@ -141,21 +155,26 @@ impl Etcd {
         Ok(())
     }
 
-    /// Reads as many keys as etcd lets in one request; at `at`, where the first request was at that revision.
+    /// Reads the first part of each of these; at `at`, where an earlier request was at that revision. Adds the rest of
+    /// those that have one to `rest`.
     async fn read_some(
         &self,
         client: &Client,
-        keys: &[Keys],
+        ranges: &[Range],
         at: Option<Revision>,
+        rest: &mut Vec<Range>,
     ) -> Result<Snapshot, Went<Snapshot>> {
-        let gets: Vec<TxnOp> = keys
-            .iter()
-            .map(|keys| {
-                let (key, prefix) = self.range(keys);
-                let options = at.map_or(GetOptions::new(), |at| GetOptions::new().with_revision(signed(at)));
-                TxnOp::get(key, Some(if prefix { options.with_prefix() } else { options }))
-            })
-            .collect();
+        let get = |range: &Range| {
+            let mut options = GetOptions::new().with_limit(PART);
+            if let Some(end) = &range.end {
+                options = options.with_range(end.clone());
+            }
+            if let Some(at) = at {
+                options = options.with_revision(signed(at));
+            }
+            TxnOp::get(range.first.clone(), Some(options))
+        };
+        let gets: Vec<TxnOp> = ranges.iter().map(get).collect();
         let mut kv = client.kv_client().max_decoding_message_size(ANSWER);
         let answer = match timeout(PATIENCE, kv.txn(Txn::new().and_then(gets))).await {
             Ok(Ok(answer)) => answer,
@@ -164,22 +183,28 @@ impl Etcd {
         };
         let now = revision(answer.header().map_or(0, etcd_client::ResponseHeader::revision));
         let mut snapshot = Snapshot { revision: at.unwrap_or(now), entries: BTreeMap::new() };
-        for response in answer.op_responses() {
-            if let TxnOpResponse::Get(found) = response {
-                self.take(&found, &mut snapshot.entries).map_err(Went::Wrong)?;
+        for (response, range) in answer.op_responses().iter().zip(ranges) {
+            let TxnOpResponse::Get(found) = response else { continue };
+            self.take(found, &mut snapshot.entries).map_err(Went::Wrong)?;
+            if let (true, Some(last)) = (found.more(), found.kvs().last()) {
+                // The key behind it.
+                rest.push(Range { first: [last.key(), b"\0"].concat(), end: range.end.clone() });
             }
         }
         Ok(snapshot)
     }
 
     async fn read_through(&self, client: Client, keys: &[Keys]) -> Went<Snapshot> {
+        let mut left: Vec<Range> = keys.iter().map(|keys| self.range(keys)).collect();
         let mut whole: Option<Snapshot> = None;
-        for keys in keys.chunks(MOST_WRITES) {
-            match self.read_some(&client, keys, whole.as_ref().map(|whole| whole.revision)).await {
-                Ok(part) => whole
-                    .get_or_insert_with(|| Snapshot { entries: BTreeMap::new(), ..part.clone() })
-                    .entries
-                    .extend(part.entries),
+        while !left.is_empty() {
+            let rest = left.split_off(left.len().min(MOST_WRITES));
+            let now = std::mem::replace(&mut left, rest);
+            match self.read_some(&client, &now, whole.as_ref().map(|whole| whole.revision), &mut left).await {
+                Ok(part) => match &mut whole {
+                    Some(whole) => whole.entries.extend(part.entries),
+                    None => whole = Some(part),
+                },
                 Err(went) => return went,
             }
         }
@@ -239,12 +264,12 @@ impl Etcd {
 
     /// Gives a hint for each change, and for each time in which one may have been missed, while somebody listens.
     async fn follow(self, keys: Keys, hinter: Hinter) {
-        let (key, prefix) = self.range(&keys);
+        let range = self.range(&keys);
         let mut turn = self.0.good.load(Ordering::Relaxed);
         while hinter.hint() {
             let endpoint = &self.0.endpoints[turn % self.0.endpoints.len()];
             turn += 1;
-            if !self.follow_through(endpoint, &key, prefix, &hinter).await {
+            if !self.follow_through(endpoint, &range, &hinter).await {
                 // Its token may be what is wrong.
                 *endpoint.client.lock().await = None;
                 tokio::time::sleep(PAUSE).await;
@@ -253,10 +278,11 @@ impl Etcd {
     }
 
     /// The same through one endpoint, until it is silent; says whether it worked until then.
-    async fn follow_through(&self, endpoint: &Endpoint, key: &[u8], prefix: bool, hinter: &Hinter) -> bool {
+    async fn follow_through(&self, endpoint: &Endpoint, range: &Range, hinter: &Hinter) -> bool {
         let Ok(client) = self.0.client::<()>(endpoint).await else { return false };
-        let options = if prefix { WatchOptions::new().with_prefix() } else { WatchOptions::new() };
-        let opened = timeout(PATIENCE, client.watch_client().watch(key, Some(options))).await;
+        let options = WatchOptions::new();
+        let options = range.end.iter().fold(options, |options, end| options.with_range(end.clone()));
+        let opened = timeout(PATIENCE, client.watch_client().watch(range.first.clone(), Some(options))).await;
         let Ok(Ok(mut watching)) = opened else { return false };
         // What came before the watch stood.
         hinter.hint();

@@ -33,6 +33,7 @@ pub(crate) async fn all(store: Tried) {
     transactions_are_whole(&store).await;
     expectations_are_kept(&store).await;
     reads_find_what_they_ask_for(&store).await;
+    many_are_read_at_one_moment(&store).await;
     limits_are_kept(&store).await;
     changes_are_hinted_at(&store).await;
     counting_together(vec![store.clone(), store.clone()], 25).await;
@@ -84,6 +85,37 @@ async fn reads_find_what_they_ask_for(store: &Tried) {
     assert_eq!(found(several).len(), 5);
     let all = store.read(&[Keys::All]).await.expect("it can be read");
     assert!(all.entries.len() >= 5 && all.entries.values().all(|entry| entry.revision <= all.revision));
+}
+
+/// More than any store gives in one piece, while somebody replaces every fifth again and again.
+async fn many_are_read_at_one_moment(store: &Tried) {
+    let all = |value: &str, which: Vec<usize>| {
+        which.iter().fold(Transaction::new(), |all, at| all.put(key(&format!("many/{at:04}")), value))
+    };
+    for from in (0..500).step_by(100) {
+        store.transact(&all("0", (from..from + 100).collect())).await.expect("nothing is expected");
+    }
+    let fifths: Vec<_> = (1..20).map(|round| all(&round.to_string(), (0..500).step_by(5).collect())).collect();
+    let writing = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for transaction in fifths {
+                store.transact(&transaction).await.expect("nothing is expected");
+            }
+        })
+    };
+    let mut last = String::new();
+    while last != "19" {
+        let done = writing.is_finished();
+        let found = below(store, "many").await;
+        assert_eq!(found.len(), 500);
+        last.clone_from(&found[0].1);
+        for (at, (_, value)) in found.iter().enumerate() {
+            assert_eq!(value, if at % 5 == 0 { &last } else { "0" }, "they are of one moment");
+        }
+        assert!(last == "19" || !done, "what was done is read");
+    }
+    writing.await.expect("it went well");
 }
 
 async fn limits_are_kept(store: &Tried) {

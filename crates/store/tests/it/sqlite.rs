@@ -51,6 +51,22 @@ async fn several_that_have_the_file_open_count_together_and_hear_of_each_other()
     assert_eq!(battery::number(&listener).await.0, 75);
 }
 
+#[test]
+fn several_may_make_the_file_at_once() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, begin) = (folder.path().join("store.db"), std::sync::Barrier::new(6));
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    begin.wait();
+                    open(&file)
+                });
+            }
+        });
+    }
+}
+
 /// Not a test by itself: counts up in the file that its environment names, and says each number once it is
 /// acknowledged, until it is killed.
 #[test]
