@@ -31,12 +31,19 @@ impl Programs {
         built.clone().map_err(anyhow::Error::msg)
     }
 
-    /// Builds them as they are released, for measuring.
+    /// Builds them as they are released, for measuring, once for each process.
     ///
     /// # Errors
     /// When they can't be built.
     pub fn released() -> anyhow::Result<Programs> {
-        build(true)
+        static BUILT: OnceLock<Result<Programs, String>> = OnceLock::new();
+        let built = BUILT.get_or_init(|| build(true).map_err(|error| format!("{error:#}")));
+        built.clone().map_err(anyhow::Error::msg)
+    }
+
+    /// Whether they are built as they are released.
+    pub fn are_released(&self) -> bool {
+        self.folder.ends_with("release")
     }
 
     /// A program, to be given arguments.

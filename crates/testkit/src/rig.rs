@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::fedge::Programs;
 use crate::lab::split::{GATEWAYS, Sites, Split};
 use crate::lab::{CONTOSO, FABRIKAM, Kind, LabPlan, Peer, TAILSPIN};
 use crate::server::Authentication::External;
@@ -37,19 +38,19 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// Builds it up, with fedge or with a rival in its place.
+    /// Builds it up, with this build of fedge or with a rival in its place.
     ///
     /// # Errors
     /// When something doesn't start; with its log.
-    pub fn start(rival: Option<Rival>) -> anyhow::Result<Rig> {
+    pub fn start(programs: Programs, rival: Option<Rival>) -> anyhow::Result<Rig> {
         let authentication = rival.map_or(External, Rival::authentication);
         let peer = |kind| Peer { kind, authentication };
         let partners = [(FABRIKAM, peer(Kind::Prosody)), (TAILSPIN, peer(Kind::Ejabberd))];
         let plan = LabPlan::new(peer(Kind::Prosody), &partners);
         let folder = tempfile::Builder::new().prefix("fedge-rig-").tempdir()?;
         let split = match rival {
-            Some(rival) => Split::start_rival(Sites::hosts()?, &plan, folder.path(), rival)?,
-            None => Split::start_at(Sites::hosts()?, &plan, folder.path())?,
+            Some(rival) => Split::start_rival(Sites::hosts()?, &plan, folder.path(), programs, rival)?,
+            None => Split::start_at(Sites::hosts()?, &plan, folder.path(), programs)?,
         };
         Ok(Rig { split, runs: 0, _folder: folder })
     }

@@ -8,16 +8,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
+use testkit::fedge::Programs;
 use testkit::packages::Debian;
 use testkit::rig::{Fault, Order, Outcome, Rig, Rival};
 use tokio::signal::unix::{SignalKind, signal};
 
+mod border;
 mod evidence;
 pub(crate) mod handful;
 mod promise;
 mod results;
 mod table;
 
+use border::Border;
 use results::{Line, Results};
 
 /// What is run, and where it is written.
@@ -29,15 +32,22 @@ pub(crate) struct Options {
     /// Runs of each fault.
     #[arg(long, default_value_t = 100)]
     runs: u64,
+    /// Of these, only those with this partner. Default: both, as the seed decides.
+    #[arg(long, value_parser = ["prosody", "ejabberd"])]
+    partner: Option<String>,
     /// The first run's seed; the next one's is one higher. Fault and seed make a run.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// In fedge's place: `haproxy` or `xmpp-proxy`, for what comes in while an edge server is hit.
+    /// At the border: `fedge`, `haproxy` or `xmpp-proxy`, for what comes in while an edge server is hit. Several are
+    /// measured in turn, run by run, so that they all find the machine alike.
     #[arg(long)]
-    border: Option<Rival>,
-    /// Only what comes in, as with a rival.
+    border: Vec<Border>,
+    /// Only what comes in, as with a border.
     #[arg(long)]
     inward: bool,
+    /// Fedge as it is released, instead of the development build.
+    #[arg(long)]
+    released: bool,
     /// Messages in a run, each way. Default: 2,000; 20,000 in every tenth run.
     #[arg(long)]
     messages: Option<usize>,
@@ -63,7 +73,7 @@ impl Options {
     fn order(&self, fault: Fault, seed: u64) -> Order {
         let messages = self.messages.unwrap_or(if seed.is_multiple_of(10) { 20_000 } else { 2_000 });
         let per_second = self.per_second.unwrap_or(if messages > MANY { 1000 } else { 300 });
-        Order { fault, seed, messages, per_second, inward: self.inward || self.border.is_some() }
+        Order { fault, seed, messages, per_second, inward: self.inward || !self.border.is_empty() }
     }
 }
 
@@ -82,12 +92,16 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 fn soak(options: &Options) -> anyhow::Result<()> {
     ensure!(testkit::is_root(), "it takes root: every host is a network namespace");
     let mut faults = if options.fault.is_empty() { Fault::all() } else { options.fault.clone() };
-    faults.retain(|fault| options.border.is_none() || fault.fits_rivals());
-    let border = options.border.map_or("fedge".to_owned(), |rival| rival.to_string());
+    faults.retain(|fault| options.border.is_empty() || fault.fits_rivals());
+    println!("building fedge");
+    let programs = if options.released { Programs::released()? } else { Programs::built()? };
+    let borders = if options.border.is_empty() { vec![Border::Fedge] } else { options.border.clone() };
     let results = Results::read(&options.results)?;
-    let orders: Vec<Order> = (options.seed..options.seed + options.runs)
+    let orders = (options.seed..options.seed + options.runs)
         .flat_map(|seed| faults.iter().map(move |fault| options.order(*fault, seed)))
-        .filter(|order| !results.have(&border, order))
+        .filter(|order| options.partner.as_deref().is_none_or(|partner| partner == order.partner()))
+        .flat_map(|order| borders.iter().map(move |border| (*border, order)))
+        .filter(|(border, order)| !results.have(&border.to_string(), border.is_released(&programs), order))
         .collect();
     let orders = spread(orders);
     println!("{} runs to go", orders.len());
@@ -95,16 +109,14 @@ fn soak(options: &Options) -> anyhow::Result<()> {
         return Ok(());
     }
     Debian::unpack(&Debian::usual_folder(), testkit::place::PACKAGES, &mut |told| println!("{told}"))?;
-    options.border.map_or(Ok(()), Rival::provide)?;
-    println!("building fedge");
-    testkit::fedge::Programs::built()?;
+    borders.iter().filter_map(|border| border.rival()).try_for_each(Rival::provide)?;
     let work = Work {
         began: Instant::now(),
         orders: orders.iter().enumerate(),
         all: orders.len(),
         failed: 0,
         results: &options.results,
-        rival: options.border,
+        programs: &programs,
     };
     let (work, interrupted) = (Mutex::new(work), interrupted()?);
     std::thread::scope(|scope| {
@@ -115,8 +127,8 @@ fn soak(options: &Options) -> anyhow::Result<()> {
 }
 
 /// The large ones among the others: a machine that bears several rigs doesn't bear several of those at once.
-fn spread(orders: Vec<Order>) -> Vec<Order> {
-    let (mut large, small): (Vec<_>, Vec<_>) = orders.into_iter().partition(|order| order.messages > MANY);
+fn spread(orders: Vec<(Border, Order)>) -> Vec<(Border, Order)> {
+    let (mut large, small): (Vec<_>, Vec<_>) = orders.into_iter().partition(|(_, order)| order.messages > MANY);
     large.reverse();
     let every = small.len().checked_div(large.len()).unwrap_or_default().max(1);
     let mut spread = Vec::new();
@@ -131,20 +143,21 @@ fn spread(orders: Vec<Order>) -> Vec<Order> {
 /// What several rigs share.
 struct Work<'a> {
     began: Instant,
-    orders: Enumerate<std::slice::Iter<'a, Order>>,
+    orders: Enumerate<std::slice::Iter<'a, (Border, Order)>>,
     all: usize,
     /// Runs that couldn't be done.
     failed: usize,
     results: &'a Path,
-    rival: Option<Rival>,
+    programs: &'a Programs,
 }
 
 impl Work<'_> {
     /// Says what came of a run, all at once, and writes it down.
-    fn done(&mut self, index: usize, order: &Order, line: anyhow::Result<Line>) -> anyhow::Result<()> {
-        let Order { fault, seed, .. } = order;
-        let head =
-            format!("{:6.0} s  {}/{}  {fault} seed {seed}", self.began.elapsed().as_secs_f64(), index + 1, self.all);
+    fn done(&mut self, index: usize, work: &(Border, Order), line: anyhow::Result<Line>) -> anyhow::Result<()> {
+        let (border, Order { fault, seed, inward, .. }) = work;
+        let at = if *inward { format!(" at {border}") } else { String::new() };
+        let seconds = self.began.elapsed().as_secs_f64();
+        let head = format!("{seconds:6.0} s  {}/{}  {fault}{at} seed {seed}", index + 1, self.all);
         match line {
             Ok(line) => {
                 println!("{head}: {}", table::in_short(&line));
@@ -163,12 +176,12 @@ impl Work<'_> {
 /// One laboratory, as long as there are runs to do; a new one where a run left it unfit.
 fn rig(work: &Mutex<Work<'_>>, interrupted: &AtomicBool) -> anyhow::Result<()> {
     let locked = || work.lock().unwrap_or_else(PoisonError::into_inner);
-    let Work { results, rival, .. } = *locked();
+    let Work { results, programs, .. } = *locked();
     let mut rig = None;
     while !interrupted.load(Ordering::Relaxed) {
-        let Some((index, order)) = locked().orders.next() else { break };
-        let line = once(&mut rig, rival, order, results);
-        let done = locked().done(index, order, line);
+        let Some((index, work)) = locked().orders.next() else { break };
+        let line = once(&mut rig, programs, work, results);
+        let done = locked().done(index, work, line);
         if done.is_err() {
             // The others end, too.
             interrupted.store(true, Ordering::Relaxed);
@@ -200,13 +213,17 @@ fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-fn once(rig: &mut Option<Rig>, rival: Option<Rival>, order: &Order, results: &Path) -> anyhow::Result<Line> {
-    let mut lab = match rig.take() {
+fn once(
+    rig: &mut Option<Rig>,
+    programs: &Programs,
+    (border, order): &(Border, Order),
+    results: &Path,
+) -> anyhow::Result<Line> {
+    let mut lab = match rig.take().filter(|_| *border == Border::Fedge) {
         Some(lab) => lab,
-        None => Rig::start(rival).context("the laboratory doesn't start")?,
+        None => Rig::start(programs.clone(), border.rival()).context("the laboratory doesn't start")?,
     };
     let before = evidence::lengths(lab.folder())?;
-    let border = rival.map_or("fedge".to_owned(), |rival| rival.to_string());
     let name = format!("{border}-{}-{}", order.fault, order.seed);
     let keep = |lab: &Rig| evidence::keep(lab.folder(), &before, &results.with_added_extension("logs").join(&name));
     let report = match lab.run(order) {
@@ -216,17 +233,17 @@ fn once(rig: &mut Option<Rig>, rival: Option<Rival>, order: &Order, results: &Pa
             return Err(error);
         }
     };
-    let broken = if rival.is_none() { promise::broken(order.fault, &report) } else { Vec::new() };
+    let broken = if *border == Border::Fedge { promise::broken(order.fault, &report) } else { Vec::new() };
     let odd = |outcome: &Outcome| outcome.lost > 0 || outcome.disordered > 0;
     if !broken.is_empty() || odd(&report.outbound) || odd(&report.inbound) {
         keep(&lab)?;
     }
     // Where nothing flows any more, the next run would find nothing; and behind a rival the next one has to begin
     // with the streams where they were.
-    if report.flows && rival.is_none() {
+    if report.flows && *border == Border::Fedge {
         *rig = Some(lab);
     }
-    Line::new(&border, order, report, broken)
+    Line::new(*border, programs, order, report, broken)
 }
 
 /// How many of each.
@@ -238,15 +255,12 @@ mod tests {
 
     #[test]
     fn large_runs_are_spread_and_none_is_left_out() {
-        let order = |seed| Order {
-            fault: Fault::all()[0],
-            seed,
-            messages: if seed > 4 { 20_000 } else { 2000 },
-            per_second: 1,
-            inward: false,
+        let order = |seed| {
+            let messages = if seed > 4 { 20_000 } else { 2000 };
+            (Border::Fedge, Order { fault: Fault::all()[0], seed, messages, per_second: 1, inward: false })
         };
         let seeds = |all: std::ops::RangeInclusive<u64>| {
-            spread(all.map(order).collect()).iter().map(|order| order.seed).collect::<Vec<_>>()
+            spread(all.map(order).collect()).iter().map(|(_, order)| order.seed).collect::<Vec<_>>()
         };
         assert_eq!(seeds(1..=6), [1, 2, 5, 3, 4, 6]);
         assert_eq!(seeds(4..=7), [4, 5, 6, 7]);

@@ -73,17 +73,16 @@ impl Split {
     /// # Errors
     /// When something doesn't start; with its log.
     pub fn start(place: Place, plan: &LabPlan, folder: &Path) -> anyhow::Result<Split> {
-        Split::start_at(Sites::loopback(place), plan, folder)
+        Split::start_at(Sites::loopback(place), plan, folder, Programs::built()?)
     }
 
-    /// The same wherever `sites` says.
+    /// The same wherever `sites` says, with these builds of fedge's programs.
     ///
     /// # Errors
     /// When something doesn't start; with its log.
-    pub fn start_at(sites: Sites, plan: &LabPlan, folder: &Path) -> anyhow::Result<Split> {
+    pub fn start_at(sites: Sites, plan: &LabPlan, folder: &Path, programs: Programs) -> anyhow::Result<Split> {
         let layout = sites.layout.clone();
         let debian = Debian::unpack(&Debian::usual_folder(), &plan.packages(), &mut |_| {})?;
-        let programs = Programs::built()?;
         let folder = folder.canonicalize().with_context(|| format!("no folder {}", folder.display()))?;
         let public_ca = LabCa::new()?;
         let roots = public_ca.write(&folder)?;
@@ -126,7 +125,13 @@ impl Split {
     ///
     /// # Errors
     /// When something doesn't start; with its log.
-    pub fn start_rival(sites: Sites, plan: &LabPlan, folder: &Path, rival: Rival) -> anyhow::Result<Split> {
+    pub fn start_rival(
+        sites: Sites,
+        plan: &LabPlan,
+        folder: &Path,
+        programs: Programs,
+        rival: Rival,
+    ) -> anyhow::Result<Split> {
         let layout = Layout { internal_dns: sites.layout.public_dns(), ..sites.layout.clone() };
         let packages: Vec<&str> = plan.packages().into_iter().chain(rival.packages().iter().copied()).collect();
         let debian = Debian::unpack(&Debian::usual_folder(), &packages, &mut |_| {})?;
@@ -139,7 +144,7 @@ impl Split {
         publish_pools(&dns, &sites, 1);
         let plan = &LabPlan { plain_inside: rival.ends_tls(), ..plan.clone() };
         let servers = start_servers(&debian, plan, &layout, &public_ca, [&roots, &roots], &folder, &mut |_| {})?;
-        let (members, rival, fedge_dns, programs) = (BTreeMap::new(), Some(rival), None, Programs::built()?);
+        let (members, rival, fedge_dns) = (BTreeMap::new(), Some(rival), None);
         let kinds = everybody(plan).into_iter().map(|(_, peer)| peer.kind).collect();
         let mut split =
             Split { layout, dns, servers, members, sites, rival, fedge_dns, programs, debian, kinds, folder };

@@ -19,6 +19,10 @@ use super::{PATIENCE, Rig};
 use crate::lab::split::{GATEWAYS, edges};
 use crate::lab::{CONTOSO, FABRIKAM, TAILSPIN};
 
+/// Partners' servers.
+const PROSODY: &str = "prosody";
+const EJABBERD: &str = "ejabberd";
+
 /// Most lost ids that are named.
 const NAMED: usize = 10;
 
@@ -35,6 +39,14 @@ pub struct Order {
     pub per_second: usize,
     /// Only what comes in is said, and whom it comes by is hit: all that can be done behind a rival.
     pub inward: bool,
+}
+
+impl Order {
+    /// What runs at the partner: `prosody` or `ejabberd`.
+    pub fn partner(&self) -> &'static str {
+        // Odd ones with the one, and those of each tenth in turn.
+        if (self.seed + self.seed / 10) % 2 == 1 { PROSODY } else { EJABBERD }
+    }
 }
 
 /// What happened.
@@ -91,9 +103,8 @@ impl Rig {
         let began = Instant::now();
         let mut random = Random(order.seed);
         let chances = Chances::draw(&mut random, order.inward);
-        // Odd ones with the one, and those of each tenth in turn.
-        let (domain, kind) =
-            if (order.seed + order.seed / 10) % 2 == 1 { (FABRIKAM, "prosody") } else { (TAILSPIN, "ejabberd") };
+        let kind = order.partner();
+        let domain = if kind == PROSODY { FABRIKAM } else { TAILSPIN };
         let share = random.between(20, 50);
         let after = order.messages * usize::try_from(share).unwrap_or_default() / 100;
         let messages = if order.inward { [0, order.messages] } else { [order.messages; 2] };

@@ -27,9 +27,11 @@ pub(crate) fn run(folder: &Path) -> anyhow::Result<()> {
     soak(&Options {
         fault: Vec::new(),
         runs: RUNS,
+        partner: None,
         seed: 1,
-        border: None,
+        border: Vec::new(),
         inward: false,
+        released: false,
         messages: Some(MESSAGES),
         per_second: None,
         beside: 2,

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use testkit::fedge::Programs;
 use testkit::rig::{Order, Report};
 
+use super::Border;
+
 /// A run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Line {
@@ -27,6 +29,9 @@ pub(super) struct Line {
     pub(super) at: u64,
     /// Of fedge.
     pub(super) version: String,
+    /// Whether it was fedge as it is released; otherwise it was the development build, or a rival.
+    #[serde(default)]
+    pub(super) released: bool,
     /// What it found that isn't as promised.
     pub(super) broken: Vec<String>,
     #[serde(flatten)]
@@ -34,16 +39,23 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(border: &str, order: &Order, report: Report, broken: Vec<String>) -> anyhow::Result<Line> {
+    pub(super) fn new(
+        border: Border,
+        programs: &Programs,
+        order: &Order,
+        report: Report,
+        broken: Vec<String>,
+    ) -> anyhow::Result<Line> {
         Ok(Line {
             fault: order.fault.to_string(),
             seed: order.seed,
             messages: order.messages,
             per_second: order.per_second,
             inward: order.inward,
-            border: border.to_owned(),
+            border: border.to_string(),
             at: SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
-            version: Programs::built()?.run("fedge-edge", &["--version"])?.trim().to_owned(),
+            version: programs.run("fedge-edge", &["--version"])?.trim().to_owned(),
+            released: border.is_released(programs),
             broken,
             report,
         })
@@ -72,9 +84,10 @@ impl Results {
         Ok(Results(text.lines().enumerate().map(line).collect::<anyhow::Result<_>>()?))
     }
 
-    pub(super) fn have(&self, border: &str, order: &Order) -> bool {
+    pub(super) fn have(&self, border: &str, released: bool, order: &Order) -> bool {
         let same = |line: &&Line| (line.seed, &line.fault) == (order.seed, &order.fault.to_string());
-        self.0.iter().filter(same).any(|line| line.border == border && line.inward == order.inward)
+        let there = (border, released, order.inward);
+        self.0.iter().filter(same).any(|line| (line.border.as_str(), line.released, line.inward) == there)
     }
 
     /// Adds one to the file. Whoever else writes to it waits meanwhile.

@@ -40,9 +40,11 @@ pub(super) fn in_short(line: &Line) -> String {
 pub(super) fn print(results: &Results) {
     let (theirs, ours): (Vec<&Line>, Vec<&Line>) = results.0.iter().partition(|line| line.inward);
     println!();
-    if !ours.is_empty() {
-        each_fault(&ours);
-        promises(&ours);
+    for (released, lines) in grouped(ours, |line| line.released) {
+        println!("fedge's {}:\n", if released { "released build" } else { "development build" });
+        each_fault(&lines);
+        promises(&lines);
+        println!();
     }
     if !theirs.is_empty() {
         beside_rivals(&theirs);
@@ -162,8 +164,9 @@ fn promises(lines: &[&Line]) {
 }
 
 /// What can be compared stands together.
-fn beside(line: &Line) -> (&str, &str, usize, usize, &str) {
-    (&line.fault, &line.report.partner, line.messages, line.per_second, &line.border)
+fn beside(line: &Line) -> (&str, &str, usize, usize, String) {
+    let border = if line.released { format!("{}, released", line.border) } else { line.border.clone() };
+    (&line.fault, &line.report.partner, line.messages, line.per_second, border)
 }
 
 /// What comes in while an edge server that has the partner's stream is hit, with fedge and with rivals there.
@@ -193,7 +196,7 @@ fn beside_rivals(lines: &[&Line]) {
             partner.to_owned(),
             messages.to_string(),
             per_second.to_string(),
-            border.to_owned(),
+            border,
             lines.len().to_string(),
             sum(|outcome| outcome.lost),
             outcomes.iter().map(|outcome| outcome.lost).max().unwrap_or_default().to_string(),
