@@ -16,6 +16,7 @@ use crate::xml::{Frame, Header, SERVER, Verbatim};
 
 mod finish;
 mod keys;
+mod late;
 mod management;
 mod sasl;
 mod stanzas;
@@ -54,6 +55,8 @@ pub struct Accepted {
     rhythm: finish::Rhythm,
     /// It is to end.
     finish: Option<finish::Finish>,
+    /// What came after its end.
+    late: late::Late,
 }
 
 struct PendingKey {
@@ -95,6 +98,7 @@ impl Accepted {
             handled: management::Handled::default(),
             rhythm: finish::Rhythm::new(now),
             finish: None,
+            late: late::Late::default(),
         }
     }
 
@@ -161,6 +165,10 @@ impl Accepted {
             }
             if !matches!(self.state, State::ExpectHeader | State::Open) || self.is_full() || self.is_deaf(now) {
                 return None;
+            }
+            if let Some(stanza) = self.late.excess() {
+                self.pass(now, stanza);
+                continue;
             }
             match self.wire.frame() {
                 Some(frame) => self.frame(now, frame),

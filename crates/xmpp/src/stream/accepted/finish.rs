@@ -4,7 +4,8 @@
 //! stream. What the peer says after our end still passes, unless the peer counts what we acknowledge. So our end
 //! is said in a pause of what the peer says, early in it, when nothing of it is on the way to us. One that counts is
 //! asked for its own count first, so that it is known how long our words take to be heard. Where there is no such
-//! pause for long, any moment will do at which all is settled; where there is none, no more is looked at.
+//! pause for long, one is made: if few stanzas came before its answer, nothing new is looked at until what came is
+//! settled. Who has much to say that we haven't heard yet is listened to instead, for nearly as long as there is time.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -19,6 +20,12 @@ const BREATH: Duration = Duration::from_millis(5);
 const LONG: Duration = Duration::from_secs(1);
 /// Pauses that are remembered.
 const LATELY: usize = 16;
+/// With no more stanzas before its answer, nothing is waiting to be read by us that the peer would have to return.
+const FEW: u64 = 50;
+/// How long nothing new is looked at, at most: for what came to get its outcome, which is on its way already.
+const HUSH: Duration = Duration::from_millis(250);
+/// Before it is tried again, where that didn't do.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// When the peer speaks.
 #[derive(Debug)]
@@ -61,8 +68,12 @@ pub(super) struct Finish {
     error: Option<StreamError>,
     /// When it was last looked whether it is time.
     looked: Instant,
-    /// When the peer was asked for its count, until it answers.
-    asked: Option<Instant>,
+    /// When the peer was asked for its count, and after how many stanzas, until it answers.
+    asked: Option<(Instant, u64)>,
+    /// From when on a pause is made where there is none.
+    seek: Instant,
+    /// Until when at the latest nothing new is looked at, while that is so.
+    hush: Option<Instant>,
     /// From when on any moment will do.
     hurry: Instant,
     /// From when on nothing more is looked at.
@@ -73,22 +84,23 @@ pub(super) struct Finish {
 
 impl Accepted {
     /// Ends our side as soon as all that came is settled and the peer pauses, with an error if there is one to
-    /// tell; after most of the time to drain whatever is settled. As with [`close`](Self::close), reading goes
+    /// tell; where it doesn't pause, at a moment that is made for it. As with [`close`](Self::close), reading goes
     /// on until the peer's end. Only the first call counts.
     pub fn finish(&mut self, now: Instant, error: Option<StreamError>) {
         if self.finish.is_some() || self.wire.is_closing() {
             return;
         }
         let part = self.wire.settings.drain / 12;
-        let [hurry, deaf, until] = [8, 9, 10].map(|parts| now + part * parts);
-        self.finish = Some(Finish { error, looked: now, asked: None, hurry, deaf, until });
+        let [seek, hurry, deaf, until] = [4, 8, 9, 10].map(|parts| now + part * parts);
+        self.finish = Some(Finish { error, looked: now, asked: None, seek, hush: None, hurry, deaf, until });
         self.finish_in_time(now);
     }
 
     /// When to look whether our side ends.
     pub(super) fn finish_at(&self) -> Option<Instant> {
         let finish = self.finish.as_ref().filter(|_| !self.wire.is_closing())?;
-        let at = [finish.hurry, finish.deaf].into_iter().find(|at| *at > finish.looked).unwrap_or(finish.until);
+        let moments = [finish.seek, finish.hurry, finish.deaf, finish.until].into_iter().chain(finish.hush);
+        let at = moments.filter(|at| *at > finish.looked).min().unwrap_or(finish.until);
         Some(self.may_finish_at(finish).map_or(at, |may| may.min(at)))
     }
 
@@ -97,36 +109,53 @@ impl Accepted {
         let looked = finish.looked;
         match (looked >= finish.hurry, looked >= finish.deaf || self.wire.input.is_empty()) {
             _ if !self.handled.is_settled() => None,
+            _ if finish.hush.is_some() => Some(looked),
             (true, true) => Some(looked),
             (false, true) => finish.asked.is_none().then(|| self.rhythm.pauses_at(looked)),
             (_, false) => None,
         }
     }
 
-    /// Ends our side if it is time, or asks the peer first whether it listens.
+    /// Ends our side if it is time; or asks the peer first whether it listens, or whether we have all that it said.
     pub(super) fn finish_in_time(&mut self, now: Instant) {
         let Some(finish) = self.finish.as_mut().filter(|_| !self.wire.is_closing()) else { return };
         finish.looked = now;
         let (hurry, until) = (now >= finish.hurry, now >= finish.until);
         let Some(finish) = self.finish.as_ref() else { return };
         let may = self.may_finish_at(finish).is_some_and(|may| now >= may);
+        let counts = self.handled.is_counted();
         // What a peer that doesn't count still says is taken after our end, too.
-        if until || (hurry && !self.handled.is_counted()) || (may && (hurry || !self.handled.is_counted())) {
-            self.finish_now(now);
-        } else if may {
+        if until || (hurry && !counts) || (may && (hurry || !counts || finish.hush.is_some())) {
+            return self.finish_now(now);
+        }
+        let seek = counts && now >= finish.seek && finish.hush.is_none() && finish.asked.is_none();
+        let received = self.handled.received();
+        let Some(finish) = self.finish.as_mut() else { return };
+        if may || seek {
+            finish.asked = Some((now, received));
             self.wire.send(words::empty(words::STREAM_MANAGEMENT, "r"));
-            self.finish.as_mut().into_iter().for_each(|finish| finish.asked = Some(now));
+        } else if finish.hush.is_some_and(|ends| now >= ends) {
+            (finish.hush, finish.seek) = (None, now + AGAIN);
         }
     }
 
     /// The peer has told its count (XEP-0198 §4): our side ends if the pause is likely to last until it hears that.
+    /// Where it doesn't pause, this tells how much it has said that we hadn't read.
     pub(super) fn answered_count(&mut self, now: Instant) {
+        let received = self.handled.received();
         let Some(finish) = &mut self.finish else { return };
-        let Some(asked) = finish.asked.take() else { return };
+        let Some((asked, before)) = finish.asked.take() else { return };
         let heard = now + now.saturating_duration_since(asked);
         finish.looked = heard;
-        let nothing_open = self.handled.is_settled() && self.wire.input.is_empty();
-        if nothing_open && !self.wire.is_closing() && self.rhythm.pauses_at(heard) == heard {
+        let may_make_one = now >= finish.seek;
+        if may_make_one && received - before <= FEW {
+            finish.hush = Some(now + HUSH);
+        } else if may_make_one {
+            finish.seek = now + AGAIN;
+        }
+        let pauses = self.wire.input.is_empty() && self.rhythm.pauses_at(heard) == heard;
+        let hushed = finish.hush.is_some();
+        if self.handled.is_settled() && !self.wire.is_closing() && (pauses || hushed) {
             self.finish_now(now);
         }
     }
@@ -138,7 +167,7 @@ impl Accepted {
 
     /// Whether what the peer says isn't looked at any more, so that what has come can all be settled.
     pub(super) fn is_deaf(&self, now: Instant) -> bool {
-        let deaf = self.finish.as_ref().is_some_and(|finish| now >= finish.deaf);
+        let deaf = self.finish.as_ref().is_some_and(|finish| finish.hush.is_some() || now >= finish.deaf);
         deaf && self.handled.is_counted() && !self.wire.is_closing()
     }
 }

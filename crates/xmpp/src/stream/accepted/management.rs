@@ -38,6 +38,11 @@ impl Handled {
         self.counted_from.is_some()
     }
 
+    /// How many came.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
     /// Whether nothing of what came is open.
     pub(super) fn is_settled(&self) -> bool {
         self.settled == self.received

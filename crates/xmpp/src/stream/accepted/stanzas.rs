@@ -13,9 +13,13 @@ enum Fault {
 impl Accepted {
     pub(super) fn stanza(&mut self, now: Instant, stanza: Stanza) {
         if self.wire.is_closing() && self.handled.is_counted() {
-            // It can't be acknowledged any more, so the peer returns it or sends it again by itself.
-            return;
+            self.late.keep(stanza);
+        } else {
+            self.pass(now, stanza);
         }
+    }
+
+    pub(super) fn pass(&mut self, now: Instant, stanza: Stanza) {
         let pair = self.pair_of(&stanza);
         let receipt = self.handled.receive();
         self.rhythm.hear(now);

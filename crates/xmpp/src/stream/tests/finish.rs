@@ -189,6 +189,100 @@ fn where_something_is_always_open_no_more_is_looked_at_in_the_end() {
     assert_eq!(host.passed(), 2201, "it returns the other one by itself");
 }
 
+/// The peer says something every 5 ms for so long, or until the end is said. Each stanza is settled 12 ms after it came,
+/// so that something is always open; `answers` says after how many stanzas the peer answers when it is asked, if it
+/// does. Gives how many it said.
+fn never_pauses(host: &mut Host, answers: Option<usize>, most: Duration) -> usize {
+    let (began, mut said, mut looked) = (host.now, 0, host.passed());
+    let mut open = std::collections::VecDeque::new();
+    let mut answer_after = None;
+    while !host.sent.contains("</stream:stream>") && host.now < began + most {
+        host.hears(HELLO);
+        said += 1;
+        if let Some(left) = answer_after.as_mut() {
+            *left -= 1;
+        }
+        if host.sent.contains(ASKED) {
+            host.sent.clear();
+            answer_after = answers;
+        }
+        if answer_after == Some(0) {
+            answer_after = None;
+            host.hears(ANSWER);
+        }
+        for _ in 0..5 {
+            open.extend((looked + 1..=host.passed()).map(|number| (host.now + 12 * MS, number)));
+            looked = host.passed();
+            while let Some((_, number)) = open.pop_front_if(|(at, _)| *at <= host.now) {
+                host.machine.settled(number as u64);
+            }
+            host.machine.tick(host.now);
+            host.run();
+            host.now += MS;
+        }
+    }
+    said
+}
+
+#[test]
+fn who_never_pauses_is_left_unread_for_a_moment() {
+    let mut host = finishing(true);
+    host.machine.settled(1);
+    let began = host.now;
+    let said = never_pauses(&mut host, Some(1), Duration::from_secs(30));
+    let took = host.now - began;
+    assert!((Duration::from_secs(10)..Duration::from_millis(10_200)).contains(&took), "{took:?}");
+    assert!(said + 1 - host.passed() <= 4, "{} of {said} were read", host.passed());
+    let told = format!("h='{}'/><stream:error>", host.passed());
+    assert!(host.sent.contains(&told), "everything that was read: {}", host.sent);
+}
+
+#[test]
+fn who_has_more_to_say_than_we_have_read_is_listened_to() {
+    let mut host = finishing(true);
+    host.machine.settled(1);
+    let said = never_pauses(&mut host, Some(60), Duration::from_secs(19));
+    assert!(!host.sent.contains("</stream:stream>"), "it would have to return what it said meanwhile");
+    assert_eq!(host.passed(), said + 1);
+}
+
+#[test]
+fn what_does_not_get_its_outcome_is_not_waited_for_with_the_peer_unread() {
+    let mut host = finishing(true);
+    host.now += Duration::from_secs(10);
+    host.machine.tick(host.now);
+    host.run();
+    assert!(host.sent.ends_with(ASKED), "{}", host.sent);
+    host.hears(&format!("{HELLO}{ANSWER}{HELLO}"));
+    assert_eq!(host.passed(), 2, "what comes after the answer isn't looked at");
+    let passed = tick(&mut host);
+    assert_eq!((passed, host.passed()), (250 * MS, 3), "and then it is");
+    host.sent.clear();
+    assert_eq!(tick(&mut host), Duration::from_secs(1));
+    assert_eq!(host.sent, ASKED, "it is tried again");
+    host.hears(ANSWER);
+    (1..=3).for_each(|number| host.machine.settled(number));
+    assert_eq!(tick(&mut host), Duration::ZERO);
+    assert!(host.sent.contains("h='3'/><stream:error>"), "{}", host.sent);
+}
+
+#[test]
+fn what_a_peer_that_counts_says_after_our_end_passes_but_for_what_it_returns_itself() {
+    let mut host = finishing(true);
+    host.hears(&HELLO.repeat(1399));
+    assert_eq!(host.passed(), 400, "a window of them");
+    host.now += Duration::from_secs(26);
+    host.machine.tick(host.now);
+    host.run();
+    assert!(host.sent.ends_with("</stream:stream>"), "{}", host.sent);
+    assert_eq!(host.passed(), 900, "the last 500 come back by themselves");
+    host.hears(&HELLO.repeat(7));
+    assert_eq!(host.passed(), 907);
+    host.hears("</stream:stream>");
+    assert_eq!(host.passed(), 907);
+    assert!(matches!(host.steps.last(), Some(Step::End(End::Closed))));
+}
+
 #[test]
 fn what_is_never_settled_ends_the_stream_all_the_same() {
     for counts in [true, false] {
