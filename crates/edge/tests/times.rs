@@ -4,5 +4,7 @@
 mod clocks;
 #[path = "times/drain.rs"]
 mod drain;
+#[path = "times/flood.rs"]
+mod flood;
 #[path = "times/rig.rs"]
 mod rig;

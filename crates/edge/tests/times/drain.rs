@@ -8,21 +8,11 @@ use testkit::lab::border::{BorderPlan, EXTERNAL, server_of};
 use testkit::lab::played::{Caller, Conduct, PlayedServer, header};
 use testkit::lab::{CONTOSO, FABRIKAM, Kind, Lab, LabPlan, Peer};
 use testkit::place::Place;
-use testkit::process::Daemon;
 use testkit::server::Authentication::External;
 
-use crate::rig::{PATIENCE, contoso, fabrikam, message, with_times};
+use crate::rig::{PATIENCE, contoso, ended, fabrikam, message, with_times};
 
 const MESSAGES: u32 = 20_000;
-
-/// Waits for the end of a daemon that was told to.
-fn ended(daemon: &mut Daemon) {
-    let began = Instant::now();
-    while daemon.is_running().expect("the system says") {
-        assert!(began.elapsed() < 2 * PATIENCE, "it doesn't end");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 /// The numbers behind `name=` in the last account of a face.
 fn account(log: &str, face: &str) -> impl Fn(&str) -> u64 + use<> {

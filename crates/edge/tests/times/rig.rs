@@ -1,10 +1,11 @@
 //! A border with times of its own, and contoso's server behind it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use testkit::lab::border::{Border, BorderPlan, EXTERNAL, NEXT_HOP};
 use testkit::lab::played::{Caller, Conduct, PlayedServer};
 use testkit::lab::{CONTOSO, FABRIKAM};
+use testkit::process::Daemon;
 
 /// Longer than anything takes here that is to come at all.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -16,6 +17,15 @@ pub(crate) fn with_times<F: Future<Output = ()>>(times: &str, work: impl FnOnce(
     let border = Border::start(&plan, folder.path()).expect("fedge-edge starts");
     let place = border.place.clone();
     place.run(move || work(border));
+}
+
+/// Waits for the end of a daemon that was told to.
+pub(crate) fn ended(daemon: &mut Daemon) {
+    let began = Instant::now();
+    while daemon.is_running().expect("the system says") {
+        assert!(began.elapsed() < 2 * PATIENCE, "it doesn't end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 pub(crate) fn contoso(border: &Border, conduct: Conduct) -> PlayedServer {

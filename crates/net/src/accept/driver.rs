@@ -168,7 +168,7 @@ impl Driver {
         settled: &mut mpsc::UnboundedReceiver<u64>,
     ) -> io::Result<End> {
         let most = self.face.settings.stream.limits.stanza_bytes + READ;
-        let mut ended = false;
+        let (mut ended, mut read_some) = (false, false);
         loop {
             self.heed_policy();
             self.show_received();
@@ -176,6 +176,11 @@ impl Driver {
                 return Ok(end);
             }
             self.show_received();
+            // What was read from a peer that doesn't keep it is nowhere else: it leaves this process before more is
+            // read. While we read on, whoever writes it to the trunk would wait for this thread.
+            if std::mem::take(&mut read_some) && !self.machine.counts() {
+                tokio::task::yield_now().await;
+            }
             let deadline = self.machine.deadline();
             // What the machine doesn't look at now is left where it is, so that the peer feels it.
             let may_read = !ended && self.machine.input().len() < most;
@@ -211,10 +216,13 @@ impl Driver {
                     }
                     self.machine.tick(now());
                 }
-                read = self.transport.receive(self.machine.input()), if may_read => if read? == 0 {
-                    ended = true;
-                    self.machine.eof();
-                },
+                read = self.transport.receive(self.machine.input()), if may_read => {
+                    read_some = true;
+                    if read? == 0 {
+                        ended = true;
+                        self.machine.eof();
+                    }
+                }
             }
         }
     }

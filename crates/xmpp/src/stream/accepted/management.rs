@@ -103,6 +103,11 @@ impl Accepted {
         }
     }
 
+    /// Whether the peer counts its stanzas, and keeps those that aren't acknowledged.
+    pub fn counts(&self) -> bool {
+        self.handled.is_counted()
+    }
+
     /// Whether so much is unsettled that nothing more may be read now.
     pub(super) fn is_full(&self) -> bool {
         self.handled.is_full() && !self.wire.is_closing()
