@@ -24,6 +24,9 @@ const LATELY: usize = 16;
 const FEW: u64 = 50;
 /// How long nothing new is looked at, at most: for what came to get its outcome, which is on its way already.
 const HUSH: Duration = Duration::from_millis(250);
+/// Bytes that may come meanwhile: a peer that says more than that before what it said gets its outcome is better
+/// listened to, as it would have to return it all.
+const UNREAD: usize = 8 * 1024;
 /// Before it is tried again, where that didn't do.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -91,7 +94,7 @@ impl Accepted {
             return;
         }
         let part = self.wire.settings.drain / 12;
-        let [seek, hurry, deaf, until] = [4, 8, 9, 10].map(|parts| now + part * parts);
+        let [seek, hurry, deaf, until] = [6, 8, 9, 10].map(|parts| now + part * parts);
         self.finish = Some(Finish { error, looked: now, asked: None, seek, hush: None, hurry, deaf, until });
         self.finish_in_time(now);
     }
@@ -99,6 +102,9 @@ impl Accepted {
     /// When to look whether our side ends.
     pub(super) fn finish_at(&self) -> Option<Instant> {
         let finish = self.finish.as_ref().filter(|_| !self.wire.is_closing())?;
+        if self.is_hush_over(finish, finish.looked) {
+            return Some(finish.looked);
+        }
         let moments = [finish.seek, finish.hurry, finish.deaf, finish.until].into_iter().chain(finish.hush);
         let at = moments.filter(|at| *at > finish.looked).min().unwrap_or(finish.until);
         Some(self.may_finish_at(finish).map_or(at, |may| may.min(at)))
@@ -116,10 +122,22 @@ impl Accepted {
         }
     }
 
+    /// Whether the peer is looked at again, though not all that came has its outcome.
+    fn is_hush_over(&self, finish: &Finish, now: Instant) -> bool {
+        finish.hush.is_some_and(|ends| now >= ends || self.wire.input.len() > UNREAD)
+    }
+
     /// Ends our side if it is time; or asks the peer first whether it listens, or whether we have all that it said.
     pub(super) fn finish_in_time(&mut self, now: Instant) {
-        let Some(finish) = self.finish.as_mut().filter(|_| !self.wire.is_closing()) else { return };
+        if self.wire.is_closing() {
+            return;
+        }
+        let hush_is_over = self.finish.as_ref().is_some_and(|finish| self.is_hush_over(finish, now));
+        let Some(finish) = self.finish.as_mut() else { return };
         finish.looked = now;
+        if hush_is_over {
+            (finish.hush, finish.seek) = (None, now + AGAIN);
+        }
         let (hurry, until) = (now >= finish.hurry, now >= finish.until);
         let Some(finish) = self.finish.as_ref() else { return };
         let may = self.may_finish_at(finish).is_some_and(|may| now >= may);
@@ -134,8 +152,6 @@ impl Accepted {
         if may || seek {
             finish.asked = Some((now, received));
             self.wire.send(words::empty(words::STREAM_MANAGEMENT, "r"));
-        } else if finish.hush.is_some_and(|ends| now >= ends) {
-            (finish.hush, finish.seek) = (None, now + AGAIN);
         }
     }
 
