@@ -8,6 +8,7 @@ use super::site::Site;
 /// A command in a document, without what stands before fedge's own program; nothing for others' commands.
 fn ours(line: &str) -> Option<Vec<String>> {
     let line = line.split(" > ").next().unwrap_or_default();
+    let line = quoted_as_one(line);
     let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     if words.first().is_some_and(|word| word == "runuser") {
         let dashes = words.iter().position(|word| word == "--")?;
@@ -18,12 +19,18 @@ fn ours(line: &str) -> Option<Vec<String>> {
     match (program, rest.first().map(String::as_str)) {
         // Lines of the log begin with a program's name, too.
         (_, Some("is")) => None,
-        ("fedge" | "fedge-edge" | "fedge-gateway" | "fedge-dns", Some(_)) => {
+        ("fedge" | "fedge-control" | "fedge-edge" | "fedge-gateway" | "fedge-dns", Some(_)) => {
             Some([program.to_owned()].into_iter().chain(rest.iter().cloned()).collect())
         }
         ("cargo", Some("xtask")) => Some(words),
         _ => None,
     }
+}
+
+/// The line with each text between quotes as one word, as a shell takes it.
+fn quoted_as_one(line: &str) -> String {
+    let parts = line.split('"').enumerate();
+    parts.map(|(index, part)| if index % 2 == 1 { part.replace(' ', "_") } else { part.to_owned() }).collect()
 }
 
 /// Whether the program that it names understands it, as far as one can know without doing it.

@@ -110,6 +110,43 @@ fn every_key_is_documented_and_no_other() {
     }
 }
 
+/// The keys in the table under a heading of a document.
+fn keys_of(document: &str, heading: &str) -> BTreeSet<String> {
+    Document::named(document).rows_under(heading).iter().map(|row| key(row)).collect()
+}
+
+#[test]
+fn every_key_of_the_topology_is_documented_and_no_other() {
+    let site = Site::empty();
+    let members = "`[[gateway]]`, `[[dns]]`, `[[controller]]`";
+    for (heading, table) in [
+        ("`[installation]`", "[installation]"),
+        ("`[[site]]`", "[[site]]"),
+        ("`[[pool]]`", "[[pool]]"),
+        ("`[[edge]]`", "[[edge]]"),
+        (members, "[[gateway]]"),
+        (members, "[[dns]]"),
+        (members, "[[controller]]"),
+        ("`[route]`", "[route]"),
+    ] {
+        assert_eq!(keys_of("docs/topology.md", heading), known(&site, "fedge topology", table), "under “{heading}”");
+    }
+    for (table, elsewhere) in [FEDERATION, LOCAL, PARTNER].map(|(heading, table)| (table, heading)) {
+        assert_eq!(keys_of("docs/configuration.md", elsewhere), known(&site, "fedge topology", table));
+    }
+}
+
+#[test]
+fn every_key_of_the_controller_is_documented_and_no_other() {
+    let site = Site::empty();
+    let mut top_level = keys_of("docs/control.md", TOP_LEVEL.0);
+    top_level.extend(["log", "api", "user"].map(str::to_owned));
+    assert_eq!(top_level, known(&site, "fedge-control", ""));
+    for (heading, table) in [("`[api]`", "[api]"), ("`[[user]]`", "[[user]]")] {
+        assert_eq!(keys_of("docs/control.md", heading), known(&site, "fedge-control", table), "under “{heading}”");
+    }
+}
+
 #[test]
 fn what_is_required_is_required() {
     let site = Site::new();

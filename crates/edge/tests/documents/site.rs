@@ -13,12 +13,14 @@ use super::reading::read;
 pub(crate) const ETC: &str = "/etc/fedge";
 
 /// The complete configurations among the documents, and who runs by them.
-pub(crate) const EXAMPLES: [(&str, &str); 5] = [
+pub(crate) const EXAMPLES: [(&str, &str); 7] = [
     ("fedge-edge", "edge.toml"),
     ("fedge-edge", "edge-trunk.toml"),
     ("fedge-gateway", "gateway.toml"),
     ("fedge-dns", "dns.toml"),
     ("fedge-dns", "dns-controlled.toml"),
+    ("fedge-control", "control.toml"),
+    ("fedge topology", "topology.toml"),
 ];
 
 /// Such a folder. It vanishes when it is dropped.
@@ -49,6 +51,7 @@ impl Site {
                 .expect("written");
         }
         for line in [
+            "topology init /etc/fedge/first.toml",
             "ca init /etc/fedge/ca --local contoso.test",
             "trunk init /etc/fedge/trunk",
             "trunk member /etc/fedge/trunk edge1.contoso.test --as edge",
@@ -57,6 +60,8 @@ impl Site {
             let made = site.run(&format!("fedge {line}"));
             assert!(made.status.success(), "{line}: {made:?}");
         }
+        let made = site.run("fedge-control init /etc/fedge/control-ca");
+        assert!(made.status.success(), "{made:?}");
         // As its administrator is told.
         fs::rename(site.path("ca/root.key"), site.path("offline-root.key")).expect("moved");
         for (_, name) in EXAMPLES {

@@ -36,8 +36,12 @@ fn number(unit: &str, setting: &str) -> u64 {
 #[test]
 fn what_units_run_exists() {
     let site = Site::empty();
-    for (program, config) in [("fedge-edge", "edge.toml"), ("fedge-gateway", "gateway.toml"), ("fedge-dns", "dns.toml")]
-    {
+    for (program, config) in [
+        ("fedge-edge", "edge.toml"),
+        ("fedge-gateway", "gateway.toml"),
+        ("fedge-dns", "dns.toml"),
+        ("fedge-control", "control.toml"),
+    ] {
         let unit = read(format!("packaging/systemd/{program}.service"));
         assert_eq!(value(&unit, "Type"), "notify");
         assert_eq!(value(&unit, "ExecStart"), format!("/usr/local/bin/{program} run /etc/fedge/{config}"));
