@@ -205,6 +205,44 @@ fn no_acknowledged_write_is_lost_whatever_happens_to_a_member() {
     assert_eq!(there, counted.load(Ordering::Relaxed), "what is there is what was acknowledged, no more and no less");
 }
 
+#[test]
+fn without_a_majority_nothing_is_done_and_that_is_said_soon() {
+    // Each request has its end, at each of three endpoints; and a machine may be busy.
+    const SOON: Duration = Duration::from_secs(30);
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut etcd = cluster(folder.path());
+    let good = as_user(&etcd);
+    let at_it = |etcd: &Etcd, value: &'static str| {
+        let good = good.clone();
+        etcd.place().run(move || async move {
+            let (store, began) = (open(&good), Instant::now());
+            let writer = Writer::new(store.clone(), key("writer/0"), u64::from(std::process::id()));
+            let put = Transaction::new().put(key("a"), value);
+            let done = writer.transact(&put).await;
+            let read = store.read(&[Keys::One(key("a"))]).await;
+            (done, read.map(|read| read.get(&key("a")).map(|entry| entry.value.clone())), began.elapsed())
+        })
+    };
+    let (done, _, _) = at_it(&etcd, "1");
+    done.expect("all are there");
+    etcd.kill(0);
+    etcd.freeze(1, true).expect("it runs");
+    let (done, read, took) = at_it(&etcd, "2");
+    assert!(matches!(done, Err(StoreError::Unreachable(_))), "{done:?}");
+    assert!(matches!(read, Err(StoreError::Unreachable(_))), "{read:?}");
+    assert!(took < SOON, "{took:?}");
+    etcd.freeze(1, false).expect("it runs");
+    let began = Instant::now();
+    loop {
+        let (done, read, _) = at_it(&etcd, "3");
+        // It goes on with two.
+        if done.is_ok() && read == Ok(Some(b"3".to_vec())) {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{done:?}, and {read:?} is there");
+    }
+}
+
 /// Two controllers count up one number until it is over; gives the number that is there in the end.
 async fn count(address: String, counted: Arc<AtomicU64>, over: Arc<AtomicBool>) -> u64 {
     let counters = [0, 1].map(|index: u64| {
