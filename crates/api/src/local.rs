@@ -12,6 +12,8 @@ use tokio::net::UnixStream;
 pub enum Request {
     /// How the daemon is: one [`Reply::Status`].
     Status,
+    /// Whether it can serve: one [`Reply::Health`].
+    Health,
     /// The open streams: one [`Reply::Streams`].
     Streams,
     /// End a stream: one [`Reply::Done`].
@@ -48,6 +50,8 @@ pub enum Request {
 pub enum Reply {
     /// How the daemon is.
     Status(Status),
+    /// Whether it can serve.
+    Health(Health),
     /// The open streams, oldest first.
     Streams {
         /// One each.
@@ -94,6 +98,53 @@ pub struct Status {
     pub members: Vec<Member>,
     /// What somebody should look at, in sentences; empty when all is well.
     pub concerns: Vec<String>,
+}
+
+/// Whether a daemon can serve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// In one word.
+    pub state: State,
+    /// Why it isn't ready, in a sentence.
+    pub why: Option<String>,
+}
+
+/// How far a daemon can serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It takes what comes, and can bring it on.
+    Ready,
+    /// It works, but nobody is there to whom what comes could be brought: the other end of the trunk is missing.
+    Waiting,
+    /// It finishes what it has, and takes nothing new.
+    Draining,
+    /// It runs, and doesn't answer: it is frozen, or its machine has far too much to do.
+    Silent,
+    /// Nobody is at its socket.
+    Stopped,
+}
+
+impl State {
+    /// All that there are.
+    pub const ALL: [State; 5] = [State::Ready, State::Waiting, State::Draining, State::Silent, State::Stopped];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Ready => "ready",
+            State::Waiting => "waiting",
+            State::Draining => "draining",
+            State::Silent => "silent",
+            State::Stopped => "stopped",
+        }
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
 }
 
 /// An edge server as a gateway sees it, or a gateway as an edge server does.

@@ -133,7 +133,7 @@ async fn work(file: PathBuf, config: Config) -> Result<(), Failure> {
     let office = Office { ledger, members: members.clone(), name: config.name, users: users.clone() };
     let router = web::router(office);
     let mut tasks = JoinSet::new();
-    for listener in life::listen(&config.listen)? {
+    for listener in life::listen(&config.listen, &[])? {
         tracing::info!(address = %listener.local_addr()?, "serving the API");
         tasks.spawn(http::serve(listener, tls.clone(), router.clone()));
     }

@@ -99,6 +99,7 @@ async fn show(request: &Request, asked: &Asked) -> Result<(), AskFailure> {
 fn plain(reply: &Reply) -> String {
     match reply {
         Reply::Status(status) => status_text(status),
+        Reply::Health(health) => format!("{}\n", health.state),
         Reply::Streams { streams } => streams_text(streams),
         Reply::Stanzas { stanzas } if stanzas.is_empty() => "no stanza with this id came through lately\n".to_owned(),
         Reply::Stanzas { stanzas } => stanzas.iter().map(stanza_text).collect(),

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use api::local::{FaceStatus, Member, Pair, Reply, Request, Stanza, Status, Stream};
+use api::local::{FaceStatus, Health, Member, Pair, Reply, Request, Stanza, State, Status, Stream};
 use net::face::FaceState;
 use net::fate::{Fates, Record};
 use net::streams::{Command, Direction, StreamInfo, Streams};
@@ -41,6 +42,8 @@ pub struct Desk {
     pub streams: Arc<Streams>,
     /// What became of stanzas.
     pub fates: Arc<Fates>,
+    /// Whether the daemon drains, from [`Desk::drains`] on.
+    pub draining: AtomicBool,
     /// Each face, and where it listens.
     pub faces: Vec<(Arc<FaceState>, Vec<SocketAddr>)>,
     /// What is this daemon's alone.
@@ -51,6 +54,11 @@ pub struct Desk {
 pub trait Office: Send + Sync {
     /// What somebody should look at, in sentences.
     fn concerns(&self) -> Vec<String>;
+
+    /// Why nothing that comes could be brought on, in a sentence, while that is so.
+    fn hindrance(&self) -> Option<String> {
+        None
+    }
 
     /// The other ends of its trunk, where it has one over the network.
     fn members(&self) -> Vec<Standing> {
@@ -240,9 +248,26 @@ impl Desk {
         replies
     }
 
+    /// From now on, it answers that the daemon takes nothing new.
+    pub fn drains(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    fn health(&self) -> Health {
+        if self.draining.load(Ordering::Relaxed) {
+            let why = "it finishes what it has, and takes nothing new".to_owned();
+            return Health { state: State::Draining, why: Some(why) };
+        }
+        match self.office.hindrance() {
+            Some(why) => Health { state: State::Waiting, why: Some(why) },
+            None => Health { state: State::Ready, why: None },
+        }
+    }
+
     fn answer(&self, request: &Request) -> Reply {
         match request {
             Request::Status => Reply::Status(self.status()),
+            Request::Health => Reply::Health(self.health()),
             Request::Streams => Reply::Streams { streams: self.streams.list().into_iter().map(shown_stream).collect() },
             Request::Close { stream } if self.streams.command(*stream, Command::Close) => {
                 Reply::Done { what: format!("stream {stream} is being closed") }

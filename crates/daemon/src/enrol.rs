@@ -73,7 +73,7 @@ async fn wait(
     // As the topology writes names.
     let fqdn = told.fqdn.trim_end_matches('.').to_ascii_lowercase();
     let waiting = Waiting::open(&control.state, &fqdn, role, told.ca, program)?;
-    let listeners = life::listen(&control.listen)?;
+    let listeners = life::listen(&control.listen, &[])?;
     let at: Vec<String> =
         listeners.iter().filter_map(|listener| Some(listener.local_addr().ok()?.to_string())).collect();
     println!("The key of the {role} {fqdn} has the fingerprint");

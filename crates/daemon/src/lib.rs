@@ -14,3 +14,4 @@ pub mod ask;
 
 pub mod control;
 pub mod enrol;
+pub mod health;

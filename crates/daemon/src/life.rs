@@ -85,17 +85,25 @@ fn notify(state: &[NotifyState<'_>]) {
     }
 }
 
-/// Listens on all of the addresses.
+/// Listens on all of the addresses; on those that are also among `shared` whether or not this machine has them now.
 ///
 /// # Errors
 /// With the first on which that fails.
-pub fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ListenError> {
-    addresses.iter().map(|&address| listen_on(address).map_err(|error| ListenError { address, error })).collect()
+pub fn listen(addresses: &[SocketAddr], shared: &[SocketAddr]) -> Result<Vec<TcpListener>, ListenError> {
+    let listen = |&address: &SocketAddr| {
+        listen_on(address, shared.contains(&address)).map_err(|error| ListenError { address, error })
+    };
+    addresses.iter().map(listen).collect()
 }
 
-fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
+fn listen_on(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
+    if shared {
+        // When the address comes, there is no time to notice it and to listen then: whoever connects before is refused.
+        let socket = socket2::SockRef::from(&socket);
+        if address.is_ipv4() { socket.set_freebind_v4(true) } else { socket.set_freebind_v6(true) }?;
+    }
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }

@@ -11,7 +11,7 @@ use topology::faults::Faults;
 mod check;
 mod file;
 
-pub use check::{check_listeners, settings};
+pub use check::{check_listeners, settings, with_shared};
 pub use file::{Limits, Metrics, Times};
 pub use topology::entries::{Asked, Federation, Local, Partner};
 pub use topology::written::Policies;
@@ -21,6 +21,8 @@ pub use topology::written::Policies;
 pub struct FaceConfig {
     /// Where it accepts streams.
     pub listen: Vec<SocketAddr>,
+    /// Those of them that may be another machine's at times.
+    pub shared: Vec<SocketAddr>,
     /// Whose certificates count.
     pub trusted: Trusted,
     /// The file of dialback secrets; without it, one is drawn at each start.

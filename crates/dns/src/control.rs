@@ -31,7 +31,7 @@ impl Controlled {
     /// When the machine was never enrolled, or can't listen.
     pub(crate) fn begin(control: &Control, level: LogLevel) -> Result<Controlled, ControlledError> {
         let agent = Arc::new(control.open(Role::Dns, PROGRAM)?);
-        let listeners = life::listen(&control.listen)?;
+        let listeners = life::listen(&control.listen, &[])?;
         for concern in agent.concerns() {
             tracing::warn!("{concern}");
         }

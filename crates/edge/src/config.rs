@@ -90,6 +90,8 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct External {
     listen: Spanned<Vec<SocketAddr>>,
+    #[serde(default)]
+    shared: Vec<SocketAddr>,
     certificates: PathBuf,
     #[serde(default = "system")]
     trusted: PathBuf,
@@ -130,8 +132,10 @@ impl Config {
 
 fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
     let external = &file.external;
-    let mut faces = vec![("external", &external.listen)];
-    faces.extend(file.gateway.as_ref().map(|gateway| ("internal", &gateway.listen)));
+    let addresses = settings::with_shared(&external.listen, &external.shared);
+    let internal = file.gateway.as_ref().map(Section::addresses);
+    let mut faces = vec![("external", &addresses)];
+    faces.extend(internal.as_ref().map(|internal| ("internal", internal)));
     faces.extend(file.trunk.as_ref().map(|trunk| ("trunk's", &trunk.listen)));
     faces.extend(file.metrics.as_ref().map(|metrics| ("metrics'", &metrics.listen)));
     settings::check_listeners(&faces, faults);
@@ -147,7 +151,8 @@ fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
         log: file.log.clone(),
         metrics: file.metrics.as_ref().map(|metrics| metrics.listen.get_ref().clone()).unwrap_or_default(),
         external: FaceConfig {
-            listen: external.listen.get_ref().clone(),
+            listen: addresses.get_ref().clone(),
+            shared: external.shared.clone(),
             trusted: Trusted::new(folder, &external.trusted, &external.revoked),
             dialback_secrets: external.dialback_secrets.as_ref().map(|file| folder.join(file)),
             resolvers: external.resolvers.clone(),
@@ -192,6 +197,7 @@ fn inward(file: &File, folder: &Path, faults: &mut Faults) -> Inward {
             faults.add(0..0, what, remedy);
             let face = FaceConfig {
                 listen: Vec::new(),
+                shared: Vec::new(),
                 trusted: Trusted::new(folder, Path::new("system"), &[]),
                 dialback_secrets: None,
                 resolvers: Vec::new(),

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use daemon::life;
+use daemon::settings::FaceConfig;
 use net::serve::Served;
 use net::streams::{Command, Direction};
 use net::trunk::members::PATIENCE;
@@ -87,14 +88,16 @@ impl Gate {
 #[derive(Debug)]
 pub struct Entrance {
     listen: Vec<SocketAddr>,
+    /// Those of them that may be another machine's now.
+    shared: Vec<SocketAddr>,
     open: Arc<AtomicBool>,
 }
 
 impl Entrance {
-    /// Closed, with these addresses; whether it is open can be seen from outside.
-    pub fn new(listen: Vec<SocketAddr>) -> (Entrance, Arc<AtomicBool>) {
+    /// Closed, at the addresses of this face; whether it is open can be seen from outside.
+    pub fn new(face: &FaceConfig) -> (Entrance, Arc<AtomicBool>) {
         let open = Arc::new(AtomicBool::new(false));
-        (Entrance { listen, open: open.clone() }, open)
+        (Entrance { listen: face.listen.clone(), shared: face.shared.clone(), open: open.clone() }, open)
     }
 
     /// Opens and closes it as gateways come and go, for as long as it is awaited.
@@ -118,7 +121,7 @@ impl Entrance {
 
     async fn change(&self, change: Change, external: &mut Served, gate: &mut Gate) {
         match change {
-            Change::Open => match life::listen(&self.listen) {
+            Change::Open => match life::listen(&self.listen, &self.shared) {
                 Ok(listeners) => {
                     tracing::info!("a gateway is there; partners can connect");
                     life::accept(external, listeners);

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use daemon::ask::{Ask, Asked, ask};
+use daemon::health::{self, Look};
 use edge::run;
 
 /// The edge of XMPP federation: carries it between partners and the servers behind it.
@@ -33,6 +34,8 @@ enum Command {
         /// The configuration.
         file: PathBuf,
     },
+    /// Whether the daemon can serve: `ready` and exit status 0, or another word and 1.
+    Health(Look),
     /// Ask the daemon that runs on this machine.
     #[command(flatten)]
     Ask(Ask),
@@ -54,6 +57,11 @@ fn main() -> ExitCode {
     let (told, code) = match args.command {
         Command::Run { file } => of(run::run(&file)),
         Command::Check { file } => of(run::check(&file)),
+        Command::Health(look) => match health::tell(&look, &asked) {
+            Ok(true) => (Ok(()), 0),
+            Ok(false) => return 1.into(),
+            Err(error) => (Err(error.to_string()), 1),
+        },
         Command::Ask(request) => (ask(&request.into(), &asked).map_err(|error| error.to_string()), 1),
     };
     match told {

@@ -154,16 +154,16 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
     let files = Files::read(config, shared.policy.clone())?;
     let (external, returns) = files.outside.face(&config.external, &config.settings, &shared)?;
     // All listeners are open before any is served: half a border is none.
-    let listeners = life::listen(&config.external.listen)?;
+    let listeners = life::listen(&config.external.listen, &config.external.shared)?;
     let inward = Opened::open(config, &files, &shared)?;
     let trunk = config.inward.trunk_certificate()?;
-    let metrics_listeners = life::listen(&config.metrics)?;
+    let metrics_listeners = life::listen(&config.metrics, &[])?;
     let socket = config.socket.as_deref().map(desk::bind).transpose()?;
     let mut at_work = vec![life::begin(&external, Vec::new(), returns)];
     let mut faces = vec![(external, config.external.listen.clone())];
     let mut tasks = JoinSet::new();
     let outer = at_work[0].end.clone();
-    let (entrance, open) = Entrance::new(config.external.listen.clone());
+    let (entrance, open) = Entrance::new(&config.external);
     let members = match inward {
         Opened::Gateway { face, listen, listeners: inner, returns } => {
             life::accept(&mut at_work[0], listeners);
@@ -184,11 +184,12 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
         level,
         streams: shared.streams.clone(),
         fates: shared.fates.clone(),
+        draining: AtomicBool::new(false),
         faces,
         office: Box::new(Borderer { files: files.clone(), members: members.clone(), trunk, open }),
     });
     let _metrics = metrics::serve(metrics_listeners, desk.clone());
-    let _desk = socket.map(|socket| desk::open(socket, desk));
+    let _desk = socket.map(|socket| desk::open(socket, desk.clone()));
     let watching = tokio::spawn(watch(file.to_owned(), hangup, files));
     life::ready(PROGRAM, VERSION_TEXT);
     match &members {
@@ -199,6 +200,7 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
         None => ending.wait().await,
     }
     life::stopping();
+    desk.drains();
     watching.abort();
     if let Some(members) = &members {
         members.finish().await;
@@ -255,11 +257,11 @@ impl Opened {
         match (&config.inward, &files.inside) {
             (Inward::Gateway { face: settings, .. }, Some(inside)) => {
                 let (face, returns) = inside.face(settings, &config.settings, shared)?;
-                let listeners = life::listen(&settings.listen)?;
+                let listeners = life::listen(&settings.listen, &settings.shared)?;
                 Ok(Opened::Gateway { face, listen: settings.listen.clone(), listeners, returns })
             }
             (Inward::Trunk { listen, name, files, gateways }, _) => Ok(Opened::Trunk(OpenedTrunk {
-                listeners: life::listen(listen)?,
+                listeners: life::listen(listen, &[])?,
                 acceptor: files.acceptor()?,
                 name: name.clone(),
                 gateways: gateways.clone(),
@@ -294,10 +296,12 @@ struct Borderer {
 impl Office for Borderer {
     fn concerns(&self) -> Vec<String> {
         let mut concerns = self.files.concerns();
-        if self.members.is_some() && !self.open.load(Ordering::Relaxed) {
-            concerns.push(CLOSED.to_owned());
-        }
+        concerns.extend(self.hindrance());
         concerns
+    }
+
+    fn hindrance(&self) -> Option<String> {
+        (self.members.is_some() && !self.open.load(Ordering::Relaxed)).then(|| CLOSED.to_owned())
     }
 
     fn certificates(&self) -> Vec<Certificate> {

@@ -23,6 +23,8 @@ mod tests;
 #[allow(missing_docs, reason = "docs/configuration.md says what each key means")]
 pub struct Section {
     pub listen: Spanned<Vec<SocketAddr>>,
+    #[serde(default)]
+    pub shared: Vec<SocketAddr>,
     pub ca: Option<PathBuf>,
     #[serde(default = "system")]
     pub trusted: PathBuf,
@@ -38,10 +40,16 @@ fn system() -> PathBuf {
 }
 
 impl Section {
+    /// All addresses that it listens on, its own and the shared ones.
+    pub fn addresses(&self) -> Spanned<Vec<SocketAddr>> {
+        settings::with_shared(&self.listen, &self.shared)
+    }
+
     /// The internal face, and the folder of the internal CA; files are found from `folder`.
     pub fn read(&self, folder: &Path) -> (FaceConfig, Option<PathBuf>) {
         let face = FaceConfig {
-            listen: self.listen.get_ref().clone(),
+            listen: self.addresses().into_inner(),
+            shared: self.shared.clone(),
             trusted: Trusted::new(folder, &self.trusted, &self.revoked),
             dialback_secrets: self.dialback_secrets.as_ref().map(|file| folder.join(file)),
             resolvers: self.resolvers.clone(),
@@ -157,7 +165,8 @@ impl Config {
 
 fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
     let times_and_sizes = settings::settings(&file.times, &file.limits, faults);
-    let mut faces = vec![("internal", &file.gateway.listen)];
+    let internal = file.gateway.addresses();
+    let mut faces = vec![("internal", &internal)];
     faces.extend(file.metrics.as_ref().map(|metrics| ("metrics'", &metrics.listen)));
     settings::check_listeners(&faces, faults);
     let policies = Policies {

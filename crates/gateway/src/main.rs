@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use api::local::Request;
 use clap::{Parser, Subcommand};
 use daemon::ask::{Ask, Asked, ask};
+use daemon::health::{self, Look};
 use gateway::run;
 
 /// The gateway of XMPP federation: stands inside, next to the XMPP servers, and reaches partners
@@ -40,6 +41,8 @@ enum Command {
         /// The pool.
         pool: String,
     },
+    /// Whether the daemon can serve: `ready` and exit status 0, or another word and 1.
+    Health(Look),
     /// Ask the daemon that runs on this machine.
     #[command(flatten)]
     Ask(Ask),
@@ -62,6 +65,11 @@ fn main() -> ExitCode {
         Command::Run { file } => of(run::run(&file)),
         Command::Check { file } => of(run::check(&file)),
         Command::Route { pool } => (ask(&Request::Route { pool }, &asked).map_err(|error| error.to_string()), 1),
+        Command::Health(look) => match health::tell(&look, &asked) {
+            Ok(true) => (Ok(()), 0),
+            Ok(false) => return 1.into(),
+            Err(error) => (Err(error.to_string()), 1),
+        },
         Command::Ask(request) => (ask(&request.into(), &asked).map_err(|error| error.to_string()), 1),
     };
     match told {

@@ -1,6 +1,7 @@
 //! The life of fedge-gateway: the internal face, trunks to all edge servers, the route among their pools.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -107,8 +108,8 @@ async fn work(file: &Path, config: Config, level: LogLevel) -> Result<(), Failur
     let (face, returns) = inside.face(&config.face, &config.settings, &shared)?;
     let dialer = config.trunk.dialer()?;
     let trunk = Certificate { used_for: "trunk", name: config.name.clone(), not_after: config.trunk.expires()? };
-    let listeners = life::listen(&config.face.listen)?;
-    let metrics_listeners = life::listen(&config.metrics)?;
+    let listeners = life::listen(&config.face.listen, &config.face.shared)?;
+    let metrics_listeners = life::listen(&config.metrics, &[])?;
     let socket = config.socket.as_deref().map(desk::bind).transpose()?;
     let mut at_work = [life::begin(&face, listeners, returns)];
     let edges: Vec<&Edge> = config.pools.iter().flat_map(|pool| &pool.edges).collect();
@@ -128,15 +129,17 @@ async fn work(file: &Path, config: Config, level: LogLevel) -> Result<(), Failur
         level,
         streams: shared.streams.clone(),
         fates: shared.fates.clone(),
+        draining: AtomicBool::new(false),
         faces: vec![(face.clone(), config.face.listen.clone())],
         office: Box::new(Gatekeeper { route, inside: inside.clone(), policy: shared.policy.clone(), trunk }),
     });
     let _metrics = metrics::serve(metrics_listeners, desk.clone());
-    let _desk = socket.map(|socket| desk::open(socket, desk));
+    let _desk = socket.map(|socket| desk::open(socket, desk.clone()));
     tasks.spawn(reload(file.to_owned(), hangup, inside, shared.policy.clone()));
     life::ready(PROGRAM, VERSION_TEXT);
     ending.wait().await;
     life::stopping();
+    desk.drains();
     members.finish().await;
     life::drain(&mut at_work, &shared.streams, config.settings.stream.drain).await;
     // What became of the last stanzas is heard, too.
@@ -208,6 +211,12 @@ struct Gatekeeper {
 impl Office for Gatekeeper {
     fn concerns(&self) -> Vec<String> {
         self.inside.concerns(&self.policy.load(), SystemTime::now())
+    }
+
+    fn hindrance(&self) -> Option<String> {
+        // Any will do: those of the other pools stand in for the routed one's.
+        let reached = self.members().iter().any(|member| member.connected);
+        (!reached).then(|| "no trunk to any edge server is up, so what comes is held".to_owned())
     }
 
     fn members(&self) -> Vec<Standing> {

@@ -67,6 +67,11 @@ pub fn check_listeners(faces: &[(&str, &Spanned<Vec<SocketAddr>>)], faults: &mut
     }
 }
 
+/// A face's own addresses and the shared ones, in the place of the own.
+pub fn with_shared(listen: &Spanned<Vec<SocketAddr>>, shared: &[SocketAddr]) -> Spanned<Vec<SocketAddr>> {
+    Spanned::new(listen.span(), listen.get_ref().iter().chain(shared).copied().collect())
+}
+
 fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     let any = one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() != 0 && one.port() == other.port() && (any || one.ip() == other.ip())

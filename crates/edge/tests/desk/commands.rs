@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use testkit::fedge::Programs;
@@ -121,6 +122,44 @@ fn the_daemon_tells_of_its_streams_and_ends_the_one_it_is_told_to() {
         }
         assert_eq!(run(&border, &["close", "one"]).status.code(), Some(64));
         streams.end(border).await;
+    });
+}
+
+#[test]
+fn health_is_a_word_and_an_exit_status_also_of_a_frozen_daemon() {
+    at_the_border(&BorderPlan::default(), |mut border| async move {
+        let looked = |border: &Border, arguments: &[&str]| {
+            let output = run(border, &[&["health"], arguments].concat());
+            (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned())
+        };
+        assert_eq!(looked(&border, &[]), (Some(0), "ready".to_owned()));
+        let json = looked(&border, &["--json"]).1;
+        assert_eq!(json, r#"{"reply":"health","state":"ready","why":null}"#);
+        assert_eq!(looked(&border, &["--or", "well"]).0, Some(64));
+
+        border.fedge_edge.signal(Signal::SIGSTOP).expect("it runs");
+        let began = Instant::now();
+        assert_eq!(looked(&border, &[]), (Some(1), "silent".to_owned()));
+        assert!(began.elapsed() >= Duration::from_secs(1), "it may answer until then");
+        assert_eq!(looked(&border, &["--within", "0.1", "--or", "silent"]), (Some(0), "silent".to_owned()));
+        border.fedge_edge.signal(Signal::SIGCONT).expect("it runs");
+        assert_eq!(looked(&border, &["--within", "20"]), (Some(0), "ready".to_owned()));
+
+        // Somebody whose stream goes on, so that there is something to finish.
+        let streams = Streams::open(&border).await;
+        border.fedge_edge.signal(Signal::SIGTERM).expect("it runs");
+        let began = Instant::now();
+        while looked(&border, &[]).1 == "ready" {
+            assert!(began.elapsed() < Duration::from_secs(20), "it doesn't say that it drains");
+        }
+        assert_eq!(looked(&border, &[]), (Some(1), "draining".to_owned()));
+        assert_eq!(looked(&border, &["--or", "draining"]).0, Some(0));
+        border.fedge_edge.signal(Signal::SIGKILL).expect("it drains");
+        while border.fedge_edge.is_running().expect("ours") {
+            assert!(began.elapsed() < Duration::from_secs(40), "it was killed");
+        }
+        assert_eq!(looked(&border, &[]), (Some(1), "stopped".to_owned()));
+        drop(streams);
     });
 }
 

@@ -56,6 +56,21 @@ fn what_units_run_exists() {
     }
 }
 
+#[test]
+fn what_keepalived_runs_exists_and_is_what_is_documented() {
+    let site = Site::empty();
+    let configuration = read("packaging/keepalived/gateways.conf");
+    let script = configuration.lines().find_map(|line| line.trim().strip_prefix("script \""));
+    let script = script.and_then(|rest| rest.strip_suffix('"')).expect("it has one");
+    parses(&site, script).unwrap_or_else(|fault| panic!("{script}: {fault}"));
+    let documented = read("docs/keepalived.md");
+    let command = script.rsplit('/').next().unwrap_or_default();
+    assert!(documented.contains(&format!("\n{command}\n")), "docs/keepalived.md: no `{command}`");
+    for shared in configuration.lines().filter_map(|line| line.trim().strip_suffix("/32 dev eth0")) {
+        assert!(documented.contains(&format!("addresses = [\"{shared}\"]")), "docs/keepalived.md: no {shared}");
+    }
+}
+
 /// Whether the unit gives the daemon what it may need by its configuration.
 fn leaves_room(program: &str, listen: usize, settings: &Settings, socket: Option<&Path>) {
     let unit = read(format!("packaging/systemd/{program}.service"));
