@@ -21,6 +21,7 @@ use crate::process::Daemon;
 use crate::server::Server;
 
 mod asked;
+pub mod keepalived;
 mod rival;
 mod sites;
 
@@ -369,8 +370,11 @@ fn edge_settings(edge: &str, plan: &LabPlan, sites: &Sites) -> String {
 }
 
 fn gateway_settings(gateway: &str, plan: &LabPlan, sites: &Sites) -> String {
+    let shared: Vec<String> =
+        GATEWAYS.iter().filter_map(|gateway| Some(format!("\"{}:5269\"", sites.shared(gateway)?))).collect();
+    let shared = if shared.is_empty() { String::new() } else { format!("shared = [{}]\n", shared.join(", ")) };
     let mut text = format!(
-        "socket = \"{gateway}.sock\"\n[log]\nlevel = \"debug\"\n\n[gateway]\nlisten = [\"{}:5269\"]\n\
+        "socket = \"{gateway}.sock\"\n[log]\nlevel = \"debug\"\n\n[gateway]\nlisten = [\"{}:5269\"]\n{shared}\
          trusted = \"trusted.crt\"\nca = \"ca\"\ndialback_secrets = \"dialback-inside\"\n\n[trunk]\nroute = \"{}\"\n{}\n",
         sites.member(gateway).address,
         POOLS[0].0,
@@ -393,7 +397,7 @@ fn dns_settings(sites: &Sites) -> String {
     for gateway in GATEWAYS {
         text.push_str(&format!(
             "[[gateway]]\nname = \"{gateway}.{CONTOSO}\"\naddresses = [\"{}\"]\n\n",
-            sites.member(gateway).address
+            sites.shared(gateway).unwrap_or(sites.member(gateway).address)
         ));
     }
     let (rooms, inside) = (rooms(CONTOSO), layout.inside.address);

@@ -15,6 +15,8 @@ pub struct Sites {
     pub layout: Layout,
     /// Gateways and edge servers.
     members: BTreeMap<&'static str, Spot>,
+    /// Addresses that the gateways share, by who has each normally.
+    shared: BTreeMap<&'static str, IpAddr>,
     _network: Option<Arc<Network>>,
 }
 
@@ -27,7 +29,7 @@ impl Sites {
             (member, Spot { place: place.clone(), address: IpAddr::from([127, 0, net, number]) })
         };
         let members = edges().chain(GATEWAYS).map(spot).collect();
-        Sites { layout: Layout::loopback(place), members, _network: None }
+        Sites { layout: Layout::loopback(place), members, shared: BTreeMap::new(), _network: None }
     }
 
     /// Each on a host of its own, all on one network, so that one can be cut off.
@@ -55,7 +57,21 @@ impl Sites {
             public_dns: spot(&public_dns),
             partners,
         };
-        Ok(Sites { layout, members, _network: Some(Arc::new(network)) })
+        Ok(Sites { layout, members, shared: BTreeMap::new(), _network: Some(Arc::new(network)) })
+    }
+
+    /// The same on hosts, where the internal server knows the gateways by addresses that they share.
+    ///
+    /// # Errors
+    /// As [`Sites::hosts`].
+    pub fn hosts_sharing() -> anyhow::Result<Sites> {
+        let shared = GATEWAYS.into_iter().zip(201..).map(|(gateway, number)| (gateway, [10, 77, 0, number].into()));
+        Ok(Sites { shared: shared.collect(), ..Sites::hosts()? })
+    }
+
+    /// The address by which the internal server knows a gateway, where such addresses are shared.
+    pub fn shared(&self, gateway: &str) -> Option<IpAddr> {
+        self.shared.get(gateway).copied()
     }
 
     /// Where a member is.

@@ -1,0 +1,263 @@
+//! Gateways that share the addresses by which the internal server knows them, with a real keepalived on each host: one is
+//! frozen, or its host vanishes, and the other one has its address within seconds.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use testkit::client::{Client, Collected};
+use testkit::lab::split::{GATEWAYS, Sites, Split, keepalived};
+use testkit::lab::{CONTOSO, FABRIKAM, Kind, LabPlan, Peer};
+use testkit::packages::Debian;
+use testkit::place::{self, Place};
+use testkit::process::Daemon;
+use testkit::server::Authentication::External;
+
+const PATIENCE: Duration = Duration::from_secs(40);
+/// Messages in all.
+const MESSAGES: u32 = 600;
+/// Of them in a second: a Prosody keeps no more than 500 that nobody has acknowledged.
+const PACE: u32 = 40;
+/// Said at a time.
+const FEW: u32 = 4;
+/// When nothing has come for so long, nothing comes any more.
+const QUIET: Duration = Duration::from_secs(5);
+/// For the other host to have an address, from the fault on: two looks that fail, and VRRP.
+const MOVED: Duration = Duration::from_secs(12);
+/// For a message that is said after that to arrive.
+const FLOWS: Duration = Duration::from_secs(20);
+
+/// The laboratory, and what moves addresses in it.
+struct Site {
+    split: Split,
+    keepalived: Vec<Daemon>,
+}
+
+/// Starts it and runs a story in it. The first gateway has the streams.
+fn story<F: Future<Output = Site>>(inside: Kind, tell: impl FnOnce(Site, Client, Client) -> F + Send + 'static) {
+    let peer = |kind| Peer { kind, authentication: External };
+    let plan = LabPlan::new(peer(inside), &[(FABRIKAM, peer(Kind::Prosody))]);
+    let packages = [keepalived::PACKAGES, place::PACKAGES].concat();
+    Debian::unpack(&Debian::usual_folder(), &packages, &mut |_| {}).expect("keepalived can be had");
+    let folder = tempfile::tempdir().expect("a folder");
+    let split = Split::start_at(Sites::hosts_sharing().expect("hosts"), &plan, folder.path()).expect("a laboratory");
+    let keepalived = GATEWAYS.iter().map(|gateway| split.keepalived(gateway).expect("it starts")).collect();
+    let site = Site { split, keepalived };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+    let site = runtime.block_on(async move {
+        for gateway in GATEWAYS {
+            site.wait_until_at(gateway, gateway, PATIENCE).await;
+        }
+        let alice = site.split.login(&format!("alice@{CONTOSO}")).await.expect("a login");
+        let bob = site.split.login(&format!("bob@{FABRIKAM}")).await.expect("a login");
+        for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+            from.message(to.jid(), "first", "first");
+            to.message_with_id("first", PATIENCE).await.expect("the first message");
+        }
+        tell(site, alice, bob).await
+    });
+    drop(site.keepalived);
+    site.split.stop().expect("everything ends well");
+}
+
+impl Site {
+    fn address(&self, gateway: &str) -> IpAddr {
+        self.split.sites.shared(gateway).expect("they share addresses")
+    }
+
+    /// Waits until the address that is normally `whose` is at the host of `gateway`; gives how long that took.
+    async fn wait_until_at(&self, whose: &str, gateway: &str, bound: Duration) -> Duration {
+        let (began, address) = (Instant::now(), self.address(whose));
+        while !has(&self.split.sites.member(gateway).place, address) {
+            assert!(began.elapsed() < bound, "{address} isn't at {gateway}: {:?}", self.split.folder());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        began.elapsed()
+    }
+
+    /// The gateway that has the stream of the pair.
+    fn carrier(&self) -> &'static str {
+        let pair = format!("{CONTOSO} -> {FABRIKAM}");
+        let carries = |gateway: &&'static str| {
+            let streams = self.split.ask(gateway, &["streams"]).expect("streams");
+            streams.lines().any(|line| line.contains("accepted") && line.contains(&pair))
+        };
+        GATEWAYS.into_iter().find(carries).expect("one has it")
+    }
+}
+
+/// Whether a host has this address now.
+fn has(place: &Place, address: IpAddr) -> bool {
+    let listed = place.command("ip").args(["-brief", "address"]).output().expect("ip runs");
+    String::from_utf8_lossy(&listed.stdout).contains(&format!(" {address}/"))
+}
+
+/// Says these numbers at [`PACE`].
+async fn speak(from: &Client, to: &Client, numbers: Range<u32>) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1) * FEW / PACE);
+    for first in numbers.clone().step_by(FEW as usize) {
+        tick.tick().await;
+        let few = first..numbers.end.min(first + FEW);
+        from.flood(to.jid(), few, 10, FEW).await.expect("the server reads");
+    }
+}
+
+/// What is done to a gateway.
+enum Deed {
+    /// Its process stops; its host lives, and takes what it is sent.
+    Freeze,
+    /// Nothing reaches its host any more, nor it anybody.
+    Vanish,
+}
+
+/// What became of what Alice said while it happened, and after it was undone.
+struct Account {
+    at_bob: Collected,
+    returned: Vec<u32>,
+    /// Those that arrived only after it was undone.
+    late: BTreeSet<u32>,
+    /// After which message it happened.
+    since: u32,
+}
+
+impl Account {
+    /// Those that neither arrived nor came back.
+    fn lost(&self) -> Vec<u32> {
+        let heard = |number: &&u32| self.late.contains(number) || self.returned.contains(number);
+        self.at_bob.missing.iter().filter(|number| !heard(number)).copied().collect()
+    }
+
+    /// How long it was until everything arrived in time, by the pace at which it was said.
+    fn gap(&self) -> Duration {
+        let last = self.at_bob.missing.iter().chain(&self.returned).max();
+        Duration::from_secs(1) * last.map_or(0, |last| last + 1).saturating_sub(self.since) / PACE
+    }
+}
+
+/// Alice speaks to Bob; the gateway that has her stream is taken away in the middle, the other one gets its address, and
+/// later the first one is there again.
+async fn taken_over(site: &mut Site, alice: &Client, bob: &Client, deed: &Deed) -> Account {
+    let victim = site.carrier();
+    let other = GATEWAYS.into_iter().find(|gateway| *gateway != victim).expect("there are two");
+    let (debian, spot) = (site.split.debian().clone(), site.split.sites.member(victim).clone());
+    let resets = format!("ip saddr {} tcp sport 5269 tcp flags & rst == rst", site.address(victim));
+    let resets = site.split.sites.member(other).place.watch_sent(&debian, &resets).expect("nft");
+    let since = MESSAGES / 6;
+    let mut cut = None;
+    let strike = async {
+        speak(alice, bob, 0..since).await;
+        match deed {
+            Deed::Freeze => signal(&mut site.split, victim, Signal::SIGSTOP),
+            Deed::Vanish => cut = Some(spot.place.filter(&debian, "iif != lo drop; oif != lo drop").expect("nft")),
+        }
+        let moves = async { site.wait_until_at(victim, other, MOVED).await };
+        let (took, ()) = tokio::join!(moves, speak(alice, bob, since..MESSAGES));
+        took
+    };
+    let (took, at_bob, back) = tokio::join!(
+        strike,
+        bob.collect(alice.jid(), 0..MESSAGES, FLOWS),
+        alice.collect(bob.jid(), 0..1, FLOWS + 3 * MOVED),
+    );
+    let at_bob = at_bob.expect("bob's stream lives");
+    let returned = back.expect("alice's stream lives").returned.into_iter().map(|(number, _)| number).collect();
+    assert!(resets.packets().expect("a counter") > 0, "the server's connection was reset by {other}");
+    assert!(site.split.ask(other, &["streams"]).expect("streams").contains("accepted"), "its stream is at {other}");
+
+    // It is there again. It may bring what it had.
+    let thaw = async {
+        match deed {
+            Deed::Freeze => signal(&mut site.split, victim, Signal::SIGCONT),
+            Deed::Vanish => drop(cut.take()),
+        }
+        site.split.wait_for_trunks(victim, 3).expect("its trunks");
+    };
+    let (collected, ()) = tokio::join!(bob.collect(alice.jid(), 0..MESSAGES, QUIET), thaw);
+    let collected = collected.expect("bob's stream lives");
+    let late: BTreeSet<u32> = (0..MESSAGES).filter(|number| !collected.missing.contains(number)).collect();
+    let again: Vec<_> = late.iter().filter(|number| !at_bob.missing.contains(number)).collect();
+    assert!(again.is_empty() && collected.duplicates.is_empty(), "doubled by the old gateway: {again:?}");
+    if let Deed::Freeze = deed {
+        let there = has(&site.split.sites.member(other).place, site.address(victim));
+        assert!(there, "the address stays where it is");
+    }
+    // And messages pass, whoever has the address now.
+    let (began, mut number) = (Instant::now(), 0);
+    loop {
+        let id = format!("after-{number}");
+        alice.message(bob.jid(), &id, "are you there?");
+        if bob.message_with_id(&id, Duration::from_millis(500)).await.is_ok() {
+            break;
+        }
+        number += 1;
+        assert!(began.elapsed() < PATIENCE, "nothing arrives any more");
+    }
+    let account = Account { at_bob, returned, late, since };
+    println!(
+        "the address was at {other} after {:.1} s; flowing again after {:.1} s; {} arrived in time, {} late, {} came back, \
+         {} lost, {} both arrived and came back, {} overtaken",
+        took.as_secs_f64(),
+        account.gap().as_secs_f64(),
+        account.at_bob.arrived,
+        account.late.len(),
+        account.returned.len(),
+        account.lost().len(),
+        account
+            .returned
+            .iter()
+            .filter(|number| !account.at_bob.missing.contains(number) || account.late.contains(number))
+            .count(),
+        account.at_bob.overtaken,
+    );
+    account
+}
+
+fn signal(split: &mut Split, member: &str, signal: Signal) {
+    split.members.get_mut(member).expect("it runs").signal(signal).expect("it can be sent one");
+}
+
+fn nothing_is_lost(deed: Deed) {
+    story(Kind::Prosody, |mut site, alice, bob| async move {
+        let account = taken_over(&mut site, &alice, &bob, &deed).await;
+        assert!(account.lost().is_empty(), "lost without a word: {:?}", account.lost());
+        assert!(account.at_bob.duplicates.is_empty(), "{:?}", account.at_bob.duplicates);
+        assert!(account.gap() < FLOWS, "{:?}", account.gap());
+        site
+    });
+}
+
+#[test]
+fn a_frozen_gateways_address_is_taken_over_and_nothing_is_lost_that_prosody_sends() {
+    nothing_is_lost(Deed::Freeze);
+}
+
+#[test]
+fn a_vanished_hosts_address_is_taken_over_and_nothing_is_lost_that_prosody_sends() {
+    nothing_is_lost(Deed::Vanish);
+}
+
+/// ejabberd has no acknowledgements: what it has written to a connection that is reset is gone. That is what it says
+/// between the fault and the reset, and no more.
+fn a_window_is_lost(deed: Deed) {
+    story(Kind::Ejabberd, |mut site, alice, bob| async move {
+        let account = taken_over(&mut site, &alice, &bob, &deed).await;
+        let (lost, window) =
+            (account.lost(), account.since.saturating_sub(PACE)..account.since + FLOWS.as_secs() as u32 * PACE);
+        assert!(lost.iter().all(|number| window.contains(number)), "lost outside of {window:?}: {lost:?}");
+        assert!(account.at_bob.duplicates.is_empty(), "{:?}", account.at_bob.duplicates);
+        assert!(account.gap() < FLOWS, "{:?}", account.gap());
+        site
+    });
+}
+
+#[test]
+fn a_frozen_gateways_address_is_taken_over_and_ejabberd_loses_no_more_than_a_window() {
+    a_window_is_lost(Deed::Freeze);
+}
+
+#[test]
+fn a_vanished_hosts_address_is_taken_over_and_ejabberd_loses_no_more_than_a_window() {
+    a_window_is_lost(Deed::Vanish);
+}
