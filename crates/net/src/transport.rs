@@ -166,6 +166,16 @@ impl Transport {
         }
     }
 
+    /// How long ago something last came in, whether or not it was read, where the kernel knows.
+    pub(crate) fn since_data(&self) -> Option<Duration> {
+        tcp::since_data(self.socket()?).ok()
+    }
+
+    /// What broke the connection, if something has, also where what came before that isn't read yet.
+    pub(crate) fn broken(&self) -> Option<io::Error> {
+        self.socket()?.take_error().ok().flatten()
+    }
+
     /// From now on, ending the connection takes back what the other end hasn't got yet.
     pub(crate) fn take_back(&mut self) {
         if let Transport::Other(carrier) = self {

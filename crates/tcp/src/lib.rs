@@ -50,6 +50,14 @@ pub fn standing(socket: &impl AsFd) -> io::Result<Standing> {
     })
 }
 
+/// How long ago data last came in, whether or not it was read.
+///
+/// # Errors
+/// When this is no TCP connection.
+pub fn since_data(socket: &impl AsFd) -> io::Result<Duration> {
+    Ok(Duration::from_millis(info(socket)?.tcpi_last_data_recv.into()))
+}
+
 #[allow(unsafe_code)]
 fn info(socket: &impl AsFd) -> io::Result<libc::tcp_info> {
     // Older kernels know fewer fields, and leave the others as they are.
@@ -131,6 +139,22 @@ mod tests {
         let after = until("acknowledged", &one, |standing| standing.in_flight == 0 && standing.unsent == 0);
         assert_eq!((after.written, after.acknowledged), (12, 13), "the dialer's SYN is counted");
         other.read_exact(&mut [0; 12]).expect("read");
+    }
+
+    #[test]
+    fn how_long_data_has_lain_is_known_until_more_comes() {
+        let (one, mut other) = connected();
+        other.write_all(b"first").expect("written");
+        let lain = |is: &dyn Fn(Duration) -> bool| {
+            let began = Instant::now();
+            while !is(since_data(&one).expect("a connection")) {
+                assert!(began.elapsed() < Duration::from_secs(20), "{:?}", since_data(&one));
+                std::thread::yield_now();
+            }
+        };
+        lain(&|time| time > Duration::from_millis(300));
+        other.write_all(b"second").expect("written");
+        lain(&|time| time < Duration::from_millis(200));
     }
 
     #[test]

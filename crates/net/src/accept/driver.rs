@@ -14,7 +14,7 @@ use xmpp::domain::{Domain, DomainPair};
 use xmpp::stanza::Stanza;
 use xmpp::stream::{Accepted, Answer, End, Question, Step};
 
-use crate::clock::now;
+use crate::clock::{now, since};
 use crate::crypto::random_id;
 use crate::dial;
 use crate::face::FaceState;
@@ -28,6 +28,10 @@ use crate::transport::{READ, Transport};
 /// A peer that is about to prove itself while we shut down is given this long: it sends what it has
 /// as soon as its stream is open, and would not try elsewhere if we closed it before.
 const SETTLE: Duration = Duration::from_secs(1);
+/// What has lain here for so long is old.
+const LAIN: Duration = Duration::from_millis(500);
+/// Between two looks whether a peer's system has acknowledged.
+const NEXT_LOOK: Duration = Duration::from_millis(10);
 /// For a peer to read why its stream was ended.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -82,6 +86,8 @@ struct Driver {
     proven_at: Option<Instant>,
     /// Since when we shut down, as long as the peer hasn't been told.
     shutting_down: Option<Instant>,
+    /// When the peer was last heard of for certain, after something had lain here.
+    heard: Instant,
 }
 
 fn late() -> io::Error {
@@ -144,6 +150,7 @@ impl Driver {
             policy,
             proven_at: None,
             shutting_down: None,
+            heard: since,
         })
     }
 
@@ -210,9 +217,13 @@ impl Driver {
                 }
                 () = until(deadline) => {
                     // Whether the peer pauses hangs on what has come, however late we look.
-                    if may_read && self.read_what_is_there().await? {
-                        ended = true;
-                        self.machine.eof();
+                    match if may_read { self.read_what_is_there().await? } else { None } {
+                        Some(0) => {
+                            ended = true;
+                            self.machine.eof();
+                        }
+                        Some(_) => self.ask_after_old_data().await?,
+                        None => {}
                     }
                     self.machine.tick(now());
                 }
@@ -221,18 +232,49 @@ impl Driver {
                     if read? == 0 {
                         ended = true;
                         self.machine.eof();
+                    } else {
+                        self.ask_after_old_data().await?;
                     }
                 }
             }
         }
     }
 
-    /// Reads without waiting; whether that was the end.
-    async fn read_what_is_there(&mut self) -> io::Result<bool> {
+    /// Reads without waiting; how much there was, if anything, and 0 is the end.
+    async fn read_what_is_there(&mut self) -> io::Result<Option<usize>> {
         tokio::select! {
             biased;
-            read = self.transport.receive(self.machine.input()) => Ok(read? == 0),
-            () = std::future::ready(()) => Ok(false),
+            read = self.transport.receive(self.machine.input()) => read.map(Some),
+            () = std::future::ready(()) => Ok(None),
+        }
+    }
+
+    /// What was read may have lain here while we stood still, and another machine may have taken our address over meanwhile.
+    /// Its peer was reset then. One that counts has returned what it said, or said it again elsewhere: it must not go on.
+    /// So the peer's system has to acknowledge something first. What came from one that doesn't count is better late than lost.
+    async fn ask_after_old_data(&mut self) -> io::Result<()> {
+        let Some(lain) = self.transport.since_data().filter(|lain| *lain > LAIN) else { return Ok(()) };
+        if now().checked_sub(lain).is_none_or(|came| came <= self.heard) {
+            return Ok(());
+        }
+        let Some(count) = self.machine.recount() else { return Ok(()) };
+        let patience = self.face.settings.hold.age;
+        self.transport.send_while_taken(&count, patience).await?;
+        let began = now();
+        loop {
+            let Some(standing) = self.transport.standing() else { return Ok(()) };
+            if standing.acknowledged >= standing.written {
+                self.heard = now();
+                return Ok(());
+            }
+            if let Some(error) = self.transport.broken() {
+                return Err(error);
+            }
+            if since(began) > patience {
+                let why = "what came had lain here, and the peer's system doesn't answer; another machine may have had our address";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
+            tokio::time::sleep(NEXT_LOOK).await;
         }
     }
 

@@ -108,6 +108,12 @@ impl Accepted {
         self.handled.is_counted()
     }
 
+    /// The count once more, for a peer that keeps what it isn't told of: its system's acknowledgement shows that the
+    /// stream is still there.
+    pub fn recount(&mut self) -> Option<Bytes> {
+        (self.handled.is_counted() && !self.wire.is_closing()).then(|| self.handled.tell())
+    }
+
     /// Whether so much is unsettled that nothing more may be read now.
     pub(super) fn is_full(&self) -> bool {
         self.handled.is_full() && !self.wire.is_closing()
