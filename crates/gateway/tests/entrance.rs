@@ -75,6 +75,7 @@ fn nobody_is_let_in_while_no_gateway_is_there() {
             let took = wait_for(false, entrance(&split, edge)).await;
             assert!(took < Duration::from_secs(5), "{edge}: {took:?}");
             assert!(split.ask(edge, &["status"]).expect("a status").contains(CLOSED), "{edge} says so");
+            assert_eq!(split.ask(edge, &["health", "--or", "waiting"]).expect("its health"), "waiting\n");
         }
         let took = wait_until_left(&split, used).await;
         assert!(took < Duration::from_secs(8), "{took:?}");

@@ -1,10 +1,10 @@
 //! Gateways inside, pools of edge servers outside, real servers at both ends: what happens to a flood while members come and go.
 
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use testkit::client::{Client, Collected};
-use testkit::lab::split::{GATEWAYS, Split};
+use testkit::lab::split::{GATEWAYS, Split, edges};
 use testkit::lab::{CONTOSO, FABRIKAM, Kind, LabPlan, Peer};
 use testkit::place::Place;
 use testkit::process::Daemon;
@@ -92,12 +92,21 @@ fn nothing_lost_silently(at_bob: &Collected, returned: &Returned) {
 
 #[test]
 fn a_flood_passes_through_the_trunk() {
-    story(Kind::Ejabberd, |split, alice, bob| async move {
+    story(Kind::Ejabberd, |mut split, alice, bob| async move {
         for collected in flood(&alice, &bob, 0, async {}).await {
             assert!(collected.is_perfect(), "{collected:?}");
         }
         let status = split.ask("gateway1", &["status"]).expect("a status");
         assert!(status.contains("the route is on pool1"), "{status}");
+        assert_eq!(split.ask("gateway1", &["health"]).expect("it is well"), "ready\n");
+        for edge in edges() {
+            split.kill(edge);
+        }
+        let began = Instant::now();
+        while split.ask("gateway1", &["health", "--or", "waiting"]).expect("a word") != "waiting\n" {
+            assert!(began.elapsed() < PATIENCE, "no trunk is up any more");
+        }
+        split.ask("gateway1", &["health"]).expect_err("it isn't ready");
         split
     });
 }
@@ -198,7 +207,7 @@ fn a_frozen_edge_server_is_left_within_seconds() {
         let carrying = carrier(&split, "contoso.test -> fabrikam.test");
         let daemon = split.members.get_mut(carrying).expect("it runs");
         daemon.signal(nix::sys::signal::Signal::SIGSTOP).expect("it can be stopped");
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         // What is sent before anybody can have noticed may come back; what comes later arrives.
         let mut number = 0;
         loop {
