@@ -27,7 +27,7 @@ const QUIET: Duration = Duration::from_secs(8);
 /// For the other host to have an address, from the fault on: two looks that fail, and VRRP.
 const MOVED: Duration = Duration::from_secs(12);
 /// For a message that is said after that to arrive.
-const FLOWS: Duration = Duration::from_secs(20);
+const FLOWS: Duration = Duration::from_secs(15);
 
 /// The laboratory, and what moves addresses in it.
 struct Site {
@@ -112,7 +112,7 @@ async fn speak(from: &Client, to: &Client, numbers: Range<u32>) {
 enum Deed {
     /// Its process stops; its host lives, and takes what it is sent.
     Freeze,
-    /// Nothing reaches its host any more, nor it anybody.
+    /// Nothing reaches its host any more, nor it anybody, and it doesn't know.
     Vanish,
 }
 
@@ -145,16 +145,15 @@ impl Account {
 async fn taken_over(site: &mut Site, alice: &Client, bob: &Client, deed: &Deed) -> Account {
     let victim = site.carrier();
     let other = GATEWAYS.into_iter().find(|gateway| *gateway != victim).expect("there are two");
-    let (debian, spot) = (site.split.debian().clone(), site.split.sites.member(victim).clone());
+    let debian = site.split.debian().clone();
     let resets = format!("ip saddr {} tcp sport 5269 tcp flags & rst == rst", site.address(victim));
     let resets = site.split.sites.member(other).place.watch_sent(&debian, &resets).expect("nft");
     let since = MESSAGES / 6;
-    let mut cut = None;
     let strike = async {
         speak(alice, bob, 0..since).await;
         match deed {
             Deed::Freeze => signal(&mut site.split, victim, Signal::SIGSTOP),
-            Deed::Vanish => cut = Some(spot.place.filter(&debian, "iif != lo drop; oif != lo drop").expect("nft")),
+            Deed::Vanish => site.split.sites.part(victim, true).expect("its port is closed"),
         }
         let moves = async { site.wait_until_at(victim, other, MOVED).await };
         let (took, ()) = tokio::join!(moves, speak(alice, bob, since..MESSAGES));
@@ -179,7 +178,7 @@ async fn taken_over(site: &mut Site, alice: &Client, bob: &Client, deed: &Deed) 
     let thaw = async {
         match deed {
             Deed::Freeze => signal(&mut site.split, victim, Signal::SIGCONT),
-            Deed::Vanish => drop(cut.take()),
+            Deed::Vanish => site.split.sites.part(victim, false).expect("its port is opened"),
         }
         site.split.wait_for_trunks(victim, 3).expect("its trunks");
     };

@@ -65,6 +65,17 @@ impl Network {
         place.ip("link set eth0 up")?;
         Ok(host)
     }
+
+    /// Has the switch drop whatever comes from a host or goes to it, ARP too, though the host's cable is in and up: to all
+    /// others it has vanished, and to it, they have. Or lets it through again.
+    ///
+    /// # Errors
+    /// With what `ip` says when it fails.
+    pub fn part(&self, host: Ipv4Addr, parted: bool) -> anyhow::Result<()> {
+        // A port that belongs to no bridge keeps its carrier.
+        let bridge = if parted { "nomaster" } else { "master switch" };
+        self.switch.ip(&format!("link set port{} {bridge}", host.octets()[3]))
+    }
 }
 
 impl Host {

@@ -141,6 +141,26 @@ async fn hosts_reach_one_another_by_both_addresses_while_plugged_in() {
     drop(listener);
 }
 
+#[tokio::test]
+async fn a_host_that_is_parted_hears_nobody_and_keeps_its_carrier() {
+    let network = Network::new().expect("a network");
+    let (one, two) = (network.host().expect("a host"), network.host().expect("a host"));
+    let address = SocketAddr::new(two.ipv4().into(), 5269);
+    let listener = two.listen(address).expect("free");
+    one.connect(address).await.expect("it is there");
+    network.part(two.ipv4(), true).expect("parted");
+    tokio::time::timeout(Duration::from_millis(200), one.connect(address)).await.expect_err("neither up nor refused");
+    assert!(output(&two, "ip", &["-brief", "link", "show", "eth0"]).contains("LOWER_UP"), "it doesn't know");
+    network.part(two.ipv4(), false).expect("joined");
+    let reconnect = async {
+        while one.connect(address).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, reconnect).await.expect("it is there again");
+    drop(listener);
+}
+
 /// A child that ends also when the test fails.
 struct Ended(std::process::Child);
 

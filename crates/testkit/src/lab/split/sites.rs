@@ -17,7 +17,7 @@ pub struct Sites {
     members: BTreeMap<&'static str, Spot>,
     /// Addresses that the gateways share, by who has each normally.
     shared: BTreeMap<&'static str, IpAddr>,
-    _network: Option<Arc<Network>>,
+    network: Option<Arc<Network>>,
 }
 
 impl Sites {
@@ -29,7 +29,7 @@ impl Sites {
             (member, Spot { place: place.clone(), address: IpAddr::from([127, 0, net, number]) })
         };
         let members = edges().chain(GATEWAYS).map(spot).collect();
-        Sites { layout: Layout::loopback(place), members, shared: BTreeMap::new(), _network: None }
+        Sites { layout: Layout::loopback(place), members, shared: BTreeMap::new(), network: None }
     }
 
     /// Each on a host of its own, all on one network, so that one can be cut off.
@@ -57,7 +57,7 @@ impl Sites {
             public_dns: spot(&public_dns),
             partners,
         };
-        Ok(Sites { layout, members, shared: BTreeMap::new(), _network: Some(Arc::new(network)) })
+        Ok(Sites { layout, members, shared: BTreeMap::new(), network: Some(Arc::new(network)) })
     }
 
     /// The same on hosts, where the internal server knows the gateways by addresses that they share.
@@ -72,6 +72,17 @@ impl Sites {
     /// The address by which the internal server knows a gateway, where such addresses are shared.
     pub fn shared(&self, gateway: &str) -> Option<IpAddr> {
         self.shared.get(gateway).copied()
+    }
+
+    /// Parts a member's host from all others, without a word, or joins it again.
+    ///
+    /// # Errors
+    /// As [`Network::part`]; and on a loopback, where there are no hosts.
+    pub fn part(&self, member: &str, parted: bool) -> anyhow::Result<()> {
+        match (&self.network, self.member(member).address) {
+            (Some(network), IpAddr::V4(address)) => network.part(address, parted),
+            _ => anyhow::bail!("{member} has no host of its own here"),
+        }
     }
 
     /// Where a member is.
