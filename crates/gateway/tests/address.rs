@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use testkit::client::{Client, Collected};
+use testkit::fedge::Programs;
 use testkit::lab::split::{GATEWAYS, Sites, Split, keepalived};
 use testkit::lab::{CONTOSO, FABRIKAM, Kind, LabPlan, Peer};
 use testkit::packages::Debian;
@@ -46,13 +47,15 @@ fn story<F: Future<Output = Site>>(
     let packages = [keepalived::PACKAGES, place::PACKAGES].concat();
     Debian::unpack(&Debian::usual_folder(), &packages, &mut |_| {}).expect("keepalived can be had");
     let folder = tempfile::tempdir().expect("a folder");
-    let split = Split::start_at(Sites::hosts_sharing().expect("hosts"), &plan, folder.path()).expect("a laboratory");
+    let (sites, programs) = (Sites::hosts_sharing().expect("hosts"), Programs::built().expect("fedge is built"));
+    let split = Split::start_at(sites, &plan, folder.path(), programs).expect("a laboratory");
     let keepalived = GATEWAYS.iter().map(|gateway| split.keepalived(gateway).expect("it starts")).collect();
     let site = Site { split, keepalived };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
     let site = runtime.block_on(async move {
         for gateway in GATEWAYS {
-            site.wait_until_at(gateway, gateway, PATIENCE).await;
+            // Who is there first may have both.
+            site.wait_until_at(gateway, &GATEWAYS, PATIENCE).await;
         }
         let alice = site.split.login(&format!("alice@{CONTOSO}")).await.expect("a login");
         let bob = site.split.login(&format!("bob@{FABRIKAM}")).await.expect("a login");
@@ -71,11 +74,11 @@ impl Site {
         self.split.sites.shared(gateway).expect("they share addresses")
     }
 
-    /// Waits until the address that is normally `whose` is at the host of `gateway`; gives how long that took.
-    async fn wait_until_at(&self, whose: &str, gateway: &str, bound: Duration) -> Duration {
+    /// Waits until the address that is normally `whose` is at a host of `gateways`; gives how long that took.
+    async fn wait_until_at(&self, whose: &str, gateways: &[&str], bound: Duration) -> Duration {
         let (began, address) = (Instant::now(), self.address(whose));
-        while !has(&self.split.sites.member(gateway).place, address) {
-            assert!(began.elapsed() < bound, "{address} isn't at {gateway}: {:?}", self.split.folder());
+        while !gateways.iter().any(|gateway| has(&self.split.sites.member(gateway).place, address)) {
+            assert!(began.elapsed() < bound, "{address} isn't at {gateways:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         began.elapsed()
@@ -146,7 +149,8 @@ async fn taken_over(site: &mut Site, alice: &Client, bob: &Client, deed: &Deed) 
     let victim = site.carrier();
     let other = GATEWAYS.into_iter().find(|gateway| *gateway != victim).expect("there are two");
     let debian = site.split.debian().clone();
-    let resets = format!("ip saddr {} tcp sport 5269 tcp flags & rst == rst", site.address(victim));
+    let [one, two] = GATEWAYS.map(|gateway| site.address(gateway));
+    let resets = format!("ip saddr {{ {one}, {two} }} tcp sport 5269 tcp flags & rst == rst");
     let resets = site.split.sites.member(other).place.watch_sent(&debian, &resets).expect("nft");
     let since = MESSAGES / 6;
     let strike = async {
@@ -155,7 +159,11 @@ async fn taken_over(site: &mut Site, alice: &Client, bob: &Client, deed: &Deed) 
             Deed::Freeze => signal(&mut site.split, victim, Signal::SIGSTOP),
             Deed::Vanish => site.split.sites.part(victim, true).expect("its port is closed"),
         }
-        let moves = async { site.wait_until_at(victim, other, MOVED).await };
+        let moves = async {
+            let [one, two] = GATEWAYS.map(|whose| site.wait_until_at(whose, std::slice::from_ref(&other), MOVED));
+            let (one, two) = tokio::join!(one, two);
+            one.max(two)
+        };
         let (took, ()) = tokio::join!(moves, speak(alice, bob, since..MESSAGES));
         took
     };
