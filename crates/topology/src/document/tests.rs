@@ -216,7 +216,48 @@ mod random {
             if let Err(faults) = Topology::read("topology.toml", &text) {
                 prop_assert!(!faults.list().is_empty());
                 prop_assert!(faults.to_string().contains("topology.toml"));
+                for fault in faults.list() {
+                    // At the end of the text, a mark may stand behind it.
+                    prop_assert!(fault.place.start <= text.len() && fault.place.start <= fault.place.end, "{fault:?}");
+                }
             }
+        }
+
+        /// What is declared is what is read, in whichever order it is written; and order alone is no difference.
+        #[test]
+        fn what_is_declared_is_read(pools in proptest::collection::vec((1..4_usize, 0..3_usize), 1..5), partners in 1..20_usize, turned: bool) {
+            let document = |turned: bool| {
+                let mut sections: Vec<String> = (0..3).map(|site| format!("[[site]]\nname = \"Site{site}\"\n")).collect();
+                for (pool, (edges, site)) in pools.iter().enumerate() {
+                    sections.push(format!("[[pool]]\nfqdn = \"pool{pool}.contoso.test\"\nsite = \"Site{site}\"\n"));
+                    sections.extend((0..*edges).map(|edge| format!(
+                        "[[edge]]\nfqdn = \"edge{edge}.pool{pool}.contoso.test\"\npool = \"pool{pool}.contoso.test\"\n\
+                         external = [\"198.51.{pool}.{edge}\", \"2001:db8:{pool}::{edge}\"]\ninternal = [\"10.1.{pool}.{edge}\"]\n"
+                    )));
+                }
+                sections.extend((0..partners).map(|partner| format!("[[partner]]\ndomains = [\"partner{partner}.test\"]\n")));
+                if turned {
+                    sections.reverse();
+                }
+                let order: Vec<String> = (0..pools.len()).map(|pool| format!("\"pool{pool}.contoso.test\"")).collect();
+                let rest = "[installation]\nname = \"Contoso\"\n[[gateway]]\nfqdn = \"gw.contoso.test\"\nsite = \"Site0\"\n\
+                    internal = [\"10.0.0.1\"]\n[[local]]\ndomains = [\"contoso.test\"]\nnext_hop = \"10.0.0.2\"\n";
+                format!("{rest}[route]\npools = [{}]\n{}", order.join(", "), sections.concat())
+            };
+            let read = |text: String| Topology::read("topology.toml", &text).map_err(|faults| TestCaseError::fail(faults.to_string()));
+            let topology = read(document(turned))?;
+            prop_assert_eq!(topology.pools.len(), pools.len());
+            for (number, (edges, site)) in pools.iter().enumerate() {
+                let pool = topology.pool(&topology.route[number]).expect("it is declared");
+                prop_assert_eq!(pool.fqdn.as_str(), format!("pool{number}.contoso.test"));
+                prop_assert_eq!((pool.edges.len(), &pool.site), (*edges, &format!("Site{site}")));
+                for edge in &pool.edges {
+                    prop_assert_eq!(&edge.member.site, &pool.site);
+                    prop_assert_eq!((edge.external.len(), edge.member.internal.len()), (2, 1));
+                }
+            }
+            prop_assert_eq!(topology.policy.partners().len(), partners);
+            prop_assert_eq!(difference(&topology, &read(document(!turned))?), Vec::<String>::new());
         }
     }
 }
