@@ -252,6 +252,14 @@ impl Reading<'_> {
         let Some(written) = self.required(written, "external", entry, "[\"203.0.113.10\"]") else { return Vec::new() };
         let addresses = self.addresses(written);
         for (place, address) in &addresses {
+            let only_here = match address.to_canonical() {
+                IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),
+                IpAddr::V6(address) => address.is_unicast_link_local(),
+            };
+            if only_here {
+                let what = format!("{address} means something on its own network only, and partners are elsewhere");
+                self.add(place.clone(), what, "name the address that partners reach it at");
+            }
             if !self.externals.insert(*address) {
                 let what = format!("{address} is an external address already");
                 self.add(place.clone(), what, "each edge server has its own, at which partners reach it");

@@ -107,6 +107,8 @@ fn each_fault_is_found() {
         ("[\"203.0.113.2\"]", "[\"203.0.113.1\"]", "203.0.113.1 is an external address already"),
         ("[\"203.0.113.2\"]", "[]", "there is no address"),
         ("[\"203.0.113.2\"]", "[\"0.0.0.0\"]", "0.0.0.0 is no machine's address"),
+        ("[\"203.0.113.2\"]", "[\"fe80::2\"]", "fe80::2 means something on its own network only"),
+        ("[\"203.0.113.2\"]", "[\"169.254.0.2\"]", "169.254.0.2 means something on its own network only"),
         ("[\"203.0.113.2\"]", "[\"edge2\"]", "invalid IP address syntax"),
         ("agent_port = 5281\n", "", "10.0.0.1:5271 is somebody's already"),
         ("trunk_port = 5280", "trunk_port = 0", "0 is no port"),
