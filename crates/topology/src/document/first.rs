@@ -29,22 +29,23 @@ pub fn first(told: &First) -> String {
     let First { installation, site, pool, edge: (edge, external, inner), gateway: (gateway, internal), local, partner } =
         told;
     let (local, next_hop) = local;
+    let [installation, site] = [installation, site].map(|name| toml::Value::from(name.as_str()));
     format!(
         "\
 # The topology of an installation of fedge. `fedge topology check` says what is wrong in it, `fedge topology publish` makes
 # it what should be. docs/topology.md says what each key means.
 
 [installation]
-name = {installation:?}
+name = {installation}
 
 # A site is a place with machines that fail together.
 [[site]]
-name = {site:?}
+name = {site}
 
 # A pool of edge servers. Its name is what partners find in DNS.
 [[pool]]
 fqdn = \"{pool}\"
-site = {site:?}
+site = {site}
 
 # An edge server stands in the perimeter: partners reach it at `external`, gateways and controllers at `internal`.
 [[edge]]
@@ -56,7 +57,7 @@ internal = [\"{inner}\"]
 # A gateway stands inside, next to the XMPP servers. Two are better than one.
 [[gateway]]
 fqdn = \"{gateway}\"
-site = {site:?}
+site = {site}
 internal = [\"{internal}\"]
 
 # The order in which pools stand by. The first carries federation at the beginning; another has it after a move.

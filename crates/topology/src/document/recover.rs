@@ -42,7 +42,7 @@ pub(super) fn section<T: DeserializeOwned + Default>(
     match value.into_inner() {
         DeValue::Table(found) => Some(table(span, found, faults)),
         other => {
-            let what = format!("`{name}` is a {}, and is a table", other.type_str());
+            let what = format!("`{name}` is of the type {}, and should be a table", other.type_str());
             faults.add(wide(span), what, format!("write it as `[{name}]`"));
             None
         }
@@ -67,7 +67,7 @@ pub(super) fn sections<T: DeserializeOwned + Default>(
         match entry.into_inner() {
             DeValue::Table(entry) => found.push(table(span, entry, faults)),
             other => {
-                let what = format!("this is a {}, and each `{name}` is a table", other.type_str());
+                let what = format!("this is of the type {}, and each `{name}` should be a table", other.type_str());
                 faults.add(wide(span), what, format!("write each as `[[{name}]]`"));
             }
         }

@@ -120,7 +120,7 @@ fn each_fault_is_found() {
         ("tls = \"optional\"", "tls = \"perhaps\"", "unknown variant `perhaps`"),
         ("tls = \"optional\"", "tsl = \"optional\"", "unknown field `tsl`"),
         ("[[controller]]", "[[kontroller]]", "nobody knows `kontroller`"),
-        ("[route]", "[[route]]", "`route` is a array"),
+        ("[route]", "[[route]]", "`route` is of the type array"),
         ("[[gateway]]", "[gateway]", "there may be several `gateway`"),
     ] {
         let text = changed(from, to);
@@ -179,7 +179,7 @@ fn a_first_one_is_good() {
     let name = |text: &str| text.parse().expect("a name");
     let address = |text: &str| text.parse().expect("an address");
     let told = First {
-        installation: "Contoso \"Ltd\"".to_owned(),
+        installation: "Contoso \"Ltd\" \u{7f}'s".to_owned(),
         site: "Site1".to_owned(),
         pool: name("pool1.contoso.test"),
         edge: (name("edge1.contoso.test"), address("203.0.113.10"), address("10.1.0.10")),
@@ -188,7 +188,7 @@ fn a_first_one_is_good() {
         partner: "fabrikam.test".parse().expect("a domain"),
     };
     let topology = Topology::read("topology.toml", &first(&told)).expect("it is good");
-    assert_eq!(topology.installation, "Contoso \"Ltd\"");
+    assert_eq!(topology.installation, "Contoso \"Ltd\" \u{7f}'s");
     assert_eq!(topology.members().count(), 2);
 }
 
