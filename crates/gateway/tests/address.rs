@@ -36,7 +36,7 @@ struct Site {
     keepalived: Vec<Daemon>,
 }
 
-/// Starts it and runs a story in it. The first gateway has the streams.
+/// Starts it and runs a story in it; the streams are up.
 fn story<F: Future<Output = Site>>(
     inside: Kind,
     resends: bool,
