@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior, params};
 
@@ -21,6 +21,8 @@ const APPLICATION: i64 = 0x6665_6467;
 const SCHEMA: i64 = 1;
 /// For another process to end its transaction.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Before a file that others are making, too, is opened again.
+const PAUSE: Duration = Duration::from_millis(10);
 /// Between two looks for changes of other processes.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -42,10 +44,22 @@ impl Sqlite {
     /// When that can't be done, or the file isn't a store of fedge's.
     pub fn open(file: &Path) -> Result<Sqlite, StoreError> {
         refuse_network(file)?;
-        // SQLite gives the files beside it the same mode.
-        let made = OpenOptions::new().create(true).append(true).mode(0o600).open(file);
-        made.map_err(|error| refused(file, format!("it can't be opened ({error})"), "have its folder be this user's"))?;
-        let connection = prepared(file)?;
+        // SQLite gives the files beside it the same mode. One that is there is left alone: to close it here would take
+        // away this process's locks on it.
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(refused(file, format!("it can't be made ({error})"), "have its folder be this user's"));
+            }
+            _ => {}
+        }
+        let began = Instant::now();
+        let connection = loop {
+            match prepared(file) {
+                // Who changes the journal of a file at the same time as somebody else isn't made to wait, but turned away.
+                Err(StoreError::Unreachable(_)) if began.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
+                done => break done?,
+            }
+        };
         let shared = Shared { file: file.to_owned(), connection: Mutex::new(connection), watching: Mutex::default() };
         Ok(Sqlite(Arc::new(shared)))
     }
