@@ -33,7 +33,7 @@ fn administer(etcd: &Etcd, line: &str) {
         let one = etcd.endpoints().split(',').next().expect("three").to_owned();
         let folder = etcd.file("").display().to_string();
         let text = text.replace("https://etcd1.contoso.test:2379", &one).replace("/etc/fedge/etcd/", &folder);
-        text.replace("/root/", &folder).replace("/srv/backup/", &folder)
+        text.replace("/srv/secret/", &folder).replace("/srv/backup/", &folder)
     };
     let script = [document::lines("sh", "export "), vec![line.to_owned()]].concat().join("\n");
     let began = Instant::now();
