@@ -54,23 +54,9 @@ impl Serialize for Asked {
     }
 }
 
-impl Default for Local {
-    fn default() -> Local {
-        Local {
-            domains: none(),
-            next_hop: None,
-            direct_tls: false,
-            tls: None,
-            external: None,
-            dialback: None,
-            resend: false,
-        }
-    }
-}
-
-impl Default for Partner {
-    fn default() -> Partner {
-        Partner {
+impl Default for Entry {
+    fn default() -> Entry {
+        Entry {
             domains: none(),
             next_hop: None,
             direct_tls: false,
@@ -91,11 +77,11 @@ fn no(value: &bool) -> bool {
     !value
 }
 
-/// `[[local]]`: domains of our own.
+/// `[[local]]` or `[[partner]]`: domains, how to reach them, and what is demanded of streams with them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "docs/configuration.md says what each key means")]
-pub struct Local {
+pub struct Entry {
     #[serde(default = "none")]
     pub domains: Spanned<Vec<Spanned<String>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,23 +98,8 @@ pub struct Local {
     pub resend: bool,
 }
 
+/// `[[local]]`: domains of our own.
+pub type Local = Entry;
+
 /// `[[partner]]`: domains that we federate with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "docs/configuration.md says what each key means")]
-pub struct Partner {
-    #[serde(default = "none")]
-    pub domains: Spanned<Vec<Spanned<String>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_hop: Option<Spanned<String>>,
-    #[serde(default, skip_serializing_if = "no")]
-    pub direct_tls: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Asked>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub external: Option<Asked>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dialback: Option<bool>,
-    #[serde(default, skip_serializing_if = "no")]
-    pub resend: bool,
-}
+pub type Partner = Entry;
