@@ -235,7 +235,7 @@ fn signal(split: &mut Split, member: &str, signal: Signal) {
 }
 
 fn nothing_is_lost(deed: Deed, resends: bool) {
-    story(Kind::Prosody, resends, |mut site, alice, bob| async move {
+    story(Kind::Prosody, resends, move |mut site, alice, bob| async move {
         let account = taken_over(&mut site, &alice, &bob, &deed).await;
         assert!(account.lost().is_empty(), "lost without a word: {:?}", account.lost());
         assert!(account.late.is_empty(), "Prosody had returned them, or sent them again: {:?}", account.late);
