@@ -78,7 +78,12 @@ impl End {
                     self.face.holder.state(peer, state);
                     self.answer(peer, state, &sender);
                 }
-                Frame::Hello(_) | Frame::Beat => {}
+                // It serves other domains than before.
+                Frame::Hello(hello) => match hello.patterns() {
+                    Ok(domains) => self.face.holder.serves(peer, domains),
+                    Err(error) => tracing::warn!(peer, %error, "what the other end serves can't be understood"),
+                },
+                Frame::Beat => {}
             }
         }
         self.links.away(peer);

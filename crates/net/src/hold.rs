@@ -7,7 +7,7 @@
 //! So the order of a domain pair holds also where its peer changes: the new one gets nothing before
 //! the old one has settled everything. No I/O, no clock.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use api::local::Counts;
@@ -102,6 +102,8 @@ pub struct Hold {
     peers: BTreeMap<PeerId, PeerState>,
     /// To which domains a peer takes stanzas, where not to all.
     serves: HashMap<PeerId, Vec<Pattern>>,
+    /// Who gets nothing new, whatever it says.
+    retired: BTreeSet<PeerId>,
     /// Who carries the route, and who when none of them can, and so on; empty for all alike.
     routed: Vec<Vec<PeerId>>,
     held_bytes: usize,
@@ -124,6 +126,7 @@ impl Hold {
             links: HashMap::new(),
             peers: BTreeMap::new(),
             serves: HashMap::new(),
+            retired: BTreeSet::new(),
             routed: Vec::new(),
             held_bytes: 0,
             wanted: false,
@@ -223,11 +226,25 @@ impl Hold {
         self.serves.insert(peer, domains);
     }
 
+    /// A peer gets nothing new from now on, whatever it says of itself, and may finish what it has; or it does again.
+    pub fn retire(&mut self, peer: PeerId, retired: bool) {
+        let changed = if retired { self.retired.insert(peer) } else { self.retired.remove(&peer) };
+        if changed {
+            self.pump_all();
+        }
+    }
+
+    /// Whether a peer was retired.
+    pub fn is_retired(&self, peer: PeerId) -> bool {
+        self.retired.contains(&peer)
+    }
+
     /// A peer is gone for good, with whatever it had in flight.
     /// Of the pairs that `resends` says so, that is sent again by another; it may arrive twice.
     pub fn lost(&mut self, peer: PeerId, name: &str, resends: impl Fn(&DomainPair) -> bool) {
         self.peers.remove(&peer);
         self.serves.remove(&peer);
+        self.retired.remove(&peer);
         self.links.values_mut().for_each(|link| link.ways.lost(peer));
         for pair in self.pairs(|link| link.peer == Some(peer)) {
             if resends(&pair) {

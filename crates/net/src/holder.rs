@@ -163,6 +163,11 @@ impl Holder {
         });
     }
 
+    /// A peer gets nothing new from now on, whatever it says of itself, and may finish what it has; or it does again.
+    pub fn retire(&self, peer: PeerId, retired: bool) {
+        self.with(|inner| inner.hold.retire(peer, retired));
+    }
+
     /// A peer is gone for good; `resends` says of which pairs what it had may be sent again.
     pub fn lost(&self, peer: PeerId, name: &str, resends: impl Fn(&DomainPair) -> bool) {
         self.with(|inner| {
@@ -243,7 +248,10 @@ impl Holder {
                 }
             }
         }
-        let served = inner.peers.values().any(|(_, state)| *state == PeerState::Up);
+        let takes = |(peer, (_, state)): (&PeerId, &(_, PeerState))| {
+            *state == PeerState::Up && !inner.hold.is_retired(*peer)
+        };
+        let served = inner.peers.iter().any(takes);
         self.served.send_if_modified(|before| std::mem::replace(before, served) != served);
         if news || inner.hold.is_settled() {
             self.change.notify_waiters();

@@ -118,6 +118,26 @@ fn what_a_lost_peer_had_goes_back_or_by_another_as_its_destination_wants_it() {
 }
 
 #[test]
+fn a_retired_peer_gets_nothing_new_whatever_it_says_and_finishes_what_it_has() {
+    let (mut hold, now) = (Hold::new(limits()), Instant::now());
+    hold.peer(1, PeerState::Up);
+    hold.accept(now, &pair(1), &stanza(1, "chat"), None).expect("room");
+    assert_eq!(sent(&mut hold), [(1, 1)]);
+    hold.peer(2, PeerState::Up);
+    hold.retire(1, true);
+    hold.peer(1, PeerState::Up);
+    hold.accept(now, &pair(1), &stanza(2, "chat"), None).expect("room");
+    assert!(sent(&mut hold).is_empty(), "the first may be written but isn't taken yet");
+    hold.heard(1, Crossing::Unsent { pair: pair(1), from: 2 });
+    hold.heard(1, Crossing::Taken { pair: pair(1), up_to: 1 });
+    assert_eq!(sent(&mut hold), [(2, 2)]);
+    hold.lost(2, "edge 2", |_| true);
+    assert!(sent(&mut hold).is_empty(), "nobody is left");
+    hold.retire(1, false);
+    assert_eq!(sent(&mut hold), [(1, 2)], "it is a member again");
+}
+
+#[test]
 fn an_answer_that_a_lost_peer_had_is_brought_by_another() {
     let (mut hold, now) = (Hold::new(limits()), Instant::now());
     hold.peer(1, PeerState::Up);

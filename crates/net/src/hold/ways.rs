@@ -104,7 +104,7 @@ impl Hold {
     fn place(&self, pair: &DomainPair, peer: PeerId) -> Option<usize> {
         let domains = self.serves.get(&peer).map(Vec::as_slice).unwrap_or_default();
         let serves = domains.is_empty() || domains.iter().any(|pattern| pattern.covers(&pair.to));
-        if self.peers.get(&peer) != Some(&PeerState::Up) || !serves {
+        if self.peers.get(&peer) != Some(&PeerState::Up) || !serves || self.is_retired(peer) {
             return None;
         }
         if self.routed.is_empty() {

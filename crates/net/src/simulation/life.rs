@@ -259,7 +259,8 @@ impl World {
 
     /// What an administrator does.
     async fn change(&mut self) -> String {
-        match self.random.below(3) {
+        match self.random.below(4) {
+            3 => self.part(),
             0 | 1 => {
                 let pool = self.random.between(0, 1);
                 self.route(pool);
@@ -267,6 +268,8 @@ impl World {
             }
             _ => {
                 let Some(place) = self.one_of_several() else { return "nothing".to_owned() };
+                // Those who stay are to know each other.
+                self.know_everybody();
                 if let Some(host) = self.hosts.remove(&place) {
                     let network = self.network.clone();
                     self.leaving.push(place);
@@ -275,6 +278,38 @@ impl World {
                 format!("{place} drains")
             }
         }
+    }
+
+    /// A gateway and an edge server are no members of each other's trunk any more; each has others. Those who parted
+    /// before are members again.
+    fn part(&mut self) -> String {
+        self.know_everybody();
+        let here = |places: &[Place]| -> Vec<Place> {
+            places.iter().copied().filter(|place| self.hosts.contains_key(place)).collect()
+        };
+        let (gateways, edges) = (here(&self.plan.gateways), here(&self.plan.edges));
+        if gateways.len() < 2 || edges.len() < 2 {
+            return "nothing".to_owned();
+        }
+        let (mut one, mut other) = (self.random.of(&gateways), self.random.of(&edges));
+        if self.random.percent(50) {
+            std::mem::swap(&mut one, &mut other);
+        }
+        let members: Vec<_> = self.others(one).into_iter().filter(|place| *place != other).map(name).collect();
+        self.hosts[&one].members.become_those(&members);
+        format!("{other} is no member at {one}")
+    }
+
+    fn know_everybody(&self) {
+        for (place, host) in &self.hosts {
+            let names: Vec<_> = self.others(*place).into_iter().map(name).collect();
+            host.members.become_those(&names);
+        }
+    }
+
+    /// Those at the other ends of a host's trunk.
+    fn others(&self, place: Place) -> Vec<Place> {
+        if self.plan.gateways.contains(&place) { self.plan.edges.clone() } else { self.plan.gateways.clone() }
     }
 
     /// A host that isn't the last of its kind.
@@ -343,6 +378,7 @@ impl World {
 
     async fn mend(&mut self) {
         self.network.thaw();
+        self.know_everybody();
         while let Some(drained) = self.draining.join_next().await {
             self.remains.push(drained.expect("a drain that ends"));
         }

@@ -1,29 +1,31 @@
 //! The other ends of a face's trunk: who they are over all their connections, and when one is given up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Notify;
-use topology::partner::Pattern;
+use tokio::sync::watch;
 
 use super::connection::{ConnectionError, greet};
-use super::wire::{Hello, WireError};
-use super::{FrameSender, channel};
+use super::wire::{Frame, Hello};
+use super::{FrameSender, PeerState, channel};
 use crate::bridge::End;
 use crate::hold::PeerId;
 
 /// Without a connection for so long, a member is given up, with what it had in flight.
 pub const PATIENCE: Duration = Duration::from_millis(1500);
+/// Who is no member any more has so long to finish what is under way between us.
+pub const FAREWELL: Duration = Duration::from_secs(30);
 
 /// The members of the trunk that this end has to do with.
 pub struct Members {
     end: End,
-    own: Hello,
+    own: Mutex<Hello>,
     next: AtomicU32,
+    /// All that there ever were: who comes back must be known to have been given up.
     known: Mutex<BTreeMap<String, Arc<Member>>>,
     /// Pool by pool, the names of those that carry the route and of those that do when they can't; none for all.
     routed: Mutex<Vec<Vec<String>>>,
@@ -35,8 +37,8 @@ struct Member {
     state: Mutex<State>,
     /// Held by the connection that serves it: there is one at a time.
     turn: tokio::sync::Mutex<()>,
-    /// Tells the connection that serves it to end, since a newer one has come.
-    superseded: Notify,
+    /// The number of the connection that is to serve it; that of another ends.
+    latest: watch::Sender<u64>,
 }
 
 struct State {
@@ -50,11 +52,23 @@ struct State {
     given_up: u64,
     /// By which it is told things, while it is connected.
     sender: Option<FrameSender>,
+    /// Whether it is a member now.
+    belongs: bool,
+    /// Counts how often that changed, so that a late look does nothing.
+    changes: u64,
 }
 
 impl State {
     fn new(peer: PeerId) -> State {
-        State { peer, instance: None, connections: 0, given_up: 0, sender: None }
+        State { peer, instance: None, connections: 0, given_up: 0, sender: None, belongs: true, changes: 0 }
+    }
+
+    /// It becomes a member, or is none any more. Gives the number of the change, if it is one.
+    fn becomes(&mut self, member: bool) -> Option<u64> {
+        (self.belongs != member).then(|| {
+            (self.belongs, self.changes) = (member, self.changes + 1);
+            self.changes
+        })
     }
 
     /// As which life of ours, whose number is `own`, the member is to know us.
@@ -92,20 +106,95 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Member {
+    fn new(name: &str, peer: PeerId) -> Member {
+        Member {
+            name: name.to_owned(),
+            state: Mutex::new(State::new(peer)),
+            turn: tokio::sync::Mutex::default(),
+            latest: watch::Sender::new(0),
+        }
+    }
+
+    fn belongs(&self) -> bool {
+        locked(&self.state).belongs
+    }
+
+    /// Whatever connection serves it is to end; gives the number of the next one.
+    fn supersede(&self) -> u64 {
+        self.latest.send_modify(|latest| *latest += 1);
+        *self.latest.borrow()
+    }
+}
+
 impl Members {
     /// Those of these names, none of whom is there yet. `own` is what we say of ourselves.
     pub fn new(end: End, own: Hello, names: &[String]) -> Arc<Members> {
-        let members = Members { end, own, next: AtomicU32::new(1), known: Mutex::default(), routed: Mutex::default() };
-        for name in names {
-            let member = Member {
-                name: name.clone(),
-                state: Mutex::new(State::new(members.fresh())),
-                turn: tokio::sync::Mutex::default(),
-                superseded: Notify::new(),
-            };
-            locked(&members.known).insert(name.clone(), Arc::new(member));
+        let members = Members {
+            end,
+            own: Mutex::new(own),
+            next: AtomicU32::new(1),
+            known: Mutex::default(),
+            routed: Mutex::default(),
+        };
+        let members = Arc::new(members);
+        members.become_those(names);
+        members
+    }
+
+    /// From now on, these are the members. A new one may come at once. One that is none any more gets nothing new,
+    /// is told so, and has [`FAREWELL`] to finish what is under way; what isn't finished by then goes back.
+    pub fn become_those(self: &Arc<Self>, names: &[String]) {
+        let names: BTreeSet<&String> = names.iter().collect();
+        let mut known = locked(&self.known);
+        for name in &names {
+            let member = known.entry((*name).clone()).or_insert_with(|| Arc::new(Member::new(name, self.fresh())));
+            self.change(member, true);
         }
-        Arc::new(members)
+        for member in known.values().filter(|member| !names.contains(&member.name)) {
+            self.change(member, false);
+        }
+        drop(known);
+        self.apply_route();
+    }
+
+    fn change(self: &Arc<Self>, member: &Arc<Member>, belongs: bool) {
+        let mut state = locked(&member.state);
+        let Some(change) = state.becomes(belongs) else { return };
+        let (peer, sender) = (state.peer, state.sender.clone());
+        drop(state);
+        self.end.face.holder.retire(peer, !belongs);
+        if let Some(sender) = sender {
+            sender.frame(Frame::State(if belongs { PeerState::Up } else { PeerState::Draining }));
+        }
+        if belongs {
+            return;
+        }
+        tracing::info!(member = member.name, "no member of the trunk any more; what is under way is finished");
+        let (members, member) = (self.clone(), member.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(FAREWELL).await;
+            let mut state = locked(&member.state);
+            if state.changes == change {
+                let lost = state.give_up(members.fresh());
+                member.supersede();
+                members.end.lost(lost, &member.name);
+            }
+        });
+    }
+
+    /// From now on, we take stanzas to these domains, and all who are connected hear so.
+    pub fn serve_domains(&self, domains: Vec<String>) {
+        let mut own = locked(&self.own);
+        if own.serves == domains {
+            return;
+        }
+        own.serves = domains;
+        let hello = own.clone();
+        drop(own);
+        let known = locked(&self.known);
+        let senders = known.values().filter_map(|member| locked(&member.state).sender.clone());
+        senders.for_each(|sender| sender.frame(Frame::Hello(hello.clone())));
     }
 
     fn fresh(&self) -> PeerId {
@@ -140,16 +229,19 @@ impl Members {
     /// How each of them is.
     pub fn standing(&self) -> Vec<Standing> {
         let routed = locked(&self.routed).clone();
-        let mut all: Vec<_> = locked(&self.known)
-            .values()
-            .map(|member| Standing {
+        let known = locked(&self.known);
+        let all = known.values().filter(|member| member.belongs());
+        all.map(|member| Standing {
                 name: member.name.clone(),
                 connected: locked(&member.state).sender.is_some(),
                 routed: routed.first().is_some_and(|pool| pool.contains(&member.name)),
             })
-            .collect();
-        all.sort_by(|one, other| one.name.cmp(&other.name));
-        all
+            .collect()
+    }
+
+    /// Whether one of this name is a member now.
+    pub fn has(&self, name: &str) -> bool {
+        locked(&self.known).get(name).is_some_and(|member| member.belongs())
     }
 
     /// Serves a member over a connection until that ends. `names` are those that its certificate
@@ -167,12 +259,13 @@ impl Members {
         if !names.contains(&hello.name) {
             return Err(ConnectionError::Identity { seen: hello.name, expected: names.join(" or ") });
         }
-        let member = locked(&self.known).get(&hello.name).cloned();
-        let Some(member) = member else {
-            let expected = "one of those that are configured here".to_owned();
+        let known = locked(&self.known).get(&hello.name).cloned();
+        let Some(member) = known.filter(|member| member.belongs()) else {
+            let expected = "one of those that are members here".to_owned();
             return Err(ConnectionError::Identity { seen: hello.name, expected });
         };
-        member.superseded.notify_waiters();
+        let mut latest = member.latest.subscribe();
+        let this = member.supersede();
         let _turn = member.turn.lock().await;
         let (to_member, outgoing) = channel();
         let (peer, connection_number) = self.arrived(&member, (&own, &hello), &to_member)?;
@@ -183,7 +276,7 @@ impl Members {
             tokio::select! {
                 biased;
                 error = connection.carry(outgoing, incoming) => error,
-                () = member.superseded.notified() => ConnectionError::Closed,
+                _ = latest.wait_for(|latest| *latest != this) => ConnectionError::Closed,
             }
         };
         let (error, ()) = tokio::join!(carried, self.end.attach(peer, to_member, from_member));
@@ -196,8 +289,9 @@ impl Members {
     fn to(&self, names: &[String]) -> Hello {
         let known = locked(&self.known);
         let member = names.iter().find_map(|name| known.get(name));
-        let life = member.map(|member| locked(&member.state).own_life(self.own.instance));
-        Hello { instance: life.unwrap_or(self.own.instance), ..self.own.clone() }
+        let own = locked(&self.own).clone();
+        let life = member.map(|member| locked(&member.state).own_life(own.instance));
+        Hello { instance: life.unwrap_or(own.instance), ..own }
     }
 
     /// Finds out whether this is the member that was here before, with all that it had.
@@ -207,10 +301,10 @@ impl Members {
         (own, hello): (&Hello, &Hello),
         sender: &FrameSender,
     ) -> Result<(PeerId, u64), ConnectionError> {
-        let serves: Result<Vec<Pattern>, _> = hello.serves.iter().map(|domain| domain.parse()).collect();
-        let serves = serves.map_err(|_| WireError::new("it serves what is no domain"))?;
+        let serves = hello.patterns()?;
+        let instance = locked(&self.own).instance;
         let mut state = locked(&member.state);
-        if own.instance != state.own_life(self.own.instance) {
+        if own.instance != state.own_life(instance) || !state.belongs {
             return Err(ConnectionError::GivenUp);
         }
         if let Some(lost) = state.meet(hello.instance, || self.fresh()) {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use topology::partner::Pattern;
 use xmpp::domain::{Domain, DomainPair};
 use xmpp::stanza::{Reader, StanzaCondition};
 
@@ -25,6 +26,17 @@ pub struct Hello {
     pub name: String,
     /// A gateway: the local domains that it takes stanzas for, as configured.
     pub serves: Vec<String>,
+}
+
+impl Hello {
+    /// The local domains that it takes stanzas for.
+    ///
+    /// # Errors
+    /// When one of them is none.
+    pub fn patterns(&self) -> Result<Vec<Pattern>, WireError> {
+        let patterns = self.serves.iter().map(|domain| domain.parse()).collect::<Result<_, _>>();
+        patterns.map_err(|_| WireError::new("it serves what is no domain"))
+    }
 }
 
 /// A frame.
