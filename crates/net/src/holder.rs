@@ -248,9 +248,8 @@ impl Holder {
                 }
             }
         }
-        let takes = |(peer, (_, state)): (&PeerId, &(_, PeerState))| {
-            *state == PeerState::Up && !inner.hold.is_retired(*peer)
-        };
+        let takes =
+            |(peer, (_, state)): (&PeerId, &(_, PeerState))| *state == PeerState::Up && !inner.hold.is_retired(*peer);
         let served = inner.peers.iter().any(takes);
         self.served.send_if_modified(|before| std::mem::replace(before, served) != served);
         if news || inner.hold.is_settled() {

@@ -232,11 +232,11 @@ impl Members {
         let known = locked(&self.known);
         let all = known.values().filter(|member| member.belongs());
         all.map(|member| Standing {
-                name: member.name.clone(),
-                connected: locked(&member.state).sender.is_some(),
-                routed: routed.first().is_some_and(|pool| pool.contains(&member.name)),
-            })
-            .collect()
+            name: member.name.clone(),
+            connected: locked(&member.state).sender.is_some(),
+            routed: routed.first().is_some_and(|pool| pool.contains(&member.name)),
+        })
+        .collect()
     }
 
     /// Whether one of this name is a member now.

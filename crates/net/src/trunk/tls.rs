@@ -1,9 +1,10 @@
 //! TLS of the trunk: both ends show a certificate of the trunk's own CA, and each only in its role.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use rustls::client::WebPkiServerVerifier;
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS13;
@@ -15,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use super::connection::ConnectionError;
-use crate::certificates::{Leaf, read_bounded};
+use crate::certificates::{Fingerprint, Leaf, read_bounded};
 use crate::crypto;
 
 /// A member's certificate with its key, and the CA that all members of the trunk have theirs of.
@@ -66,14 +67,8 @@ impl Files {
         Ok(Read { roots: Arc::new(roots), chain: certificates(&self.certificate)?, key })
     }
 
-    /// When the member's certificate expires.
-    ///
-    /// # Errors
-    /// When a file can't be used.
-    pub fn expires(&self) -> Result<SystemTime, FilesError> {
-        let leaf = self.read()?.chain.first().map(Leaf::parse);
-        let leaf = leaf.and_then(Result::ok).ok_or_else(|| fault(&self.certificate, "it can't be read"))?;
-        Ok(leaf.not_after)
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::take([&self.ca, &self.certificate, &self.key].map(PathBuf::from))
     }
 
     /// For an edge server, which accepts.
@@ -81,7 +76,19 @@ impl Files {
     /// # Errors
     /// When a file can't be used.
     pub fn acceptor(&self) -> Result<Acceptor, FilesError> {
-        let Read { roots, chain, key } = self.read()?;
+        Ok(Acceptor(Arc::new(Renewed::new(self.clone(), Files::accepting)?)))
+    }
+
+    /// For a gateway, which dials.
+    ///
+    /// # Errors
+    /// When a file can't be used.
+    pub fn dialer(&self) -> Result<Dialer, FilesError> {
+        Ok(Dialer(Arc::new(Renewed::new(self.clone(), Files::dialing)?)))
+    }
+
+    fn accepting(&self, read: Read) -> Result<TlsAcceptor, FilesError> {
+        let Read { roots, chain, key } = read;
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, crypto::provider())
             .build()
             .map_err(|error| fault(&self.ca, format!("it can't be used ({error})")))?;
@@ -92,15 +99,11 @@ impl Files {
             .with_single_cert(chain, key)
             .map_err(|error| fault(&self.certificate, format!("it can't be used with its key ({error})")))?;
         config.send_tls13_tickets = 0;
-        Ok(Acceptor(TlsAcceptor::from(Arc::new(config))))
+        Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
-    /// For a gateway, which dials.
-    ///
-    /// # Errors
-    /// When a file can't be used.
-    pub fn dialer(&self) -> Result<Dialer, FilesError> {
-        let Read { roots, chain, key } = self.read()?;
+    fn dialing(&self, read: Read) -> Result<TlsConnector, FilesError> {
+        let Read { roots, chain, key } = read;
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, crypto::provider())
             .build()
             .map_err(|error| fault(&self.ca, format!("it can't be used ({error})")))?;
@@ -110,17 +113,58 @@ impl Files {
             .with_webpki_verifier(verifier)
             .with_client_auth_cert(chain, key)
             .map_err(|error| fault(&self.certificate, format!("it can't be used with its key ({error})")))?;
-        Ok(Dialer(TlsConnector::from(Arc::new(config))))
+        Ok(TlsConnector::from(Arc::new(config)))
+    }
+}
+
+/// One end's TLS as its files say, read again when they change.
+struct Renewed<T> {
+    files: Files,
+    make: fn(&Files, Read) -> Result<T, FilesError>,
+    /// What the files looked like when they were last read, with success or without.
+    read: Mutex<Fingerprint>,
+    current: ArcSwap<(T, SystemTime)>,
+}
+
+impl<T> Renewed<T> {
+    fn new(files: Files, make: fn(&Files, Read) -> Result<T, FilesError>) -> Result<Renewed<T>, FilesError> {
+        let fingerprint = files.fingerprint();
+        let current = ArcSwap::from_pointee(Self::made(&files, make)?);
+        Ok(Renewed { files, make, read: Mutex::new(fingerprint), current })
+    }
+
+    /// What does it, and when the certificate expires.
+    fn made(files: &Files, make: fn(&Files, Read) -> Result<T, FilesError>) -> Result<(T, SystemTime), FilesError> {
+        let read = files.read()?;
+        let leaf = read.chain.first().map(Leaf::parse).and_then(Result::ok);
+        let leaf = leaf.ok_or_else(|| fault(&files.certificate, "it can't be read"))?;
+        Ok((make(files, read)?, leaf.not_after))
+    }
+
+    fn look(&self) {
+        let fingerprint = self.files.fingerprint();
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if *read == fingerprint {
+            return;
+        }
+        *read = fingerprint;
+        match Self::made(&self.files, self.make) {
+            Ok(made) => {
+                self.current.store(Arc::new(made));
+                tracing::info!("the trunk's certificate was read again; it counts from the next connection on");
+            }
+            Err(error) => tracing::error!(%error, "the trunk's files can't be used; those of before stay"),
+        }
     }
 }
 
 /// Accepts gateways.
 #[derive(Clone)]
-pub struct Acceptor(TlsAcceptor);
+pub struct Acceptor(Arc<Renewed<TlsAcceptor>>);
 
 /// Dials edge servers.
 #[derive(Clone)]
-pub struct Dialer(TlsConnector);
+pub struct Dialer(Arc<Renewed<TlsConnector>>);
 
 impl Acceptor {
     /// Does the handshake, and tells the names in the certificate of who is there.
@@ -128,10 +172,21 @@ impl Acceptor {
     /// # Errors
     /// When it fails, or the certificate isn't one of the trunk's.
     pub async fn accept(&self, socket: TcpStream) -> Result<(server::TlsStream<Socket>, Vec<String>), ConnectionError> {
-        let stream = self.0.accept(buffered(socket)?).await?;
+        let acceptor = self.0.current.load().0.clone();
+        let stream = acceptor.accept(buffered(socket)?).await?;
         let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| Leaf::parse(chain.first()?).ok());
         let names = leaf.map(|leaf| leaf.names.dns).unwrap_or_default();
         Ok((stream, names))
+    }
+
+    /// Reads the files again if they changed, and says so in the log.
+    pub fn look(&self) {
+        self.0.look();
+    }
+
+    /// When the certificate expires.
+    pub fn expires(&self) -> SystemTime {
+        self.0.current.load().1
     }
 }
 
@@ -142,7 +197,18 @@ impl Dialer {
     /// When it fails, or somebody else is there.
     pub async fn dial(&self, socket: TcpStream, name: &str) -> Result<client::TlsStream<Socket>, ConnectionError> {
         let name = ServerName::try_from(name.to_owned()).map_err(std::io::Error::other)?;
-        Ok(self.0.connect(name, buffered(socket)?).await?)
+        let connector = self.0.current.load().0.clone();
+        Ok(connector.connect(name, buffered(socket)?).await?)
+    }
+
+    /// Reads the files again if they changed, and says so in the log.
+    pub fn look(&self) {
+        self.0.look();
+    }
+
+    /// When the certificate expires.
+    pub fn expires(&self) -> SystemTime {
+        self.0.current.load().1
     }
 }
 
