@@ -2,16 +2,21 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use agent::serve::{Agent, AgentError, Member};
+use agent::credentials;
+use agent::serve::{self, Agent, AgentError, Member, Serving};
 use agent::state::Kept;
 use api::agent::Role;
 use api::local::{Reply, Request};
+use net::trunk::tls;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 use toml::Spanned;
 use topology::faults::Faults;
+
+use crate::desk::Desk;
+use crate::life::{self, ListenError};
 
 /// `[control]`, as it is written.
 #[derive(Debug, Deserialize)]
@@ -83,12 +88,107 @@ impl Section {
 }
 
 impl Control {
-    /// Opens the state folder of a member that was enrolled.
+    /// What an enrolled edge server or gateway shows on the trunk, and knows others by.
+    pub fn trunk(&self) -> tls::Files {
+        let [certificate, ca] = credentials::TRUNK.map(|name| self.state.join(name));
+        tls::Files { ca, certificate, key: self.state.join(credentials::KEY) }
+    }
+}
+
+/// Why controllers can't come.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlledError {
+    /// The state folder and what is in it.
+    #[error("{0}")]
+    Agent(#[from] AgentError),
+    /// An address that the agent should listen on.
+    #[error("{0}")]
+    Listen(#[from] ListenError),
+    /// A snapshot that was kept can't be understood by this version.
+    #[error("the snapshot in the state folder can't be used: {0}")]
+    Snapshot(#[from] Faults),
+}
+
+/// What controllers reach of a daemon: the agent at work, and the snapshots that it takes.
+pub struct Controlled {
+    /// The agent.
+    pub agent: Arc<Agent>,
+    /// What is to be gone by, in its order.
+    pub changes: mpsc::Receiver<Change>,
+    _serving: Serving,
+}
+
+impl Controlled {
+    /// Lets controllers come. `check` says whether the daemon could go by a snapshot, `ask` answers what a local command
+    /// would ask.
     ///
     /// # Errors
-    /// When it wasn't, or the folder can't be used.
-    pub fn open(&self, role: Role, program: (&'static str, &'static str)) -> Result<Agent, AgentError> {
-        Agent::open(&self.state, role, program)
+    /// When the machine was never enrolled, or can't listen.
+    pub fn begin(
+        control: &Control,
+        (role, program): (Role, (&'static str, &'static str)),
+        check: impl Fn(&Kept) -> Result<(), String> + Send + Sync + 'static,
+        ask: impl Fn(&Agent, &Request) -> mpsc::Receiver<Reply> + Send + Sync + 'static,
+    ) -> Result<Controlled, ControlledError> {
+        let agent = Arc::new(Agent::open(&control.state, role, program)?);
+        let listeners = life::listen(&control.listen, &[])?;
+        for concern in agent.concerns() {
+            tracing::warn!("{concern}");
+        }
+        let asked = agent.clone();
+        let (follower, changes) = Follower::new(check, move |request| ask(&asked, &request));
+        let serving = serve::serve(listeners, agent.clone(), Arc::new(follower));
+        Ok(Controlled { agent, changes, _serving: serving })
+    }
+
+    /// The snapshot to start from: the one that was kept; where none is, the first that comes, with whom to tell how
+    /// that went.
+    pub async fn first(&mut self) -> (Arc<Kept>, Option<oneshot::Sender<Result<(), String>>>) {
+        if let Some(kept) = self.agent.snapshot() {
+            return (kept, None);
+        }
+        // So that whoever waits for us to be ready doesn't end us meanwhile.
+        life::waiting();
+        tracing::error!("there is no snapshot here, so nothing is done until a controller sends one");
+        match self.changes.recv().await {
+            Some((kept, done)) => (kept, Some(done)),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The next snapshot; never one, where there are no controllers.
+    pub async fn next(controlled: &mut Option<Controlled>) -> Change {
+        let change = match controlled {
+            Some(controlled) => controlled.changes.recv().await,
+            None => None,
+        };
+        match change {
+            Some(change) => change,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// A desk that is there once the daemon has started; controllers may ask before that.
+#[derive(Clone, Default)]
+pub struct LaterDesk(Arc<OnceLock<Arc<Desk>>>);
+
+impl LaterDesk {
+    /// It is there.
+    pub fn is(&self, desk: Arc<Desk>) {
+        let _ = self.0.set(desk);
+    }
+
+    /// Answers what it is asked.
+    pub fn ask(&self, request: &Request) -> mpsc::Receiver<Reply> {
+        if let Some(desk) = self.0.get() {
+            return desk.ask(request);
+        }
+        let (sender, replies) = mpsc::channel(1);
+        let why = "the daemon waits for its first snapshot, and has nothing to tell yet".to_owned();
+        // There is room, and somebody to take it.
+        let _ = sender.try_send(Reply::Refused { why });
+        replies
     }
 }
 

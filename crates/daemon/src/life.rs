@@ -74,6 +74,11 @@ pub fn ready(program: &str, version: &str) {
     notify(&[NotifyState::Ready]);
 }
 
+/// Tells the service manager that the daemon is as far as it gets by itself.
+pub fn waiting() {
+    notify(&[NotifyState::Ready]);
+}
+
 /// Tells the service manager that the daemon ends.
 pub fn stopping() {
     notify(&[NotifyState::Stopping]);

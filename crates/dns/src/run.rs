@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use agent::state::Kept;
-use daemon::control::Change;
+use daemon::control::{Controlled, ControlledError};
 use daemon::log::{self, LogLevel};
 use daemon::settings::ConfigError;
 use sd_notify::NotifyState;
@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use topology::faults::Faults;
 
 use crate::config::{Config, Leads};
-use crate::control::{Controlled, ControlledError};
+use crate::control;
 use crate::forward::Forwarder;
 use crate::listen::Listener;
 use crate::service::{Served, Service};
@@ -67,7 +67,7 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
         let mut terminate = signal(SignalKind::terminate()).map_err(failed("can't wait for signals"))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed("can't wait for signals"))?;
         let mut controlled =
-            config.control.as_ref().map(|control| Controlled::begin(control, logging.clone())).transpose()?;
+            config.control.as_ref().map(|control| control::begin(control, logging.clone())).transpose()?;
         let mut daemon = match &mut controlled {
             None => Daemon::start(config, None, logging).await?,
             Some(controlled) => tokio::select! {
@@ -80,7 +80,7 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
         loop {
             tokio::select! {
                 _ = reload.recv() => daemon.reload(path).await,
-                Some((snapshot, done)) = changed(&mut controlled) => {
+                (snapshot, done) = Controlled::next(&mut controlled) => {
                     let _ = done.send(daemon.follow(&snapshot));
                 }
                 _ = terminate.recv() => break,
@@ -91,14 +91,6 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
         tracing::info!("ends");
         Ok(())
     })
-}
-
-/// The next snapshot; never one, where there are no controllers.
-async fn changed(controlled: &mut Option<Controlled>) -> Option<Change> {
-    match controlled {
-        Some(controlled) => controlled.changes.recv().await,
-        None => std::future::pending().await,
-    }
 }
 
 struct Daemon {
@@ -133,15 +125,11 @@ impl Daemon {
 
     /// Starts by the snapshot that was kept; where none is, by the first that comes.
     async fn follow_first(file: Config, controlled: &mut Controlled, logging: LogLevel) -> Result<Daemon, DaemonError> {
-        if let Some(kept) = controlled.agent.snapshot() {
-            return Daemon::start(file, Some(kept), logging).await;
-        }
-        // So that whoever waits for us to be ready doesn't end us meanwhile.
-        notify(&[NotifyState::Ready]);
-        tracing::error!("there is no snapshot here, so no name leads anywhere until a controller sends one");
-        let Some((kept, done)) = controlled.changes.recv().await else { return std::future::pending().await };
+        let (kept, done) = controlled.first().await;
         let started = Daemon::start(file, Some(kept), logging).await;
-        let _ = done.send(started.as_ref().map(drop).map_err(ToString::to_string));
+        if let Some(done) = done {
+            let _ = done.send(started.as_ref().map(drop).map_err(ToString::to_string));
+        }
         started
     }
 
