@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use agent::credentials;
 use agent::serve::{self, Agent, AgentError, Member, Serving};
@@ -15,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use toml::Spanned;
 use topology::faults::Faults;
 
-use crate::desk::Desk;
+use crate::desk::Certificate;
 use crate::life::{self, ListenError};
 
 /// `[control]`, as it is written.
@@ -156,40 +157,20 @@ impl Controlled {
         }
     }
 
-    /// The next snapshot; never one, where there are no controllers.
-    pub async fn next(controlled: &mut Option<Controlled>) -> Change {
-        let change = match controlled {
-            Some(controlled) => controlled.changes.recv().await,
-            None => None,
-        };
-        match change {
+    /// The next snapshot, and whom to tell how it went.
+    pub async fn next(&mut self) -> Change {
+        match self.changes.recv().await {
             Some(change) => change,
+            // Its sender is the agent's, which we have.
             None => std::future::pending().await,
         }
     }
 }
 
-/// A desk that is there once the daemon has started; controllers may ask before that.
-#[derive(Clone, Default)]
-pub struct LaterDesk(Arc<OnceLock<Arc<Desk>>>);
-
-impl LaterDesk {
-    /// It is there.
-    pub fn is(&self, desk: Arc<Desk>) {
-        let _ = self.0.set(desk);
-    }
-
-    /// Answers what it is asked.
-    pub fn ask(&self, request: &Request) -> mpsc::Receiver<Reply> {
-        if let Some(desk) = self.0.get() {
-            return desk.ask(request);
-        }
-        let (sender, replies) = mpsc::channel(1);
-        let why = "the daemon waits for its first snapshot, and has nothing to tell yet".to_owned();
-        // There is room, and somebody to take it.
-        let _ = sender.try_send(Reply::Refused { why });
-        replies
-    }
+/// By which controllers know this daemon.
+pub fn certificate(agent: &Agent) -> Certificate {
+    let not_after = SystemTime::UNIX_EPOCH + Duration::from_secs(agent.certificate().not_after);
+    Certificate { used_for: "control", name: agent.fqdn().to_owned(), not_after }
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ pub trait Office: Send + Sync {
 /// A certificate of the daemon's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// Where it is used: `external`, `internal` or `trunk`.
+    /// Where it is used: `external`, `internal`, `trunk` or `control`.
     pub used_for: &'static str,
     /// Its file, or what it is.
     pub name: String,

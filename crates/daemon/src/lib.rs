@@ -15,3 +15,4 @@ pub mod ask;
 pub mod control;
 pub mod enrol;
 pub mod health;
+pub mod led;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
+use api::agent::content::Secret;
 use arc_swap::ArcSwap;
 use net::certificates::utc;
 use net::crypto::{Sha2, random_id};
@@ -18,6 +19,7 @@ use net::resolve::{ResolveError, Resolver};
 use net::streams::Streams;
 use net::tls::Tls;
 use topology::face::Face;
+use topology::faults::Faults;
 use topology::policy::Policy;
 use xmpp::dialback::Secrets;
 
@@ -139,6 +141,11 @@ impl Parts {
         }
     }
 
+    /// Makes dialback keys of these from now on.
+    pub fn make_keys_of(&self, secrets: Secrets) {
+        self.secrets.store(Arc::new(secrets));
+    }
+
     /// Reads roots and revocation lists again if their files changed, and says so in the log.
     pub fn look(&self) {
         let judge = self.judge.load();
@@ -167,11 +174,22 @@ fn secrets(file: Option<&Path>) -> Result<Secrets, PartsError> {
     let fault = |what: String| PartsError::Secrets { file: file.to_owned(), what };
     let text = std::fs::read_to_string(file).map_err(|error| fault(format!("it can't be read ({error})")))?;
     let lines: Vec<&[u8]> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::as_bytes).collect();
+    made_of(&lines).map_err(|what| fault(what.to_owned()))
+}
+
+/// The secrets that controllers send, the first of which makes keys.
+pub fn secrets_of(sent: &[Secret], faults: &mut Faults) -> Option<Secrets> {
+    let lines: Vec<&[u8]> = sent.iter().map(|secret| secret.reveal().as_bytes()).collect();
+    let fault = |what| faults.add(0..0, what, "run the same fedge on the controllers");
+    made_of(&lines).map_err(fault).ok()
+}
+
+fn made_of(lines: &[&[u8]]) -> Result<Secrets, &'static str> {
     if lines.iter().any(|line| line.len() < SECRET) {
-        return Err(fault("a secret in it is too short".to_owned()));
+        return Err("a dialback secret in it is too short");
     }
     match lines.split_first() {
         Some((emitted, accepted)) => Ok(Secrets::new(&Sha2, emitted, accepted)),
-        None => Err(fault("there is no secret in it".to_owned())),
+        None => Err("there is no dialback secret in it"),
     }
 }

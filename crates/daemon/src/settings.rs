@@ -11,7 +11,7 @@ use topology::faults::Faults;
 mod check;
 mod file;
 
-pub use check::{check_listeners, settings, with_shared};
+pub use check::{Alone, check_listeners, settings, with_shared};
 pub use file::{Limits, Metrics, Times};
 pub use topology::entries::{Asked, Federation, Local, Partner};
 pub use topology::written::Policies;

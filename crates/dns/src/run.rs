@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use agent::state::Kept;
-use daemon::control::{Controlled, ControlledError};
+use daemon::control::{Change, Controlled, ControlledError};
 use daemon::log::{self, LogLevel};
 use daemon::settings::ConfigError;
 use sd_notify::NotifyState;
@@ -80,7 +80,7 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
         loop {
             tokio::select! {
                 _ = reload.recv() => daemon.reload(path).await,
-                (snapshot, done) = Controlled::next(&mut controlled) => {
+                (snapshot, done) = changed(&mut controlled) => {
                     let _ = done.send(daemon.follow(&snapshot));
                 }
                 _ = terminate.recv() => break,
@@ -91,6 +91,14 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
         tracing::info!("ends");
         Ok(())
     })
+}
+
+/// The next snapshot; never one, where there are no controllers.
+async fn changed(controlled: &mut Option<Controlled>) -> Change {
+    match controlled {
+        Some(controlled) => controlled.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 struct Daemon {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use daemon::control::{self, Control};
 use daemon::log::Log;
 use daemon::settings::{
     self, ConfigError, FaceConfig, Federation, Limits, Local, Metrics, Partner, Policies, Times, Trusted,
@@ -14,6 +15,8 @@ use serde::Deserialize;
 use toml::Spanned;
 use topology::faults::Faults;
 use topology::policy::Policy;
+
+use crate::course::Course;
 
 #[cfg(test)]
 mod tests;
@@ -37,11 +40,9 @@ pub struct Config {
     pub inward: Inward,
     /// Times and sizes of both faces.
     pub settings: face::Settings,
-    /// Who may speak to whom.
-    pub policy: Policy,
 }
 
-/// What stands between the external face and the servers inside.
+/// What stands between the external face and the servers inside, and who says who may speak to whom.
 #[derive(Debug)]
 pub enum Inward {
     /// The internal face, in this process.
@@ -50,18 +51,31 @@ pub enum Inward {
         face: FaceConfig,
         /// The internal CA's folder; without it, internal servers verify by dialback.
         ca: Option<PathBuf>,
+        /// Who may speak to whom.
+        policy: Policy,
     },
-    /// Gateways, who dial us.
+    /// Gateways, who dial us, as the file says.
     Trunk {
-        /// Where they do.
-        listen: Vec<SocketAddr>,
         /// Our name on the trunk.
         name: String,
         /// Our files on the trunk.
         files: Files,
-        /// The names of gateways that may come.
-        gateways: Vec<String>,
+        /// What to go by.
+        course: Box<Course>,
     },
+    /// Gateways, who dial us, as controllers say.
+    Control(Control),
+}
+
+impl Inward {
+    /// Who may speak to whom, if the file says it.
+    pub fn policy(&self) -> Option<&Policy> {
+        match self {
+            Inward::Gateway { policy, .. } => Some(policy),
+            Inward::Trunk { course, .. } => Some(&course.policy),
+            Inward::Control(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,6 +86,7 @@ struct File {
     log: Log,
     metrics: Option<Metrics>,
     external: External,
+    control: Option<control::Section>,
     gateway: Option<Section>,
     trunk: Option<Trunk>,
     #[serde(default)]
@@ -137,15 +152,10 @@ fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
     let mut faces = vec![("external", &addresses)];
     faces.extend(internal.as_ref().map(|internal| ("internal", internal)));
     faces.extend(file.trunk.as_ref().map(|trunk| ("trunk's", &trunk.listen)));
+    faces.extend(file.control.as_ref().map(|control| ("agent's", &control.listen)));
     faces.extend(file.metrics.as_ref().map(|metrics| ("metrics'", &metrics.listen)));
     settings::check_listeners(&faces, faults);
-    let policies = Policies {
-        federation: &file.federation,
-        local: &file.local,
-        partner: &file.partner,
-        own: faces.iter().flat_map(|(_, listen)| listen.get_ref()).copied().collect(),
-        delivers: file.gateway.is_some(),
-    };
+    let own = faces.iter().flat_map(|(_, listen)| listen.get_ref()).copied().collect();
     Config {
         socket: file.socket.as_ref().map(|socket| folder.join(socket)),
         log: file.log.clone(),
@@ -159,50 +169,61 @@ fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
         },
         certificates: folder.join(&external.certificates),
         private_targets: external.private_targets,
-        inward: inward(file, folder, faults),
+        inward: inward(file, own, folder, faults),
         settings: settings::settings(&file.times, &file.limits, faults),
-        policy: policies.read(faults),
     }
 }
 
-fn inward(file: &File, folder: &Path, faults: &mut Faults) -> Inward {
-    match (&file.gateway, &file.trunk) {
-        (Some(gateway), None) => {
-            let (face, ca) = gateway.read(folder);
-            Inward::Gateway { face, ca }
+fn inward(file: &File, own: Vec<SocketAddr>, folder: &Path, faults: &mut Faults) -> Inward {
+    let delivers = file.gateway.is_some();
+    let policies = Policies { federation: &file.federation, local: &file.local, partner: &file.partner, own, delivers };
+    match (&file.gateway, &file.trunk, &file.control) {
+        (gateway, trunk, Some(control)) => {
+            if gateway.is_some() {
+                let remedy = "run fedge-gateway beside it, led by controllers too, or take out [control]";
+                faults.add(0..0, "there are [gateway] and [control]: controllers lead one half at a time", remedy);
+            }
+            let alone = settings::Alone {
+                sections: &[("[trunk]", trunk.is_some())],
+                policies: &policies,
+                dialback_secrets: file.external.dialback_secrets.is_some(),
+            };
+            alone.check(faults);
+            Inward::Control(control.read(folder, faults))
         }
-        (None, Some(trunk)) => {
+        (None, Some(trunk), None) => {
             if trunk.gateways.get_ref().is_empty() {
                 faults.add(trunk.gateways.span(), "no gateway may come", "name one, such as \"gateway1.contoso.test\"");
             }
             Inward::Trunk {
-                listen: trunk.listen.get_ref().clone(),
                 name: trunk.name.clone(),
                 files: Files {
                     ca: folder.join(&trunk.ca),
                     certificate: folder.join(&trunk.certificate),
                     key: folder.join(&trunk.key),
                 },
-                gateways: trunk.gateways.get_ref().clone(),
+                course: Box::new(Course {
+                    policy: policies.read(faults),
+                    secrets: None,
+                    trunk: trunk.listen.get_ref().clone(),
+                    gateways: trunk.gateways.get_ref().clone(),
+                }),
             }
         }
-        (gateway, _) => {
-            let what = if gateway.is_some() {
-                "there are [gateway] and [trunk]"
-            } else {
-                "there is no [gateway] and no [trunk]"
-            };
-            let remedy =
-                "have [gateway] where servers inside are reached from this machine, or [trunk] where gateways dial it";
-            faults.add(0..0, what, remedy);
-            let face = FaceConfig {
-                listen: Vec::new(),
-                shared: Vec::new(),
-                trusted: Trusted::new(folder, Path::new("system"), &[]),
-                dialback_secrets: None,
-                resolvers: Vec::new(),
-            };
-            Inward::Gateway { face, ca: None }
+        (Some(gateway), trunk, None) => {
+            if trunk.is_some() {
+                faults.add(0..0, "there are [gateway] and [trunk]", HALVES);
+            }
+            let (face, ca) = gateway.read(folder);
+            Inward::Gateway { face, ca, policy: policies.read(faults) }
+        }
+        (None, None, None) => {
+            faults.add(0..0, "there is no [gateway], no [trunk] and no [control]", HALVES);
+            Inward::Control(Control { listen: Vec::new(), state: PathBuf::new() })
         }
     }
 }
+
+/// What to do where the other half of the border is missing, or there twice.
+const HALVES: &str = "have [gateway] where servers inside are reached from this machine, [trunk] where gateways dial it, or \
+                      [control] where controllers say which";

@@ -1,5 +1,7 @@
 //! What the daemon fedge-edge is made of: the external face, and beside it the gateway's or trunks from gateways.
 
+pub mod course;
+
 pub mod config;
 pub mod outside;
 
@@ -7,4 +9,9 @@ pub mod entrance;
 
 pub mod gateways;
 
+mod files;
+
+mod steering;
+
+mod borderer;
 pub mod run;

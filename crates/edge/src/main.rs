@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use api::agent::Role;
 use clap::{Parser, Subcommand};
 use daemon::ask::{Ask, Asked, ask};
+use daemon::enrol::{Enrol, EnrolFailure, enrol};
 use daemon::health::{self, Look};
 use edge::run;
 
@@ -34,6 +36,8 @@ enum Command {
         /// The configuration.
         file: PathBuf,
     },
+    /// Make this machine a member, so that controllers lead its edge server: says a fingerprint, and waits for one.
+    Enrol(Enrol),
     /// Whether the daemon can serve: `ready` and exit status 0, or another word and 1.
     Health(Look),
     /// Ask the daemon that runs on this machine.
@@ -57,6 +61,11 @@ fn main() -> ExitCode {
     let (told, code) = match args.command {
         Command::Run { file } => of(run::run(&file)),
         Command::Check { file } => of(run::check(&file)),
+        Command::Enrol(told) => {
+            let told = enrol(&told, Role::Edge, run::PROGRAM);
+            let code = if told.as_ref().is_err_and(EnrolFailure::is_configuration) { CONFIGURATION } else { 1 };
+            (told.map_err(|error| error.to_string()), code)
+        }
         Command::Health(look) => match health::tell(&look, &asked) {
             Ok(true) => (Ok(()), 0),
             Ok(false) => return 1.into(),

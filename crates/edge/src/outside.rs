@@ -13,6 +13,7 @@ use net::holder::Returns;
 use net::tls::Tls;
 use topology::face::Face;
 use topology::policy::Policy;
+use xmpp::dialback::Secrets;
 
 /// A certificate that expires within this time is worth a word.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -75,6 +76,11 @@ impl Outside {
         self.folder.reload()?;
         self.parts.replace(&fresh.parts);
         Ok(())
+    }
+
+    /// Makes dialback keys of these from now on.
+    pub fn make_keys_of(&self, secrets: Secrets) {
+        self.parts.make_keys_of(secrets);
     }
 
     /// Reads certificates, roots and revocation lists again if their files changed.

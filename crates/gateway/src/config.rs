@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use daemon::control::{self, Control};
 use daemon::log::Log;
 use daemon::settings::{
     self, ConfigError, FaceConfig, Federation, Limits, Local, Metrics, Partner, Policies, Times, Trusted,
@@ -12,7 +13,8 @@ use net::trunk::tls::Files;
 use serde::Deserialize;
 use toml::Spanned;
 use topology::faults::Faults;
-use topology::policy::Policy;
+
+use crate::course::{Course, Edge, Pool};
 
 #[cfg(test)]
 mod tests;
@@ -71,38 +73,26 @@ pub struct Config {
     pub face: FaceConfig,
     /// The internal CA's folder; without it, internal servers verify by dialback.
     pub ca: Option<PathBuf>,
-    /// Our name on the trunk.
-    pub name: String,
-    /// Our files on the trunk.
-    pub trunk: Files,
-    /// The edge servers, by pools.
-    pub pools: Vec<Pool>,
-    /// The pool that carries the route at the start.
-    pub route: String,
-    /// The local domains, as they are written.
-    pub serves: Vec<String>,
+    /// By what it finds the edge servers, and knows who may speak to whom.
+    pub lead: Lead,
     /// Times and sizes.
     pub settings: face::Settings,
-    /// Who may speak to whom.
-    pub policy: Policy,
 }
 
-/// A pool of edge servers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pool {
-    /// Its name.
-    pub name: String,
-    /// Its members.
-    pub edges: Vec<Edge>,
-}
-
-/// An edge server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edge {
-    /// Its name, as its certificate gives it.
-    pub name: String,
-    /// Where it takes trunks.
-    pub address: SocketAddr,
+/// What a gateway is led by.
+#[derive(Debug)]
+pub enum Lead {
+    /// Its own file.
+    File {
+        /// Our name on the trunk.
+        name: String,
+        /// Our files on the trunk.
+        trunk: Files,
+        /// What to go by.
+        course: Box<Course>,
+    },
+    /// Controllers, who send snapshots.
+    Control(Control),
 }
 
 #[derive(Debug, Deserialize)]
@@ -112,8 +102,9 @@ struct File {
     #[serde(default)]
     log: Log,
     metrics: Option<Metrics>,
+    control: Option<control::Section>,
     gateway: Section,
-    trunk: Trunk,
+    trunk: Option<Trunk>,
     #[serde(default)]
     pool: Vec<Spanned<PoolEntry>>,
     #[serde(default)]
@@ -168,37 +159,61 @@ fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
     let internal = file.gateway.addresses();
     let mut faces = vec![("internal", &internal)];
     faces.extend(file.metrics.as_ref().map(|metrics| ("metrics'", &metrics.listen)));
+    faces.extend(file.control.as_ref().map(|control| ("agent's", &control.listen)));
     settings::check_listeners(&faces, faults);
-    let policies = Policies {
-        federation: &file.federation,
-        local: &file.local,
-        partner: &file.partner,
-        own: faces.iter().flat_map(|(_, listen)| listen.get_ref()).copied().collect(),
-        delivers: true,
-    };
+    let own = faces.iter().flat_map(|(_, listen)| listen.get_ref()).copied().collect();
     let (face, ca) = file.gateway.read(folder);
-    let domains = file.local.iter().flat_map(|entry| entry.get_ref().domains.get_ref());
     Config {
         socket: file.socket.as_ref().map(|socket| folder.join(socket)),
         log: file.log.clone(),
         metrics: file.metrics.as_ref().map(|metrics| metrics.listen.get_ref().clone()).unwrap_or_default(),
         face,
         ca,
-        name: file.trunk.name.clone(),
-        trunk: Files {
-            ca: folder.join(&file.trunk.ca),
-            certificate: folder.join(&file.trunk.certificate),
-            key: folder.join(&file.trunk.key),
-        },
-        pools: pools(file, faults),
-        route: file.trunk.route.get_ref().clone(),
-        serves: domains.map(|domain| domain.get_ref().clone()).collect(),
+        lead: lead(file, own, folder, faults),
         settings: times_and_sizes,
-        policy: policies.read(faults),
     }
 }
 
-fn pools(file: &File, faults: &mut Faults) -> Vec<Pool> {
+fn lead(file: &File, own: Vec<SocketAddr>, folder: &Path, faults: &mut Faults) -> Lead {
+    let policies =
+        Policies { federation: &file.federation, local: &file.local, partner: &file.partner, own, delivers: true };
+    match (&file.control, &file.trunk) {
+        (Some(control), _) => {
+            let alone = settings::Alone {
+                sections: &[("[trunk]", file.trunk.is_some()), ("[[pool]]", !file.pool.is_empty())],
+                policies: &policies,
+                dialback_secrets: file.gateway.dialback_secrets.is_some(),
+            };
+            alone.check(faults);
+            Lead::Control(control.read(folder, faults))
+        }
+        (None, trunk) => {
+            if trunk.is_none() {
+                let remedy = "add [trunk] and a [[pool]], or [control] where controllers lead this gateway";
+                faults.add(0..0, "there is no [trunk] to any edge server", remedy);
+            }
+            let path = |of: fn(&Trunk) -> &PathBuf| trunk.as_ref().map(|trunk| folder.join(of(trunk)));
+            let domains = file.local.iter().flat_map(|entry| entry.get_ref().domains.get_ref());
+            Lead::File {
+                name: trunk.as_ref().map(|trunk| trunk.name.clone()).unwrap_or_default(),
+                trunk: Files {
+                    ca: path(|trunk| &trunk.ca).unwrap_or_default(),
+                    certificate: path(|trunk| &trunk.certificate).unwrap_or_default(),
+                    key: path(|trunk| &trunk.key).unwrap_or_default(),
+                },
+                course: Box::new(Course {
+                    pools: pools(file, trunk.as_ref(), faults),
+                    route: trunk.as_ref().map(|trunk| trunk.route.get_ref().clone()).unwrap_or_default(),
+                    serves: domains.map(|domain| domain.get_ref().clone()).collect(),
+                    secrets: None,
+                    policy: policies.read(faults),
+                }),
+            }
+        }
+    }
+}
+
+fn pools(file: &File, trunk: Option<&Trunk>, faults: &mut Faults) -> Vec<Pool> {
     let mut pools: Vec<Pool> = Vec::new();
     let mut names: Vec<&str> = Vec::new();
     for entry in &file.pool {
@@ -221,10 +236,10 @@ fn pools(file: &File, faults: &mut Faults) -> Vec<Pool> {
             }
             names.push(edge.name.get_ref());
         }
-        let edge = |edge: &EdgeEntry| Edge { name: edge.name.get_ref().clone(), address: edge.address };
+        let edge = |edge: &EdgeEntry| Edge { name: edge.name.get_ref().clone(), addresses: vec![edge.address] };
         pools.push(Pool { name: entry.name.clone(), edges: entry.edges.get_ref().iter().map(edge).collect() });
     }
-    let route = &file.trunk.route;
+    let Some(Trunk { route, .. }) = trunk else { return pools };
     if !pools.iter().any(|pool| pool.name == *route.get_ref()) {
         let known: Vec<&str> = pools.iter().map(|pool| pool.name.as_str()).collect();
         let what = format!("there is no [[pool]] {} for the route", route.get_ref());

@@ -13,6 +13,7 @@ use net::holder::Returns;
 use net::tls::Tls;
 use topology::face::Face;
 use topology::policy::Policy;
+use xmpp::dialback::Secrets;
 use xmpp::domain::Domain;
 
 use crate::ca::{CaError, InternalCa, SelfSigned};
@@ -73,6 +74,11 @@ impl Inside {
         }
         self.parts.replace(&fresh.parts);
         Ok(())
+    }
+
+    /// Makes dialback keys of these from now on.
+    pub fn make_keys_of(&self, secrets: Secrets) {
+        self.parts.make_keys_of(secrets);
     }
 
     /// Reads roots and revocation lists again if their files changed.

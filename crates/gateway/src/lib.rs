@@ -3,7 +3,14 @@
 pub mod ca;
 pub mod trunk_ca;
 
+pub mod course;
+
 pub mod config;
 pub mod inside;
 
+pub mod trunks;
+
+pub mod steering;
+
+mod gatekeeper;
 pub mod run;

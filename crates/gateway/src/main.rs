@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use api::agent::Role;
 use api::local::Request;
 use clap::{Parser, Subcommand};
 use daemon::ask::{Ask, Asked, ask};
+use daemon::enrol::{Enrol, EnrolFailure, enrol};
 use daemon::health::{self, Look};
 use gateway::run;
 
@@ -36,6 +38,8 @@ enum Command {
         /// The configuration.
         file: PathBuf,
     },
+    /// Make this machine a member, so that controllers lead its gateway: says a fingerprint, and waits for one.
+    Enrol(Enrol),
     /// Make this pool carry the route, until the next start.
     Route {
         /// The pool.
@@ -64,6 +68,11 @@ fn main() -> ExitCode {
     let (told, code) = match args.command {
         Command::Run { file } => of(run::run(&file)),
         Command::Check { file } => of(run::check(&file)),
+        Command::Enrol(told) => {
+            let told = enrol(&told, Role::Gateway, run::PROGRAM);
+            let code = if told.as_ref().is_err_and(EnrolFailure::is_configuration) { CONFIGURATION } else { 1 };
+            (told.map_err(|error| error.to_string()), code)
+        }
         Command::Route { pool } => (ask(&Request::Route { pool }, &asked).map_err(|error| error.to_string()), 1),
         Command::Health(look) => match health::tell(&look, &asked) {
             Ok(true) => (Ok(()), 0),

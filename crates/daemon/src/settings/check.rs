@@ -7,7 +7,9 @@ use net::face;
 use net::hold;
 use net::race::Pace;
 use toml::Spanned;
+use topology::entries::Federation;
 use topology::faults::Faults;
+use topology::written::Policies;
 use xmpp::stream::Settings;
 use xmpp::xml;
 
@@ -63,6 +65,33 @@ pub fn check_listeners(faces: &[(&str, &Spanned<Vec<SocketAddr>>)], faults: &mut
                     faults.add(listen.span(), what, "give each face an address of its own; they must never be one");
                 }
             }
+        }
+    }
+}
+
+/// What a file says that is for a daemon without controllers only.
+pub struct Alone<'a> {
+    /// Sections, and whether they are there.
+    pub sections: &'a [(&'a str, bool)],
+    /// Local domains and partners.
+    pub policies: &'a Policies<'a>,
+    /// Whether a file of dialback secrets is named.
+    pub dialback_secrets: bool,
+}
+
+impl Alone<'_> {
+    /// Finds fault with each of them, for there is a `[control]`.
+    pub fn check(&self, faults: &mut Faults) {
+        let Policies { federation, local, partner, .. } = self.policies;
+        let entries = [
+            ("[federation]", **federation != Federation::default()),
+            ("[[local]]", !local.is_empty()),
+            ("[[partner]]", !partner.is_empty()),
+            ("`dialback_secrets`", self.dialback_secrets),
+        ];
+        for (name, _) in self.sections.iter().chain(&entries).filter(|(_, there)| *there) {
+            let what = format!("there are {name} and [control]: controllers say that");
+            faults.add(0..0, what, format!("take out {name}, and have it in the topology; or take out [control]"));
         }
     }
 }

@@ -43,7 +43,8 @@ fn a_good_file_is_read() {
     assert_eq!(ca.as_deref(), Some(Path::new("/etc/fedge/ca")));
     assert_eq!(config.settings.stream.keep_alive.as_secs(), 300);
     let domain = |text| Domain::parse(text).expect("a domain");
-    let permit = config.policy.admit(&DomainPair::new(domain("im.contoso.test"), domain("fabrikam.test")));
+    let policy = config.inward.policy().expect("the file says it");
+    let permit = policy.admit(&DomainPair::new(domain("im.contoso.test"), domain("fabrikam.test")));
     let permit = permit.expect("allowed");
     assert_eq!(permit.local.terms.external, Need::NotSupported);
     assert_eq!((permit.partner.terms.external, permit.partner.terms.dialback), (Need::Optional, false));
@@ -87,7 +88,11 @@ fn what_cannot_work_is_refused() {
         ("listen = [\"10.0.0.1:5269\"]", "listen = [\"10.0.0.1\"]", "socket address"),
         ("\"10.0.0.2\"", "\"xmpp://x\"", "is not a next hop"),
         ("next_hop = \"10.0.0.2\"", "", "this local domain has no `next_hop`"),
-        ("[gateway]\nlisten = [\"10.0.0.1:5269\"]\nca = \"ca\"", "", "there is no [gateway] and no [trunk]"),
+        (
+            "[gateway]\nlisten = [\"10.0.0.1:5269\"]\nca = \"ca\"",
+            "",
+            "there is no [gateway], no [trunk] and no [control]",
+        ),
         ("[[partner]]\ndomains = [\"fabrikam.test\"]\ndialback = false", "", "nobody could be reached"),
     ] {
         assert!(GOOD.contains(good), "{good}");
@@ -107,4 +112,20 @@ fn an_edge_for_gateways_has_a_trunk_and_needs_no_next_hops() {
     assert!(matches!(config.inward, Inward::Trunk { .. }), "{:?}", config.inward);
     assert!(faults(&(GOOD.to_owned() + trunk)).contains("there are [gateway] and [trunk]"));
     assert!(faults(&text.replace("[\"gateway1.contoso.test\"]", "[]")).contains("no gateway may come"));
+}
+
+#[test]
+fn an_edge_under_controllers_leaves_to_them_what_they_say() {
+    let own = GOOD.split("[gateway]").next().expect("a beginning");
+    let control = "[control]\nlisten = [\"10.0.0.1:5271\"]\nstate = \"state\"\n";
+    let config = parse(&format!("{own}{control}")).expect("no fault");
+    let Inward::Control(found) = &config.inward else { panic!("controllers, not {:?}", config.inward) };
+    assert_eq!(found.state, Path::new("/etc/fedge/state"));
+    let told = faults(&format!("{GOOD}{control}"));
+    for part in ["there are [gateway] and [control]", "there are [[local]] and [control]", "there are [[partner]] and"]
+    {
+        assert!(told.contains(part), "{part} is missing in:\n{told}");
+    }
+    let same = faults(&format!("{own}{}", control.replace("10.0.0.1:5271", "192.0.2.1:5269")));
+    assert!(same.contains("the external face listens on 192.0.2.1:5269 too"), "{same}");
 }

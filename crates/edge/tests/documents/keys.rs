@@ -25,46 +25,51 @@ const LIMITS: (&str, &str) = ("`[limits]`", "[limits]");
 const FEDERATION: (&str, &str) = ("`[federation]`", "[federation]");
 const LOCAL: (&str, &str) = ("`[[local]]`", "[[local]]");
 const PARTNER: (&str, &str) = ("`[[partner]]`", "[[partner]]");
+const CONTROL: (&str, &str) = ("`[control]`", "[control]");
 const EXTERNAL: (&str, &str) = ("`[external]`", "[external]");
 const EDGE_TRUNK: (&str, &str) = ("`[trunk]` of fedge-edge", "[trunk]");
 
 const EDGE: Shape = Shape {
     program: "fedge-edge",
     example: "edge.toml",
-    tables: &[TOP_LEVEL, LOG, METRICS, EXTERNAL, GATEWAY, EDGE_TRUNK, TIMES, LIMITS, FEDERATION, LOCAL, PARTNER],
+    tables: &[TOP_LEVEL, LOG, METRICS, EXTERNAL, GATEWAY, EDGE_TRUNK, CONTROL, TIMES, LIMITS, FEDERATION, LOCAL, PARTNER],
 };
 const DNS: Shape = Shape {
     program: "fedge-dns",
     example: "dns.toml",
     tables: &[
         ("`[log]` of fedge-dns", "[log]"),
-        ("`[control]`", "[control]"),
+        CONTROL,
         ("`[view]`", "[view]"),
         ("`[[gateway]]`", "[[gateway]]"),
         ("`[[local]]` of fedge-dns", "[[local]]"),
     ],
 };
-const SHAPES: [Shape; 5] = [
+const OF_GATEWAYS: Shape = Shape {
+    program: "fedge-gateway",
+    example: "gateway.toml",
+    tables: &[
+        TOP_LEVEL,
+        LOG,
+        METRICS,
+        GATEWAY,
+        ("`[trunk]` of fedge-gateway", "[trunk]"),
+        CONTROL,
+        ("`[[pool]]`", "[[pool]]"),
+        ("Entries of `edges`", "[[pool]]\nname = \"pool\"\n[[pool.edges]]"),
+        TIMES,
+        LIMITS,
+        FEDERATION,
+        LOCAL,
+        PARTNER,
+    ],
+};
+const SHAPES: [Shape; 7] = [
     EDGE,
     Shape { program: "fedge-edge", example: "edge-trunk.toml", ..EDGE },
-    Shape {
-        program: "fedge-gateway",
-        example: "gateway.toml",
-        tables: &[
-            TOP_LEVEL,
-            LOG,
-            METRICS,
-            GATEWAY,
-            ("`[trunk]` of fedge-gateway", "[trunk]"),
-            ("`[[pool]]`", "[[pool]]"),
-            ("Entries of `edges`", "[[pool]]\nname = \"pool\"\n[[pool.edges]]"),
-            TIMES,
-            LIMITS,
-            FEDERATION,
-            LOCAL,
-            PARTNER,
-        ],
-    },
+    Shape { program: "fedge-edge", example: "edge-controlled.toml", ..EDGE },
+    OF_GATEWAYS,
+    Shape { program: "fedge-gateway", example: "gateway-controlled.toml", ..OF_GATEWAYS },
     DNS,
     Shape { program: "fedge-dns", example: "dns-controlled.toml", ..DNS },
 ];

@@ -13,10 +13,12 @@ use super::reading::read;
 pub(crate) const ETC: &str = "/etc/fedge";
 
 /// The complete configurations among the documents, and who runs by them.
-pub(crate) const EXAMPLES: [(&str, &str); 7] = [
+pub(crate) const EXAMPLES: [(&str, &str); 9] = [
     ("fedge-edge", "edge.toml"),
     ("fedge-edge", "edge-trunk.toml"),
+    ("fedge-edge", "edge-controlled.toml"),
     ("fedge-gateway", "gateway.toml"),
+    ("fedge-gateway", "gateway-controlled.toml"),
     ("fedge-dns", "dns.toml"),
     ("fedge-dns", "dns-controlled.toml"),
     ("fedge-control", "control.toml"),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Config, File, check};
+use super::{Config, File, Lead, check};
 
 const GOOD: &str = r#"
 [gateway]
@@ -40,10 +40,11 @@ fn parse(text: &str) -> Result<Config, topology::faults::Faults> {
 #[test]
 fn a_good_file_is_read() {
     let config = parse(GOOD).expect("no fault");
-    assert_eq!(config.pools.len(), 2);
-    assert_eq!(config.pools[0].edges[0].name, "edge1.contoso.test");
-    assert_eq!(config.serves, ["contoso.test"]);
-    assert_eq!(config.trunk.ca, Path::new("/etc/fedge/trunk/ca.crt"));
+    let Lead::File { course, trunk, .. } = &config.lead else { panic!("the file, not {:?}", config.lead) };
+    assert_eq!(course.pools.len(), 2);
+    assert_eq!(course.pools[0].edges[0].name, "edge1.contoso.test");
+    assert_eq!(course.serves, ["contoso.test"]);
+    assert_eq!(trunk.ca, Path::new("/etc/fedge/trunk/ca.crt"));
 }
 
 #[test]
@@ -57,4 +58,19 @@ fn what_cannot_work_is_refused() {
         let text = parse(&GOOD.replacen(good, bad, 1)).expect_err("a fault").to_string();
         assert!(text.contains(told), "{told} is missing in:\n{text}");
     }
+}
+
+#[test]
+fn a_gateway_under_controllers_leaves_to_them_what_they_say() {
+    let own = GOOD.split("[trunk]").next().expect("a beginning");
+    let control = "[control]\nlisten = [\"10.0.0.1:5271\"]\nstate = \"state\"\n";
+    let config = parse(&format!("{own}{control}")).expect("no fault");
+    let Lead::Control(found) = &config.lead else { panic!("controllers, not {:?}", config.lead) };
+    assert_eq!(found.state, Path::new("/etc/fedge/state"));
+    let told = parse(&format!("{GOOD}{control}")).expect_err("they say that").to_string();
+    for part in ["[trunk] and [control]", "[[pool]] and [control]", "[[local]] and [control]", "[[partner]] and"] {
+        assert!(told.contains(part), "{part} is missing in:\n{told}");
+    }
+    let alone = parse(own).expect_err("nobody leads").to_string();
+    assert!(alone.contains("there is no [trunk] to any edge server"), "{alone}");
 }

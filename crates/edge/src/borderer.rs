@@ -1,0 +1,56 @@
+//! What the edge server's desk answers that is the edge server's alone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use agent::serve::Agent;
+use daemon::control;
+use daemon::desk::{Certificate, Office};
+use gateway::inside::Inside;
+use net::trunk::members::Standing;
+
+use crate::files::Files;
+use crate::gateways::Trunks;
+
+/// What somebody should know while the entrance is closed.
+const CLOSED: &str = "no gateway is there that takes stanzas, so partners' connections are refused; look at the gateways, \
+                      and at the firewall between them and this edge server";
+
+/// Who answers.
+pub(crate) struct Borderer {
+    pub(crate) files: Files,
+    /// Its name on the trunk, and the trunk; where gateways are there.
+    pub(crate) trunk: Option<(String, Arc<Trunks>)>,
+    /// Whether the entrance is, where it hangs on gateways.
+    pub(crate) open: Arc<AtomicBool>,
+    /// What controllers reach, where some lead.
+    pub(crate) agent: Option<Arc<Agent>>,
+}
+
+impl Office for Borderer {
+    fn concerns(&self) -> Vec<String> {
+        let mut concerns = self.files.concerns();
+        concerns.extend(self.hindrance());
+        concerns.extend(self.agent.iter().flat_map(|agent| agent.concerns()));
+        concerns
+    }
+
+    fn hindrance(&self) -> Option<String> {
+        (self.trunk.is_some() && !self.open.load(Ordering::Relaxed)).then(|| CLOSED.to_owned())
+    }
+
+    fn certificates(&self) -> Vec<Certificate> {
+        let inside = self.files.inside.as_ref().and_then(Inside::certificate);
+        let trunk = self.trunk.as_ref().map(|(name, trunks)| Certificate {
+            used_for: "trunk",
+            name: name.clone(),
+            not_after: trunks.expires(),
+        });
+        let agent = self.agent.as_deref().map(control::certificate);
+        self.files.outside.certificates().into_iter().chain(inside).chain(trunk).chain(agent).collect()
+    }
+
+    fn members(&self) -> Vec<Standing> {
+        self.trunk.as_ref().map(|(_, trunks)| trunks.members().standing()).unwrap_or_default()
+    }
+}
