@@ -42,11 +42,34 @@ pub enum Request {
         /// The id.
         id: String,
     },
+    /// Of the federation service: one [`Reply::Service`] when it is done, and where it drains, when it has.
+    Service {
+        /// What to do with it.
+        action: ServiceAction,
+        /// For how many seconds it may drain; what the configuration says where it isn't given.
+        seconds: Option<u64>,
+    },
+}
+
+/// What is done with the federation service: with what an edge server does for partners, its entrance and its external
+/// streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceAction {
+    /// Say how it is.
+    Status,
+    /// Take partners in again.
+    Start,
+    /// Drain it, and leave it closed, also over a restart, until it is started.
+    Stop,
+    /// Drain it, and take partners in again after that.
+    Drain,
 }
 
 /// What comes back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "kebab-case")]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, on its way to whoever asked")]
 pub enum Reply {
     /// How the daemon is.
     Status(Status),
@@ -67,6 +90,8 @@ pub enum Reply {
         /// Direction (`<` received, `>` sent) and XML without text.
         line: String,
     },
+    /// How the federation service is.
+    Service(Service),
     /// It was done.
     Done {
         /// What was done.
@@ -98,6 +123,79 @@ pub struct Status {
     pub members: Vec<Member>,
     /// What somebody should look at, in sentences; empty when all is well.
     pub concerns: Vec<String>,
+    /// Its federation service, where it has one.
+    #[serde(default)]
+    pub service: Option<Service>,
+    /// Partners with whom a stream is open on the external face, and proven.
+    #[serde(default)]
+    pub partners: u64,
+    /// The certificates that it shows.
+    #[serde(default)]
+    pub certificates: Vec<Certificate>,
+}
+
+/// How a federation service is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// In one word.
+    pub state: ServiceState,
+    /// Since when: seconds since 1970.
+    pub since: u64,
+    /// How its last drain went, if there was one.
+    pub last: Option<Drained>,
+}
+
+/// How a federation service is, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceState {
+    /// It takes partners in.
+    Running,
+    /// It finishes what it has, and takes nothing new.
+    Draining,
+    /// It is closed.
+    Stopped,
+}
+
+impl ServiceState {
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            ServiceState::Running => "running",
+            ServiceState::Draining => "draining",
+            ServiceState::Stopped => "stopped",
+        }
+    }
+}
+
+impl std::fmt::Display for ServiceState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// How a drain went, in stanzas that were under way when it began, or came while it drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drained {
+    /// Taken by the next server.
+    pub finished: u64,
+    /// Sent back to their senders as errors.
+    pub returned: u64,
+    /// Without an outcome when it ended.
+    pub left: u64,
+    /// How long it took.
+    pub seconds: u64,
+}
+
+/// A certificate that a daemon shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Where it is used: `external`, `internal` or `trunk`.
+    pub used_for: String,
+    /// Its file, or what it is.
+    pub name: String,
+    /// When it expires: seconds since 1970.
+    pub not_after: u64,
 }
 
 /// Whether a daemon can serve.

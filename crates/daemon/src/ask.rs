@@ -104,6 +104,7 @@ fn plain(reply: &Reply) -> String {
         Reply::Stanzas { stanzas } if stanzas.is_empty() => "no stanza with this id came through lately\n".to_owned(),
         Reply::Stanzas { stanzas } => stanzas.iter().map(stanza_text).collect(),
         Reply::Traced { line } => format!("{line}\n"),
+        Reply::Service(service) => format!("the federation service is {}\n", service.state),
         Reply::Done { what } | Reply::Refused { why: what } => format!("{what}\n"),
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use api::local::{FaceStatus, Health, Member, Pair, Reply, Request, Stanza, State, Status, Stream};
+use api::local::{self, FaceStatus, Health, Member, Pair, Reply, Request, Stanza, State, Status, Stream};
 use net::face::FaceState;
 use net::fate::{Fates, Record};
 use net::streams::{Command, Direction, StreamInfo, Streams};
@@ -282,6 +282,11 @@ impl Desk {
                 Err(why) => Reply::Refused { why },
             },
             Request::Stanza { id } => Reply::Stanzas { stanzas: self.fates.of(id).iter().map(shown_stanza).collect() },
+            Request::Service { .. } => {
+                let why =
+                    "there is no federation service here that could be stopped alone; end the daemon, which drains";
+                Reply::Refused { why: why.to_owned() }
+            }
         }
     }
 
@@ -314,6 +319,9 @@ impl Desk {
             log_level: self.level.name(),
             faces: self.faces.iter().map(face).collect(),
             concerns: self.office.concerns(),
+            service: None,
+            partners: 0,
+            certificates: self.office.certificates().into_iter().map(shown_certificate).collect(),
         }
     }
 }
@@ -336,14 +344,22 @@ fn shown_stream(info: StreamInfo) -> Stream {
     }
 }
 
+fn shown_certificate(certificate: Certificate) -> local::Certificate {
+    let Certificate { used_for, name, not_after } = certificate;
+    local::Certificate { used_for: used_for.to_owned(), name, not_after: unix(not_after) }
+}
+
+fn unix(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 fn shown_stanza(record: &Record) -> Stanza {
-    let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     Stanza {
         from: record.pair.from.to_string(),
         to: record.pair.to.to_string(),
         kind: record.kind.to_owned(),
-        accepted_at: seconds(record.accepted),
-        changed_at: seconds(record.changed),
+        accepted_at: unix(record.accepted),
+        changed_at: unix(record.changed),
         fate: record.fate.to_string(),
     }
 }

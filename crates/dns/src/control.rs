@@ -42,6 +42,9 @@ fn answer(request: &Request, agent: &Agent, level: &LogLevel, began: Instant) ->
             route: None,
             members: Vec::new(),
             concerns: agent.concerns(),
+            service: None,
+            partners: 0,
+            certificates: Vec::new(),
         }),
         Request::LogLevel { level: wanted } => match level.set(wanted) {
             Ok(()) => Reply::Done { what: format!("logging from level {wanted} on") },
