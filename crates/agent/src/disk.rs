@@ -8,9 +8,10 @@ use std::path::Path;
 use api::agent::Digest;
 use aws_lc_rs::digest;
 
-/// Only the owner may read it.
-pub(crate) const SECRET: u32 = 0o600;
-pub(crate) const PUBLIC: u32 = 0o644;
+/// The mode of a file that only its owner may read.
+pub const SECRET: u32 = 0o600;
+/// The mode of a file that everybody may read.
+pub const PUBLIC: u32 = 0o644;
 
 /// The SHA-256 hash of some bytes.
 pub fn sha256(bytes: &[u8]) -> Digest {
@@ -36,15 +37,21 @@ pub(crate) fn write_beside(file: &Path, parts: &[&[u8]], mode: u32) -> io::Resul
 }
 
 /// Replaces a file; it is the old one or the new one, also after a power failure.
-pub(crate) fn replace(file: &Path, parts: &[&[u8]], mode: u32) -> io::Result<()> {
+///
+/// # Errors
+/// When it can't be written; then it is the old one.
+pub fn replace(file: &Path, parts: &[&[u8]], mode: u32) -> io::Result<()> {
     let beside = file.with_added_extension("new");
     write_beside(&beside, parts, mode)?;
     fs::rename(&beside, file)?;
     sync_folder_of(file)
 }
 
-/// Brings what was renamed in the file's folder to the disk.
-pub(crate) fn sync_folder_of(file: &Path) -> io::Result<()> {
+/// Brings what was renamed or removed in the file's folder to the disk.
+///
+/// # Errors
+/// When the system can't.
+pub fn sync_folder_of(file: &Path) -> io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }

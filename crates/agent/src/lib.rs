@@ -1,6 +1,6 @@
 //! What stands between a controller and a member: snapshots on disk, credentials, enrolment, both ends of their connection.
 
-mod disk;
+pub mod disk;
 
 pub use disk::sha256;
 

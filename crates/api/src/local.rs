@@ -219,7 +219,7 @@ pub enum State {
     Draining,
     /// It runs, and doesn't answer: it is frozen, or its machine has far too much to do.
     Silent,
-    /// Nobody is at its socket.
+    /// Nobody is at its socket, or an administrator has stopped its federation service.
     Stopped,
 }
 

@@ -1,5 +1,6 @@
 //! The desk where local commands ask: a Unix socket, for those who may open it.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -8,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use api::local::{self, FaceStatus, Health, Member, Pair, Reply, Request, Stanza, State, Status, Stream};
+use api::local::{
+    self, FaceStatus, Health, Member, Pair, Reply, Request, ServiceAction, ServiceState, Stanza, State, Status, Stream,
+};
 use net::face::FaceState;
 use net::fate::{Fates, Record};
 use net::streams::{Command, Direction, StreamInfo, Streams};
@@ -18,6 +21,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
+use topology::face::Face;
 
 use crate::log::LogLevel;
 
@@ -29,6 +33,10 @@ const REPLIES: usize = 16;
 const PAUSE: Duration = Duration::from_millis(100);
 /// For a request to come.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is said where nothing can be stopped alone.
+const NO_SERVICE: &str =
+    "there is no federation service here that could be stopped alone; end the daemon, which drains";
 
 /// What the desk knows.
 pub struct Desk {
@@ -67,6 +75,19 @@ pub trait Office: Send + Sync {
 
     /// The certificates that this daemon shows.
     fn certificates(&self) -> Vec<Certificate>;
+
+    /// How the federation service is, where there is one that can be stopped alone.
+    fn service(&self) -> Option<local::Service> {
+        None
+    }
+
+    /// Has something done with it; one reply, when it is done.
+    fn order(&self, _action: ServiceAction, _seconds: Option<u64>) -> mpsc::Receiver<Reply> {
+        let (sender, replies) = mpsc::channel(1);
+        // There is room, and somebody to take it.
+        let _ = sender.try_send(Reply::Refused { why: NO_SERVICE.to_owned() });
+        replies
+    }
 
     /// The pool that carries the route, where it is decided here.
     fn route(&self) -> Option<String> {
@@ -236,6 +257,9 @@ fn no_stream(number: u64) -> Reply {
 impl Desk {
     /// Answers a local command, or a controller that asks as one would; nothing more comes after the last reply.
     pub fn ask(&self, request: &Request) -> mpsc::Receiver<Reply> {
+        if let Request::Service { action, seconds } = *request {
+            return self.office.order(action, seconds);
+        }
         let (sender, replies) = mpsc::channel(REPLIES);
         if let Request::Trace { stream } = *request
             && let Some(lines) = self.streams.trace(stream)
@@ -257,6 +281,17 @@ impl Desk {
         if self.draining.load(Ordering::Relaxed) {
             let why = "it finishes what it has, and takes nothing new".to_owned();
             return Health { state: State::Draining, why: Some(why) };
+        }
+        match self.office.service().map(|service| service.state) {
+            Some(ServiceState::Draining) => {
+                let why = "its federation service is being drained".to_owned();
+                return Health { state: State::Draining, why: Some(why) };
+            }
+            Some(ServiceState::Stopped) => {
+                let why = "an administrator has stopped its federation service; `service start` starts it".to_owned();
+                return Health { state: State::Stopped, why: Some(why) };
+            }
+            Some(ServiceState::Running) | None => {}
         }
         match self.office.hindrance() {
             Some(why) => Health { state: State::Waiting, why: Some(why) },
@@ -282,11 +317,10 @@ impl Desk {
                 Err(why) => Reply::Refused { why },
             },
             Request::Stanza { id } => Reply::Stanzas { stanzas: self.fates.of(id).iter().map(shown_stanza).collect() },
-            Request::Service { .. } => {
-                let why =
-                    "there is no federation service here that could be stopped alone; end the daemon, which drains";
-                Reply::Refused { why: why.to_owned() }
-            }
+            Request::Service { .. } => match self.office.service() {
+                Some(service) => Reply::Service(service),
+                None => Reply::Refused { why: NO_SERVICE.to_owned() },
+            },
         }
     }
 
@@ -319,11 +353,20 @@ impl Desk {
             log_level: self.level.name(),
             faces: self.faces.iter().map(face).collect(),
             concerns: self.office.concerns(),
-            service: None,
-            partners: 0,
+            service: self.office.service(),
+            partners: partners(&self.streams.list()),
             certificates: self.office.certificates().into_iter().map(shown_certificate).collect(),
         }
     }
+}
+
+/// With whom a stream is open on the external face, and proven.
+fn partners(streams: &[StreamInfo]) -> u64 {
+    let external = streams.iter().filter(|info| info.face == Face::External);
+    let partners = external.flat_map(|info| {
+        info.pairs.iter().map(|(pair, _)| if info.direction == Direction::Accepted { &pair.from } else { &pair.to })
+    });
+    partners.collect::<BTreeSet<_>>().len() as u64
 }
 
 fn shown_stream(info: StreamInfo) -> Stream {

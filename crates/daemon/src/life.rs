@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use api::local::{Counts, Drained};
 use net::face::FaceState;
 use net::holder::Returns;
 use net::serve::{Served, serve};
@@ -130,9 +131,11 @@ pub fn accept(served: &mut Served, listeners: Vec<TcpListener>) {
     served.accept(listeners);
 }
 
-/// Takes nothing new, finishes what was accepted, and closes: first what comes in, then what goes out.
-pub async fn drain(at_work: &mut [Served], streams: &Streams, most: Duration) {
+/// Takes nothing new, finishes what was accepted, and closes: first what comes in, then what goes out. Tells what became
+/// of what was under way. It can be accepted again later.
+pub async fn drain(at_work: &mut [Served], streams: &Streams, most: Duration) -> Drained {
     let began = Instant::now();
+    let before = total(at_work);
     for served in at_work.iter_mut() {
         served.stop_accepting().await;
     }
@@ -159,6 +162,18 @@ pub async fn drain(at_work: &mut [Served], streams: &Streams, most: Duration) {
         );
     }
     tracing::info!(seconds = began.elapsed().as_secs(), accepted_are_gone, all_settled, dialed_are_gone, "drained");
+    let after = total(at_work);
+    Drained {
+        finished: after.taken - before.taken,
+        returned: after.returned + after.failed - before.returned - before.failed,
+        left: after.in_flight,
+        seconds: began.elapsed().as_secs(),
+    }
+}
+
+/// What became of everything that came in so far, on all faces.
+fn total(at_work: &[Served]) -> Counts {
+    at_work.iter().fold(Counts::default(), |total, served| total + served.end.face.holder.total())
 }
 
 /// Waits until everything that was accepted has its outcome.

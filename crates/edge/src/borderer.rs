@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use agent::serve::Agent;
+use api::local::{self, Reply, ServiceAction, ServiceState};
 use daemon::control;
 use daemon::desk::{Certificate, Office};
 use gateway::inside::Inside;
 use net::trunk::members::Standing;
+use tokio::sync::mpsc;
 
 use crate::files::Files;
 use crate::gateways::Trunks;
+use crate::service::Counter;
 
 /// What somebody should know while the entrance is closed.
 const CLOSED: &str = "no gateway is there that takes stanzas, so partners' connections are refused; look at the gateways, \
@@ -23,6 +26,7 @@ pub(crate) struct Borderer {
     pub(crate) trunk: Option<(String, Arc<Trunks>)>,
     /// Whether the entrance is, where it hangs on gateways.
     pub(crate) open: Arc<AtomicBool>,
+    pub(crate) service: Counter,
     /// What controllers reach, where some lead.
     pub(crate) agent: Option<Arc<Agent>>,
 }
@@ -31,11 +35,25 @@ impl Office for Borderer {
     fn concerns(&self) -> Vec<String> {
         let mut concerns = self.files.concerns();
         concerns.extend(self.hindrance());
+        if self.service.told().state == ServiceState::Stopped {
+            concerns.push("an administrator has stopped the federation service; `service start` starts it".to_owned());
+        }
         concerns.extend(self.agent.iter().flat_map(|agent| agent.concerns()));
         concerns
     }
 
+    fn service(&self) -> Option<local::Service> {
+        Some(self.service.told())
+    }
+
+    fn order(&self, action: ServiceAction, seconds: Option<u64>) -> mpsc::Receiver<Reply> {
+        self.service.order(action, seconds)
+    }
+
     fn hindrance(&self) -> Option<String> {
+        if self.service.told().state != ServiceState::Running {
+            return None;
+        }
         (self.trunk.is_some() && !self.open.load(Ordering::Relaxed)).then(|| CLOSED.to_owned())
     }
 

@@ -68,6 +68,14 @@ pub enum Inward {
 }
 
 impl Inward {
+    /// The state folder, where there is one.
+    pub fn state(&self) -> Option<&Path> {
+        match self {
+            Inward::Control(control) => Some(&control.state),
+            Inward::Gateway { .. } | Inward::Trunk { .. } => None,
+        }
+    }
+
     /// Who may speak to whom, if the file says it.
     pub fn policy(&self) -> Option<&Policy> {
         match self {

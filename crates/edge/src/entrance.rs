@@ -1,9 +1,9 @@
-//! The external face as the entrance to the inside: open while a gateway can be given what partners say, not much longer.
+//! What can be dialed of an edge server, as the entrance to the inside: open while its service runs and a gateway can be
+//! given what partners say, not much longer.
 //!
 //! A partner's server that is refused tries the next edge server; one whose stanzas are taken and go nowhere
 //! waits with them. So nothing is accepted where no gateway is, and after a while those who are here are sent away.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +14,15 @@ use daemon::settings::FaceConfig;
 use net::serve::Served;
 use net::streams::{Command, Direction};
 use net::trunk::members::PATIENCE;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// Before listening is tried again, where that failed.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// What has to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Change {
+pub(crate) enum Change {
     /// Accept connections.
     Open,
     /// Refuse them.
@@ -33,6 +35,8 @@ enum Change {
 #[derive(Debug)]
 struct Gate {
     open: bool,
+    /// Whether the service runs; it is closed for whoever drains it.
+    runs: bool,
     /// Since when there is no gateway, if there is none.
     alone: Option<Instant>,
     /// Since then, partners have been sent elsewhere, or there were none.
@@ -46,15 +50,23 @@ struct Gate {
 impl Gate {
     /// No gateway has come yet.
     fn new(now: Instant, leave: Duration) -> Gate {
-        Gate { open: false, alone: Some(now), left: true, not_before: now, leave }
+        Gate { open: false, runs: true, alone: Some(now), left: true, not_before: now, leave }
     }
 
     /// A gateway can be given stanzas, or none.
     fn served(&mut self, now: Instant, served: bool) {
         match (served, self.alone) {
             (true, _) => self.alone = None,
-            (false, None) => (self.alone, self.left) = (Some(now), false),
+            (false, None) => (self.alone, self.left) = (Some(now), !self.runs),
             (false, Some(_)) => {}
+        }
+    }
+
+    /// The service runs, or is closed from now on, and partners are on their way elsewhere.
+    fn runs(&mut self, runs: bool) {
+        self.runs = runs;
+        if !runs {
+            (self.open, self.left) = (false, true);
         }
     }
 
@@ -66,6 +78,7 @@ impl Gate {
     /// What is to be done next, and when.
     fn next(&self) -> Option<(Instant, Change)> {
         match self.alone {
+            _ if !self.runs => None,
             None => (!self.open).then_some((self.not_before, Change::Open)),
             Some(since) if self.open => Some((since + PATIENCE, Change::Close)),
             Some(since) => (!self.left).then_some((since + self.leave, Change::Leave)),
@@ -84,63 +97,122 @@ impl Gate {
     }
 }
 
-/// The entrance of an edge server that has its gateways on the trunk.
+/// Where a face can be dialed.
 #[derive(Debug)]
-pub struct Entrance {
+pub(crate) struct Door {
     listen: Vec<SocketAddr>,
     /// Those of them that may be another machine's now.
     shared: Vec<SocketAddr>,
+}
+
+impl Door {
+    /// That of a face with this configuration.
+    pub(crate) fn of(face: &FaceConfig) -> Door {
+        Door { listen: face.listen.clone(), shared: face.shared.clone() }
+    }
+
+    /// Listens there.
+    ///
+    /// # Errors
+    /// With the first address on which that fails.
+    pub(crate) fn listen(&self) -> Result<Vec<TcpListener>, life::ListenError> {
+        life::listen(&self.listen, &self.shared)
+    }
+}
+
+/// The entrance: the doors of all faces of the process, which open and close together.
+#[derive(Debug)]
+pub(crate) struct Entrance {
+    doors: Vec<Door>,
+    gate: Gate,
+    /// Whether a gateway can be given stanzas; nothing where the gateway is in this process.
+    gateways: Option<watch::Receiver<bool>>,
     open: Arc<AtomicBool>,
 }
 
 impl Entrance {
-    /// Closed, at the addresses of this face; whether it is open can be seen from outside.
-    pub fn new(face: &FaceConfig) -> (Entrance, Arc<AtomicBool>) {
-        let open = Arc::new(AtomicBool::new(false));
-        (Entrance { listen: face.listen.clone(), shared: face.shared.clone(), open: open.clone() }, open)
+    /// Of an edge server that has its gateways on the trunk: closed, until the first comes.
+    pub(crate) fn for_gateways(doors: Vec<Door>, external: &Served) -> Entrance {
+        let face = &external.end.face;
+        // What came in is held for so long. Ended before that, a stream would take back what may still go on its way.
+        let gate = Gate::new(Instant::now(), face.settings.hold.age);
+        Entrance { doors, gate, gateways: Some(face.holder.served()), open: Arc::default() }
     }
 
-    /// Opens and closes it as gateways come and go, for as long as it is awaited.
-    pub async fn keep(self, external: &mut Served) -> Infallible {
-        let mut served = external.end.face.holder.served();
-        // What came in is held for so long. Ended before that, a stream would take back what may still go on its way.
-        let mut gate = Gate::new(Instant::now(), external.end.face.settings.hold.age);
+    /// Of a process with both faces: closed; it can be opened at once.
+    pub(crate) fn of_both(doors: Vec<Door>) -> Entrance {
+        let mut gate = Gate::new(Instant::now(), Duration::MAX);
+        gate.served(Instant::now(), true);
+        Entrance { doors, gate, gateways: None, open: Arc::default() }
+    }
+
+    /// Whether it is open, as can be seen from outside.
+    pub(crate) fn is_open(&self) -> Arc<AtomicBool> {
+        self.open.clone()
+    }
+
+    /// The service runs, or is closed from now on. Who closes it ends what is accepted.
+    pub(crate) fn runs(&mut self, runs: bool) {
+        self.gate.runs(runs);
+        self.open.store(self.gate.open, Ordering::Relaxed);
+    }
+
+    /// Waits until something is to be done; it is to be done then. As gateways come and go, so does what is due.
+    pub(crate) async fn next(&mut self) -> Change {
         loop {
-            gate.served(Instant::now(), *served.borrow_and_update());
-            while let Some(change) = gate.due(Instant::now()) {
-                self.change(change, external, &mut gate).await;
+            if let Some(gateways) = &mut self.gateways {
+                let served = *gateways.borrow_and_update();
+                self.gate.served(Instant::now(), served);
             }
-            let next = gate.next().map(|(at, _)| at);
+            if let Some(change) = self.gate.due(Instant::now()) {
+                return change;
+            }
+            let next = self.gate.next().map(|(at, _)| at);
+            let gateways = async {
+                match &mut self.gateways {
+                    // The holder is in the face that is served.
+                    Some(gateways) => drop(gateways.changed().await),
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                // The holder is in the face that we have.
-                _ = served.changed() => {}
+                () = gateways => {}
                 () = tokio::time::sleep_until(next.unwrap_or_else(Instant::now).into()), if next.is_some() => {}
             }
         }
     }
 
-    async fn change(&self, change: Change, external: &mut Served, gate: &mut Gate) {
+    /// Does it, with the faces in the order of their doors.
+    pub(crate) async fn change(&mut self, change: Change, at_work: &mut [Served]) {
         match change {
-            Change::Open => match life::listen(&self.listen, &self.shared) {
+            Change::Open => match self.doors.iter().map(Door::listen).collect::<Result<Vec<_>, _>>() {
                 Ok(listeners) => {
-                    tracing::info!("a gateway is there; partners can connect");
-                    life::accept(external, listeners);
+                    if self.gateways.is_some() {
+                        tracing::info!("a gateway is there; partners can connect");
+                    }
+                    for (served, listeners) in at_work.iter_mut().zip(listeners) {
+                        life::accept(served, listeners);
+                    }
                 }
                 Err(error) => {
-                    tracing::error!(%error, "a gateway is there, and partners can't connect; it is tried again");
-                    gate.failed(Instant::now());
+                    tracing::error!(%error, "partners can't connect; it is tried again");
+                    self.gate.failed(Instant::now());
                 }
             },
             Change::Close => {
-                external.stop_accepting().await;
+                for served in at_work.iter_mut() {
+                    served.stop_accepting().await;
+                }
                 tracing::warn!("no gateway is there; partners' connections are refused until one comes");
             }
             Change::Leave => {
-                external.end.face.streams.command_all(Direction::Accepted, Command::Leave);
+                for served in at_work.iter() {
+                    served.end.face.streams.command_all(Direction::Accepted, Command::Leave);
+                }
                 tracing::warn!("no gateway is there; partners' streams are ended, so that they go elsewhere");
             }
         }
-        self.open.store(gate.open, Ordering::Relaxed);
+        self.open.store(self.gate.open, Ordering::Relaxed);
     }
 }
 
@@ -190,5 +262,21 @@ mod tests {
         assert_eq!(gate.due(began), Some(Change::Open));
         gate.failed(began);
         assert_eq!((gate.due(began), gate.due(began + AGAIN)), (None, Some(Change::Open)));
+    }
+
+    #[test]
+    fn a_closed_service_opens_for_no_gateway_and_sends_nobody_away_twice() {
+        let began = Instant::now();
+        let mut gate = Gate::new(began, LEAVE);
+        gate.served(began, true);
+        assert_eq!(gate.due(began), Some(Change::Open));
+        gate.runs(false);
+        assert_eq!((gate.due(began), gate.next()), (None, None), "who closes it ends what was accepted");
+        gate.served(began, false);
+        assert_eq!(gate.due(began + 2 * LEAVE), None);
+        gate.runs(true);
+        assert_eq!(gate.due(began + 2 * LEAVE), None, "there is no gateway");
+        gate.served(began + 2 * LEAVE, true);
+        assert_eq!(gate.due(began + 2 * LEAVE), Some(Change::Open));
     }
 }

@@ -5,9 +5,13 @@ pub mod course;
 pub mod config;
 pub mod outside;
 
-pub mod entrance;
+mod entrance;
 
 pub mod gateways;
+
+mod memory;
+
+mod service;
 
 mod files;
 

@@ -17,7 +17,7 @@ use daemon::life::{self, Ending, ListenError};
 use daemon::log::{self, LogLevel};
 use daemon::metrics;
 use daemon::parts::{PartsError, Shared};
-use daemon::settings::ConfigError;
+use daemon::settings::{ConfigError, FaceConfig};
 use gateway::inside::InsideError;
 use net::bridge::{self, End};
 use net::face::FaceState;
@@ -31,10 +31,12 @@ use topology::policy::Policy;
 use crate::borderer::Borderer;
 use crate::config::{Config, Inward};
 use crate::course::Course;
-use crate::entrance::Entrance;
+use crate::entrance::{Door, Entrance};
 use crate::files::Files;
 use crate::gateways::Trunks;
+use crate::memory::Memory;
 use crate::outside::OutsideError;
+use crate::service::{Scope, Service};
 use crate::steering::Steering;
 
 /// The daemon's name and version.
@@ -186,31 +188,39 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
     let shared = Shared::new(start.policy().clone(), own, config.private_targets);
     let files = Files::read(config, shared.policy.clone())?;
     let (external, returns) = files.outside.face(&config.external, &config.settings, &shared)?;
-    // All listeners are open before any is served: half a border is none.
-    let listeners = life::listen(&config.external.listen, &config.external.shared)?;
-    let inner = Inner::open(config, &files, &shared)?;
+    let inner = Inner::of(config, &files, &shared)?;
+    let doors: Vec<Door> = [Door::of(&config.external)].into_iter().chain(inner.as_ref().map(Inner::door)).collect();
+    // It is certain that it can be listened everywhere before anybody is served: half a border is none.
+    doors.iter().try_for_each(|door| door.listen().map(drop))?;
     let metrics_listeners = life::listen(&config.metrics, &[])?;
     let socket = config.socket.as_deref().map(desk::bind).transpose()?;
     let mut at_work = vec![life::begin(&external, Vec::new(), returns)];
     let mut faces = vec![(external, config.external.listen.clone())];
     let mut tasks = JoinSet::new();
     let outer = at_work[0].end.clone();
-    let (entrance, open) = Entrance::new(&config.external);
-    if let Some(Inner { face, listen, listeners: inner, returns }) = inner {
-        life::accept(&mut at_work[0], listeners);
-        at_work.push(life::begin(&face, inner, returns));
-        faces.push((face, listen));
-        bridge::join(&outer, &at_work[1].end, &mut tasks);
-    } else {
-        // It is certain that it can be listened there; the entrance opens with the first gateway.
-        drop(listeners);
-    }
+    let entrance = match inner {
+        Some(Inner { face, config, returns }) => {
+            at_work.push(life::begin(&face, Vec::new(), returns));
+            faces.push((face, config.listen.clone()));
+            bridge::join(&outer, &at_work[1].end, &mut tasks);
+            Entrance::of_both(doors)
+        }
+        None => Entrance::for_gateways(doors, &at_work[0]),
+    };
+    let open = entrance.is_open();
     let trunk = match start {
         Start::Gateway(_) => None,
         Start::Trunk(trunk) => Some(trunk.begin(outer, &files)?),
     };
     let trunks = trunk.as_ref().map(|trunk| trunk.trunks.clone());
     let agent = trunk.as_ref().and_then(|trunk| Some(trunk.led.as_ref()?.0.agent().clone()));
+    let scope = Scope {
+        streams: shared.streams.clone(),
+        trunks: trunks.clone(),
+        drain: config.settings.stream.drain,
+        memory: config.inward.state().map(Memory::new),
+    };
+    let (mut service, counter) = Service::begin(at_work, entrance, scope).await;
     let desk = Arc::new(Desk {
         program: PROGRAM,
         began,
@@ -223,32 +233,23 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
             files: files.clone(),
             trunk: trunk.as_ref().map(|trunk| (trunk.name.clone(), trunk.trunks.clone())),
             open,
+            service: counter,
             agent: agent.clone(),
         }),
     });
     let _metrics = metrics::serve(metrics_listeners, desk.clone());
     let _desk = socket.map(|socket| desk::open(socket, desk.clone()));
-    let watching = tokio::spawn(files.watch(file.to_owned(), hangup, trunks.clone(), agent.is_some()));
+    let watching = tokio::spawn(files.watch(file.to_owned(), hangup, trunks, agent.is_some()));
     life::ready(PROGRAM.0, PROGRAM.1);
-    match trunk {
-        Some(trunk) => tokio::select! {
-            () = ending.wait() => {}
-            never = entrance.keep(&mut at_work[0]) => match never {},
-            never = trunk.follow(&desk) => match never {},
-        },
-        None => ending.wait().await,
+    tokio::select! {
+        () = ending.wait() => {}
+        never = service.run() => match never {},
+        never = AtTrunk::follow(trunk, &desk) => match never {},
     }
     life::stopping();
     desk.drains();
     watching.abort();
-    if let Some(trunks) = &trunks {
-        trunks.members().finish().await;
-    }
-    life::drain(&mut at_work, &shared.streams, config.settings.stream.drain).await;
-    // What became of the last stanzas is heard, too.
-    if let Some(trunks) = &trunks {
-        trunks.members().finish().await;
-    }
+    service.end().await;
     Ok(())
 }
 
@@ -263,22 +264,24 @@ fn own_addresses(config: &Config, start: &Start) -> Vec<IpAddr> {
     all.filter(|address| !address.is_unspecified()).collect()
 }
 
-/// The internal face in this process, with its listeners open.
-struct Inner {
+/// The internal face in this process.
+struct Inner<'a> {
     face: Arc<FaceState>,
-    listen: Vec<SocketAddr>,
-    listeners: Vec<tokio::net::TcpListener>,
+    config: &'a FaceConfig,
     returns: net::holder::Returns,
 }
 
-impl Inner {
-    fn open(config: &Config, files: &Files, shared: &Shared) -> Result<Option<Inner>, Failure> {
-        let (Inward::Gateway { face: settings, .. }, Some(inside)) = (&config.inward, &files.inside) else {
+impl Inner<'_> {
+    fn of<'a>(config: &'a Config, files: &Files, shared: &Shared) -> Result<Option<Inner<'a>>, Failure> {
+        let (Inward::Gateway { face: own, .. }, Some(inside)) = (&config.inward, &files.inside) else {
             return Ok(None);
         };
-        let (face, returns) = inside.face(settings, &config.settings, shared)?;
-        let listeners = life::listen(&settings.listen, &settings.shared)?;
-        Ok(Some(Inner { face, listen: settings.listen.clone(), listeners, returns }))
+        let (face, returns) = inside.face(own, &config.settings, shared)?;
+        Ok(Some(Inner { face, config: own, returns }))
+    }
+
+    fn door(&self) -> Door {
+        Door::of(self.config)
     }
 }
 
@@ -304,12 +307,12 @@ impl Trunk {
 
 impl AtTrunk {
     /// Goes by each snapshot that comes, where controllers lead. The desk can be asked from here on.
-    async fn follow(self, desk: &Arc<Desk>) -> Infallible {
-        let Some((led, own)) = self.led else { return std::future::pending().await };
+    async fn follow(trunk: Option<AtTrunk>, desk: &Arc<Desk>) -> Infallible {
+        let Some(AtTrunk { led: Some((led, own)), steering, .. }) = trunk else { return std::future::pending().await };
         led.follow(desk, |snapshot, change| match change {
             // What reaches a standby is served.
             Change::Route => Ok(()),
-            Change::Content => self.steering.take(course(snapshot, &own)?).map_err(|error| error.to_string()),
+            Change::Content => steering.take(course(snapshot, &own)?).map_err(|error| error.to_string()),
         })
         .await
     }

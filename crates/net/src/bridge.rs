@@ -63,6 +63,14 @@ impl End {
         let _ = tokio::time::timeout(patience, all).await;
     }
 
+    /// Takes new things again, and tells these peers so.
+    pub fn resume(&self, peers: &[(PeerId, FrameSender)]) {
+        self.finish.begun.store(false, Ordering::Relaxed);
+        for (_, sender) in peers {
+            sender.frame(Frame::State(PeerState::Up));
+        }
+    }
+
     /// Serves a peer over a connection until it ends.
     pub async fn attach(&self, peer: PeerId, sender: FrameSender, mut frames: FrameReceiver) {
         // First what was said before, then what is new.

@@ -88,7 +88,7 @@ pub(crate) struct Shared {
     peers: Mutex<BTreeMap<PeerId, Peer>>,
     /// How many stanzas wait on links.
     waiting: watch::Sender<usize>,
-    /// The process ends: what can't be brought out now goes back.
+    /// Everything ends: what can't be brought out now goes back.
     given_up: watch::Sender<bool>,
 }
 
@@ -196,6 +196,11 @@ impl Links {
     /// back still do.
     pub fn give_up(&self) {
         self.shared.given_up.send_replace(true);
+    }
+
+    /// Brings out what comes from now on, as before anything was given up.
+    pub fn resume(&self) {
+        self.shared.given_up.send_replace(false);
     }
 
     /// Waits until nothing waits to be brought out.

@@ -32,7 +32,9 @@ const EDGE_TRUNK: (&str, &str) = ("`[trunk]` of fedge-edge", "[trunk]");
 const EDGE: Shape = Shape {
     program: "fedge-edge",
     example: "edge.toml",
-    tables: &[TOP_LEVEL, LOG, METRICS, EXTERNAL, GATEWAY, EDGE_TRUNK, CONTROL, TIMES, LIMITS, FEDERATION, LOCAL, PARTNER],
+    tables: &[
+        TOP_LEVEL, LOG, METRICS, EXTERNAL, GATEWAY, EDGE_TRUNK, CONTROL, TIMES, LIMITS, FEDERATION, LOCAL, PARTNER,
+    ],
 };
 const DNS: Shape = Shape {
     program: "fedge-dns",

@@ -218,12 +218,20 @@ impl Members {
     /// Tells all who are connected that we take nothing new, and waits until they have heard that and all that
     /// was said before, or have had the time to.
     pub async fn finish(&self) {
+        self.end.finish(&self.connected(), PATIENCE).await;
+    }
+
+    /// Takes new things again after [`Members::finish`], and tells all who are connected so.
+    pub fn resume(&self) {
+        self.end.resume(&self.connected());
+    }
+
+    fn connected(&self) -> Vec<(PeerId, FrameSender)> {
         let connected = |member: &Arc<Member>| {
             let state = locked(&member.state);
-            state.sender.clone().map(|sender| (state.peer, sender))
+            state.sender.clone().filter(|_| state.belongs).map(|sender| (state.peer, sender))
         };
-        let connected: Vec<_> = locked(&self.known).values().filter_map(connected).collect();
-        self.end.finish(&connected, PATIENCE).await;
+        locked(&self.known).values().filter_map(connected).collect()
     }
 
     /// How each of them is.

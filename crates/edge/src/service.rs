@@ -1,0 +1,201 @@
+//! The federation service: what partners reach of an edge server, which an administrator stops, drains and starts while
+//! trunk, agent and local commands go on.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use api::local::{Drained, Reply, Service as Told, ServiceAction, ServiceState};
+use daemon::life;
+use net::serve::Served;
+use net::streams::Streams;
+use tokio::sync::{mpsc, watch};
+
+use crate::entrance::Entrance;
+use crate::gateways::Trunks;
+use crate::memory::Memory;
+
+/// Orders that may wait while one is carried out.
+const ORDERS: usize = 8;
+
+/// What the service has to do with, besides the faces.
+pub(crate) struct Scope {
+    /// The open streams.
+    pub(crate) streams: Arc<Streams>,
+    /// Where gateways are at their other ends.
+    pub(crate) trunks: Option<Arc<Trunks>>,
+    /// How long a drain takes at most, where nobody says.
+    pub(crate) drain: Duration,
+    /// Where it is remembered over a restart that it was stopped.
+    pub(crate) memory: Option<Memory>,
+}
+
+/// The service with all that it consists of.
+pub(crate) struct Service {
+    at_work: Vec<Served>,
+    entrance: Entrance,
+    scope: Scope,
+    orders: mpsc::Receiver<Order>,
+    told: watch::Sender<Told>,
+}
+
+/// What an administrator wants of it.
+struct Order {
+    action: ServiceAction,
+    seconds: Option<u64>,
+    reply: mpsc::Sender<Reply>,
+}
+
+/// Where it is ordered, and can be seen. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Counter {
+    orders: mpsc::Sender<Order>,
+    told: watch::Receiver<Told>,
+}
+
+impl std::fmt::Debug for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.action)
+    }
+}
+
+impl Counter {
+    /// How the service is.
+    pub(crate) fn told(&self) -> Told {
+        self.told.borrow().clone()
+    }
+
+    /// Has something done with it. There is one answer, when it is done.
+    pub(crate) fn order(&self, action: ServiceAction, seconds: Option<u64>) -> mpsc::Receiver<Reply> {
+        let (reply, replies) = mpsc::channel(1);
+        if action == ServiceAction::Status {
+            // There is room, and somebody to take it.
+            let _ = reply.try_send(Reply::Service(self.told()));
+        } else if let Err(error) = self.orders.try_send(Order { action, seconds, reply }) {
+            let why = "too many orders wait for the one before to be carried out; ask how it is, and try again";
+            let order = error.into_inner();
+            let _ = order.reply.try_send(Reply::Refused { why: why.to_owned() });
+        }
+        replies
+    }
+}
+
+impl Service {
+    /// Those faces at work, whose entrance is closed. Where it is remembered that it was stopped, it stays so.
+    pub(crate) async fn begin(at_work: Vec<Served>, entrance: Entrance, scope: Scope) -> (Service, Counter) {
+        let stopped = scope.memory.as_ref().and_then(Memory::stopped_since);
+        let (state, since) = match stopped {
+            Some(since) => (ServiceState::Stopped, since),
+            None => (ServiceState::Running, unix(SystemTime::now())),
+        };
+        let (told, tells) = watch::channel(Told { state, since, last: None });
+        let (orders, ordered) = mpsc::channel(ORDERS);
+        let mut service = Service { at_work, entrance, scope, orders: ordered, told };
+        if stopped.is_some() {
+            tracing::warn!("the federation service was stopped and stays so; `fedge-edge service start` starts it");
+            service.entrance.runs(false);
+            service.say_we_finish().await;
+        } else if service.scope.trunks.is_none() {
+            // So that everything is open when we say that we are ready.
+            let change = service.entrance.next().await;
+            service.entrance.change(change, &mut service.at_work).await;
+        }
+        (service, Counter { orders, told: tells })
+    }
+
+    /// Opens and closes the entrance, and carries out orders, for as long as it is awaited.
+    pub(crate) async fn run(&mut self) -> Infallible {
+        loop {
+            tokio::select! {
+                biased;
+                Some(order) = self.orders.recv() => {
+                    let answer = self.carry_out(order.action, order.seconds).await;
+                    // Who asked may have left.
+                    let _ = order.reply.try_send(answer);
+                }
+                change = self.entrance.next() => self.entrance.change(change, &mut self.at_work).await,
+            }
+        }
+    }
+
+    /// The process ends.
+    pub(crate) async fn end(mut self) {
+        self.close(self.scope.drain).await;
+    }
+
+    async fn carry_out(&mut self, action: ServiceAction, seconds: Option<u64>) -> Reply {
+        let most = seconds.map_or(self.scope.drain, Duration::from_secs);
+        let state = self.told.borrow().state;
+        let remembered = match (action, &self.scope.memory) {
+            (ServiceAction::Start, Some(memory)) => memory.forget(),
+            // First, so that a crash meanwhile doesn't start it again.
+            (ServiceAction::Stop, Some(memory)) => memory.stopped(unix(SystemTime::now())),
+            (ServiceAction::Stop, None) => {
+                tracing::warn!("the federation service is stopped until the next start only: there is no [control]");
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        if let Err(error) = remembered {
+            return Reply::Refused { why: format!("{error}; nothing was changed") };
+        }
+        match (action, state) {
+            (ServiceAction::Start, ServiceState::Stopped) => self.resume(),
+            (ServiceAction::Stop, ServiceState::Running) => {
+                self.drain_now(most).await;
+                self.becomes(ServiceState::Stopped);
+            }
+            (ServiceAction::Drain, ServiceState::Running) => {
+                self.drain_now(most).await;
+                self.resume();
+            }
+            (ServiceAction::Drain, _) => {
+                let why = "the federation service is stopped, so there is nothing to drain; start it first";
+                return Reply::Refused { why: why.to_owned() };
+            }
+            _ => {}
+        }
+        Reply::Service(self.told.borrow().clone())
+    }
+
+    async fn drain_now(&mut self, most: Duration) {
+        self.becomes(ServiceState::Draining);
+        let drained = self.close(most).await;
+        self.told.send_modify(|told| told.last = Some(drained));
+    }
+
+    fn becomes(&self, state: ServiceState) {
+        tracing::info!("the federation service is {state}");
+        self.told.send_modify(|told| (told.state, told.since) = (state, unix(SystemTime::now())));
+    }
+
+    /// Takes nothing new, and finishes what was accepted.
+    async fn close(&mut self, most: Duration) -> Drained {
+        self.entrance.runs(false);
+        self.say_we_finish().await;
+        let drained = life::drain(&mut self.at_work, &self.scope.streams, most).await;
+        // What became of the last stanzas is heard, too.
+        self.say_we_finish().await;
+        drained
+    }
+
+    /// To the other ends of the trunk, who then use others.
+    async fn say_we_finish(&self) {
+        if let Some(trunks) = &self.scope.trunks {
+            trunks.members().finish().await;
+        }
+    }
+
+    fn resume(&mut self) {
+        self.at_work.iter().for_each(|served| served.end.links.resume());
+        if let Some(trunks) = &self.scope.trunks {
+            trunks.members().resume();
+        }
+        self.entrance.runs(true);
+        self.becomes(ServiceState::Running);
+    }
+}
+
+fn unix(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
