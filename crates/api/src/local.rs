@@ -119,6 +119,9 @@ pub struct Status {
     pub faces: Vec<FaceStatus>,
     /// The pool that carries the route, where that is decided by this daemon.
     pub route: Option<String>,
+    /// By what controllers lead it, where they do.
+    #[serde(default)]
+    pub led: Option<Led>,
     /// The other ends of its trunk, where it has one over the network.
     pub members: Vec<Member>,
     /// What somebody should look at, in sentences; empty when all is well.
@@ -198,6 +201,19 @@ pub struct Certificate {
     pub not_after: u64,
 }
 
+/// By what controllers lead a daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Led {
+    /// The topology's version.
+    pub version: u64,
+    /// The route's epoch.
+    pub epoch: u64,
+    /// The pool that carries the route.
+    pub pool: String,
+    /// Whether a controller has said since the start that this is the route.
+    pub confirmed: bool,
+}
+
 /// Whether a daemon can serve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -205,6 +221,9 @@ pub struct Health {
     pub state: State,
     /// Why it isn't ready, in a sentence.
     pub why: Option<String>,
+    /// Whether it is where the federation route leads, as controllers have confirmed; nothing where they don't lead it.
+    #[serde(default)]
+    pub routed: Option<bool>,
 }
 
 /// How far a daemon can serve.

@@ -121,8 +121,18 @@ fn status_text(status: &Status) -> String {
             counts.accepted, counts.taken, counts.returned, counts.failed, counts.in_flight
         );
     }
-    if let Some(route) = &status.route {
+    if let Some(route) = &status.route
+        && status.led.is_none()
+    {
         let _ = writeln!(text, "the route is on {route}");
+    }
+    if let Some(led) = &status.led {
+        let confirmed = if led.confirmed { "" } else { " (unconfirmed)" };
+        let _ = writeln!(
+            text,
+            "led by controllers: version {} of the topology; epoch {}, the route is on {}{confirmed}",
+            led.version, led.epoch, led.pool
+        );
     }
     for member in &status.members {
         let connected = if member.connected { "connected" } else { "not connected" };

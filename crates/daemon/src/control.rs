@@ -9,7 +9,7 @@ use agent::credentials;
 use agent::serve::{self, Agent, AgentError, Member, Serving};
 use agent::state::Kept;
 use api::agent::Role;
-use api::local::{Reply, Request};
+use api::local::{self, Reply, Request};
 use net::trunk::tls;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
@@ -165,6 +165,13 @@ impl Controlled {
             None => std::future::pending().await,
         }
     }
+}
+
+/// By what controllers lead the daemon; nothing before the first snapshot.
+pub fn led(agent: &Agent) -> Option<local::Led> {
+    let head = agent.snapshot()?.head.clone();
+    let confirmed = agent.is_confirmed();
+    Some(local::Led { version: head.version, epoch: head.route.epoch, pool: head.route.pool, confirmed })
 }
 
 /// By which controllers know this daemon.

@@ -38,6 +38,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const NO_SERVICE: &str =
     "there is no federation service here that could be stopped alone; end the daemon, which drains";
 
+/// What is said where somebody has stopped something.
+pub const STOPPED: &str = "an administrator has stopped the federation service; `service start` starts it";
+
 /// What the desk knows.
 pub struct Desk {
     /// The daemon's name and version.
@@ -87,6 +90,16 @@ pub trait Office: Send + Sync {
         // There is room, and somebody to take it.
         let _ = sender.try_send(Reply::Refused { why: NO_SERVICE.to_owned() });
         replies
+    }
+
+    /// By what controllers lead it, where they do.
+    fn led(&self) -> Option<local::Led> {
+        None
+    }
+
+    /// Whether the federation route leads here, as controllers have confirmed; nothing where they don't lead.
+    fn routed(&self) -> Option<bool> {
+        None
     }
 
     /// The pool that carries the route, where it is decided here.
@@ -278,24 +291,23 @@ impl Desk {
     }
 
     fn health(&self) -> Health {
+        let (state, why) = self.state();
+        Health { state, why, routed: self.office.routed() }
+    }
+
+    fn state(&self) -> (State, Option<String>) {
         if self.draining.load(Ordering::Relaxed) {
-            let why = "it finishes what it has, and takes nothing new".to_owned();
-            return Health { state: State::Draining, why: Some(why) };
+            return (State::Draining, Some("it finishes what it has, and takes nothing new".to_owned()));
         }
         match self.office.service().map(|service| service.state) {
             Some(ServiceState::Draining) => {
-                let why = "its federation service is being drained".to_owned();
-                return Health { state: State::Draining, why: Some(why) };
+                (State::Draining, Some("its federation service is being drained".to_owned()))
             }
-            Some(ServiceState::Stopped) => {
-                let why = "an administrator has stopped its federation service; `service start` starts it".to_owned();
-                return Health { state: State::Stopped, why: Some(why) };
-            }
-            Some(ServiceState::Running) | None => {}
-        }
-        match self.office.hindrance() {
-            Some(why) => Health { state: State::Waiting, why: Some(why) },
-            None => Health { state: State::Ready, why: None },
+            Some(ServiceState::Stopped) => (State::Stopped, Some(STOPPED.to_owned())),
+            Some(ServiceState::Running) | None => match self.office.hindrance() {
+                Some(why) => (State::Waiting, Some(why)),
+                None => (State::Ready, None),
+            },
         }
     }
 
@@ -348,6 +360,7 @@ impl Desk {
             program: self.program.0.to_owned(),
             version: self.program.1.to_owned(),
             route: self.office.route(),
+            led: self.office.led(),
             members: members.collect(),
             up_seconds: self.began.elapsed().as_secs(),
             log_level: self.level.name(),

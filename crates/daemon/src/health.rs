@@ -14,6 +14,9 @@ pub struct Look {
     /// Exit with 0 in this state, too: waiting, draining, silent or stopped. May be given several times.
     #[arg(long = "or", value_name = "STATE", value_parser = state)]
     or: Vec<State>,
+    /// Exit with 0 only where the federation route leads here, and a controller has confirmed that.
+    #[arg(long)]
+    routed: bool,
     /// For how many seconds to wait for an answer.
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     within: Duration,
@@ -48,11 +51,22 @@ pub fn tell(look: &Look, asked: &Asked) -> Result<bool, AskFailure> {
             eprintln!("{why}");
         }
     }
-    Ok(health.state == State::Ready || look.or.contains(&health.state))
+    if look.routed && health.routed != Some(true) && !asked.json {
+        eprintln!("{}", unrouted(health.routed));
+    }
+    let routed = !look.routed || health.routed == Some(true);
+    Ok(routed && (health.state == State::Ready || look.or.contains(&health.state)))
+}
+
+fn unrouted(routed: Option<bool>) -> &'static str {
+    match routed {
+        Some(_) => "the route leads to another pool, or no controller has confirmed yet that it leads here",
+        None => "no controllers lead it, so it doesn't know where the route leads",
+    }
 }
 
 async fn health(look: &Look, asked: &Asked) -> Result<Health, AskFailure> {
-    let silent = |why| Health { state: State::Silent, why: Some(why) };
+    let silent = |why| Health { state: State::Silent, why: Some(why), routed: None };
     let answered = tokio::time::timeout(look.within, async {
         let mut replies = ask(&asked.socket, &Request::Health).await?;
         replies.next().await
@@ -63,14 +77,16 @@ async fn health(look: &Look, asked: &Asked) -> Result<Health, AskFailure> {
         Ok(Ok(Some(_))) => Err(AskFailure::Refused("it answered something else than was asked".to_owned())),
         // It ended while it was asked.
         Ok(Ok(None) | Err(AskError::Broken(_))) => {
-            Ok(Health { state: State::Stopped, why: Some("it ended before it answered".to_owned()) })
+            let why = Some("it ended before it answered".to_owned());
+            Ok(Health { state: State::Stopped, why, routed: None })
         }
         // So many wait for an answer already that nobody else may: each look at a frozen daemon leaves one there.
         Ok(Err(AskError::Unreachable { error, .. })) if error.kind() == ErrorKind::WouldBlock => {
             Ok(silent("it doesn't even take the question".to_owned()))
         }
         Ok(Err(AskError::Unreachable { socket, error })) if is_absent(&error) => {
-            Ok(Health { state: State::Stopped, why: Some(format!("nobody is at {socket} ({error})")) })
+            let why = Some(format!("nobody is at {socket} ({error})"));
+            Ok(Health { state: State::Stopped, why, routed: None })
         }
         // Such as a socket that this user may not open: that says nothing about the daemon.
         Ok(Err(error)) => Err(error.into()),

@@ -6,7 +6,7 @@ use agent::serve::Agent;
 use agent::state::Kept;
 use api::agent::Role;
 use api::local::{Reply, Request, Status};
-use daemon::control::{Control, Controlled, ControlledError};
+use daemon::control::{self, Control, Controlled, ControlledError};
 use daemon::log::LogLevel;
 use tokio::sync::mpsc;
 
@@ -40,6 +40,7 @@ fn answer(request: &Request, agent: &Agent, level: &LogLevel, began: Instant) ->
             log_level: level.name(),
             faces: Vec::new(),
             route: None,
+            led: control::led(agent),
             members: Vec::new(),
             concerns: agent.concerns(),
             service: None,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use agent::serve::Agent;
 use api::local::{self, Reply, ServiceAction, ServiceState};
 use daemon::control;
-use daemon::desk::{Certificate, Office};
+use daemon::desk::{Certificate, Office, STOPPED};
 use gateway::inside::Inside;
 use net::trunk::members::Standing;
 use tokio::sync::mpsc;
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::files::Files;
 use crate::gateways::Trunks;
 use crate::service::Counter;
+use crate::steering::Steering;
 
 /// What somebody should know while the entrance is closed.
 const CLOSED: &str = "no gateway is there that takes stanzas, so partners' connections are refused; look at the gateways, \
@@ -24,6 +25,8 @@ pub(crate) struct Borderer {
     pub(crate) files: Files,
     /// Its name on the trunk, and the trunk; where gateways are there.
     pub(crate) trunk: Option<(String, Arc<Trunks>)>,
+    /// What it goes by there.
+    pub(crate) steering: Option<Arc<Steering>>,
     /// Whether the entrance is, where it hangs on gateways.
     pub(crate) open: Arc<AtomicBool>,
     pub(crate) service: Counter,
@@ -36,7 +39,7 @@ impl Office for Borderer {
         let mut concerns = self.files.concerns();
         concerns.extend(self.hindrance());
         if self.service.told().state == ServiceState::Stopped {
-            concerns.push("an administrator has stopped the federation service; `service start` starts it".to_owned());
+            concerns.push(STOPPED.to_owned());
         }
         concerns.extend(self.agent.iter().flat_map(|agent| agent.concerns()));
         concerns
@@ -48,6 +51,15 @@ impl Office for Borderer {
 
     fn order(&self, action: ServiceAction, seconds: Option<u64>) -> mpsc::Receiver<Reply> {
         self.service.order(action, seconds)
+    }
+
+    fn led(&self) -> Option<local::Led> {
+        control::led(self.agent.as_deref()?)
+    }
+
+    fn routed(&self) -> Option<bool> {
+        let (led, pool) = (self.led()?, self.steering.as_ref()?.pool()?);
+        Some(led.confirmed && led.pool == *pool)
     }
 
     fn hindrance(&self) -> Option<String> {

@@ -213,6 +213,7 @@ fn inward(file: &File, own: Vec<SocketAddr>, folder: &Path, faults: &mut Faults)
                 course: Box::new(Course {
                     policy: policies.read(faults),
                     secrets: None,
+                    pool: None,
                     trunk: trunk.listen.get_ref().clone(),
                     gateways: trunk.gateways.get_ref().clone(),
                 }),

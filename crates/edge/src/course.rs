@@ -16,6 +16,8 @@ pub struct Course {
     pub policy: Policy,
     /// Of which dialback keys are made, where no file says it.
     pub secrets: Option<Secrets>,
+    /// The pool that the edge server is a member of, where controllers say so.
+    pub pool: Option<String>,
     /// Where gateways dial.
     pub trunk: Vec<SocketAddr>,
     /// The names of gateways that may come.
@@ -37,7 +39,13 @@ impl Course {
             faults.add(0..0, what, "give its entry in the topology another `trunk_port`, or listen elsewhere");
         }
         let policy = content.policy(text, own.iter().chain(&content.trunk).copied().collect())?;
-        faults.none_or(Course { policy, secrets, trunk: content.trunk, gateways: content.gateways })
+        faults.none_or(Course {
+            policy,
+            secrets,
+            pool: Some(content.pool),
+            trunk: content.trunk,
+            gateways: content.gateways,
+        })
     }
 }
 

@@ -232,6 +232,7 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
         office: Box::new(Borderer {
             files: files.clone(),
             trunk: trunk.as_ref().map(|trunk| (trunk.name.clone(), trunk.trunks.clone())),
+            steering: trunk.as_ref().map(|trunk| trunk.steering.clone()),
             open,
             service: counter,
             agent: agent.clone(),
@@ -289,7 +290,7 @@ impl Inner<'_> {
 struct AtTrunk {
     name: String,
     trunks: Arc<Trunks>,
-    steering: Steering,
+    steering: Arc<Steering>,
     led: Option<(Led, Vec<SocketAddr>)>,
 }
 
@@ -299,7 +300,7 @@ impl Trunk {
         let instance = gateway::run::instance();
         let hello = Hello { version: VERSION, instance, name: name.clone(), serves: Vec::new() };
         let trunks = Arc::new(Trunks::new(of_trunk.acceptor()?, Members::new(outer, hello, &[])));
-        let steering = Steering::new(files.clone(), trunks.clone());
+        let steering = Arc::new(Steering::new(files.clone(), trunks.clone()));
         steering.take(course)?;
         Ok(AtTrunk { name, trunks, steering, led })
     }

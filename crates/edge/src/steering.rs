@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use daemon::life::ListenError;
 
 use crate::course::Course;
@@ -12,11 +13,13 @@ use crate::gateways::Trunks;
 pub(crate) struct Steering {
     files: Files,
     trunks: Arc<Trunks>,
+    /// The pool that it is a member of, where controllers say so.
+    pool: ArcSwapOption<String>,
 }
 
 impl Steering {
     pub(crate) fn new(files: Files, trunks: Arc<Trunks>) -> Steering {
-        Steering { files, trunks }
+        Steering { files, trunks, pool: ArcSwapOption::empty() }
     }
 
     /// Goes by this course from now on: all of it, or nothing.
@@ -24,13 +27,19 @@ impl Steering {
     /// # Errors
     /// When it can't be listened where gateways are to come.
     pub(crate) fn take(&self, course: Course) -> Result<(), ListenError> {
-        let Course { policy, secrets, trunk, gateways } = course;
+        let Course { policy, secrets, pool, trunk, gateways } = course;
         let opened = self.trunks.open(&trunk)?;
         self.files.policy.store(Arc::new(policy));
         if let Some(secrets) = secrets {
             self.files.outside.make_keys_of(secrets);
         }
+        self.pool.store(pool.map(Arc::new));
         self.trunks.admit(&gateways, &trunk, opened);
         Ok(())
+    }
+
+    /// The pool that it is a member of, where controllers say so.
+    pub(crate) fn pool(&self) -> Option<Arc<String>> {
+        self.pool.load_full()
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use agent::serve::Agent;
+use api::local;
 use arc_swap::ArcSwap;
 use daemon::control;
 use daemon::desk::{Certificate, Office};
@@ -45,6 +46,10 @@ impl Office for Gatekeeper {
         let trunk = Certificate { used_for: "trunk", name: self.name.clone(), not_after };
         let agent = self.agent.as_deref().map(control::certificate);
         self.inside.certificate().into_iter().chain([trunk]).chain(agent).collect()
+    }
+
+    fn led(&self) -> Option<local::Led> {
+        control::led(self.agent.as_deref()?)
     }
 
     fn route(&self) -> Option<String> {
