@@ -120,7 +120,8 @@ impl Dialed {
 
     /// When to [`tick`](Self::tick) at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        let acks = self.acks.as_ref().and_then(Acks::deadline);
+        // A deadline for what isn't done then would be due for ever.
+        let acks = self.acks.as_ref().and_then(|acks| acks.deadline(!self.wire.is_closing()));
         self.wire.deadline().map(|deadline| acks.map_or(deadline, |acks| acks.min(deadline)))
     }
 

@@ -25,6 +25,9 @@ const UNDECLARED: Duration = Duration::from_millis(250);
 const SPAN: u64 = 64;
 /// Between two questions that a peer answers with nothing new.
 const AGAIN: Duration = Duration::from_millis(250);
+/// A peer that counts, has answered before, and leaves the last question open for so long is asked once more: its
+/// answer to another question may have been meant for this one, too.
+const FORGOTTEN: Duration = Duration::from_secs(1);
 /// How much longer than its other answers this one may take.
 const SLOWER: u32 = 4;
 /// A key that nobody makes: those that are made are hexadecimal.
@@ -103,7 +106,9 @@ impl Acks {
     pub(super) fn question(&mut self, now: Instant, pair: &DomainPair) -> Option<Bytes> {
         let is_due = match self.asked.back() {
             Some(_) if !self.answered_once => false,
-            Some((covered, _)) => self.written >= covered + SPAN,
+            Some((covered, _)) => {
+                self.written >= covered + SPAN || self.forgotten_from().is_some_and(|from| now >= from)
+            }
             None => self.written > self.taken && self.not_before.is_none_or(|at| now >= at),
         };
         if !is_due {
@@ -141,6 +146,9 @@ impl Acks {
             self.taken.checked_add(behind).filter(|taken| *taken <= self.written).and_then(|taken| self.news(taken));
         // Where an answer before told it all already, there is nothing to wait for.
         self.not_before = (news.is_none() && self.taken < covered).then(|| now + AGAIN);
+        // A peer that finds several questions before it answers may answer them at once. One that waits for an
+        // answer to each would never ask about the few stanzas that come last.
+        while self.asked.pop_front_if(|(covered, _)| *covered <= self.taken).is_some() {}
         news
     }
 
@@ -160,10 +168,17 @@ impl Acks {
         waiting.map(|(_, asked)| *asked + self.patience)
     }
 
-    /// When to [`tick`](Self::tick) at the latest: there is news then, or something to ask.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    /// From when on the last question of those that are open may be asked once more.
+    fn forgotten_from(&self) -> Option<Instant> {
+        let last = self.asked.back().filter(|_| self.way == Way::Counting && self.answered_once);
+        last.map(|(_, asked)| *asked + FORGOTTEN)
+    }
+
+    /// When to [`tick`](Self::tick) at the latest: there is news then, or something to ask, where anything may be.
+    pub(super) fn deadline(&self, may_ask: bool) -> Option<Instant> {
         let again = self.not_before.filter(|_| self.asked.is_empty());
-        self.believed_from().or(again).filter(|_| self.taken < self.written)
+        let question = self.forgotten_from().or(again).filter(|_| may_ask);
+        self.believed_from().or(question).filter(|_| self.taken < self.written)
     }
 
     /// Believes a peer that doesn't answer. Gives how many were taken in all, if that is news.
@@ -226,9 +241,9 @@ mod tests {
         assert!(acks.question(now, &pair()).is_some());
         assert_eq!(acks.counted(now, 0), None);
         assert!(acks.question(now, &pair()).is_none());
-        assert_eq!(acks.deadline(), Some(now + AGAIN));
+        assert_eq!(acks.deadline(true), Some(now + AGAIN));
         assert!(acks.question(now + AGAIN, &pair()).is_some());
-        assert_eq!((acks.counted(now + AGAIN, 5), acks.deadline()), (Some(5), None));
+        assert_eq!((acks.counted(now + AGAIN, 5), acks.deadline(true)), (Some(5), None));
     }
 
     #[test]
@@ -246,6 +261,42 @@ mod tests {
         assert_eq!(acks.counted(now, all), None);
         acks.wrote(1);
         assert!(acks.question(now, &pair()).is_some());
+    }
+
+    #[test]
+    fn one_answer_may_be_for_several_questions() {
+        let (mut acks, now) = (Acks::counting(), Instant::now());
+        acks.wrote(1);
+        assert!(acks.question(now, &pair()).is_some());
+        assert_eq!(acks.counted(now, 1), Some(1));
+        for _ in 0..2 {
+            acks.wrote(SPAN);
+            assert!(acks.question(now, &pair()).is_some());
+        }
+        let all = 2 * u32::try_from(SPAN).expect("it is small") + 1;
+        assert_eq!(acks.counted(now, all), Some(all.into()), "for both");
+        acks.wrote(1);
+        assert!(acks.question(now, &pair()).is_some(), "nothing is open");
+        assert_eq!(acks.counted(now, all + 1), Some(u64::from(all) + 1));
+    }
+
+    #[test]
+    fn one_that_answers_several_questions_before_it_has_taken_all_is_asked_again() {
+        let (mut acks, now) = (Acks::counting(), Instant::now());
+        acks.wrote(1);
+        assert!(acks.question(now, &pair()).is_some());
+        assert_eq!(acks.counted(now, 1), Some(1));
+        for _ in 0..2 {
+            acks.wrote(SPAN);
+            assert!(acks.question(now, &pair()).is_some());
+        }
+        assert_eq!(acks.counted(now, 3), Some(3), "for both, it may be");
+        assert!(acks.question(now, &pair()).is_none(), "it may be for the first only");
+        assert_eq!(acks.deadline(true), Some(now + FORGOTTEN));
+        assert!(acks.question(now + FORGOTTEN, &pair()).is_some());
+        assert_eq!(acks.deadline(true), Some(now + 2 * FORGOTTEN), "not at once again");
+        let all = 2 * u32::try_from(SPAN).expect("it is small") + 1;
+        assert_eq!((acks.counted(now + FORGOTTEN, all), acks.deadline(true)), (Some(all.into()), None));
     }
 
     #[test]
@@ -276,9 +327,9 @@ mod tests {
             let (mut acks, now) = (Acks::barrier(patience), Instant::now());
             acks.wrote(5);
             acks.question(now, &pair());
-            assert_eq!((acks.deadline(), acks.tick(now)), (Some(now + patience), None));
+            assert_eq!((acks.deadline(true), acks.tick(now)), (Some(now + patience), None));
             assert_eq!(acks.tick(now + patience), Some(5));
-            assert_eq!(acks.deadline(), None, "there is nothing to wait for");
+            assert_eq!(acks.deadline(true), None, "there is nothing to wait for");
             acks.wrote(1);
             assert!(acks.question(now, &pair()).is_none());
             assert_eq!(acks.tick(now + patience), Some(6));
@@ -311,7 +362,7 @@ mod tests {
         let (mut acks, now) = (Acks::counting(), Instant::now());
         acks.wrote(5);
         acks.question(now, &pair());
-        assert_eq!((acks.deadline(), acks.tick(now + 2 * DECLARED)), (None, None), "the way to it may be dead");
+        assert_eq!((acks.deadline(true), acks.tick(now + 2 * DECLARED)), (None, None), "the way to it may be dead");
     }
 
     #[test]
@@ -322,7 +373,7 @@ mod tests {
         acks.answered("taken-1");
         acks.wrote(1);
         acks.question(now, &pair());
-        assert_eq!(acks.deadline(), None);
+        assert_eq!(acks.deadline(true), None);
         assert_eq!(acks.tick(now + Duration::from_secs(3600)), None);
     }
 }

@@ -274,3 +274,27 @@ fn lies_about_what_was_taken_count_for_nothing() {
     caller.hears("<a xmlns='urn:xmpp:sm:3' h='2'/>");
     assert!(matches!(caller.steps[..], [Step::Taken { stanzas: 2 }]));
 }
+
+#[test]
+fn what_would_be_asked_is_no_deadline_once_nothing_is_asked_any_more() {
+    // A peer that has nothing new; one that leaves the second of two questions open.
+    for (answer, open) in [("h='0'", 0), ("h='1'", 64)] {
+        let mut caller = ready_caller(true);
+        caller.machine.sent(caller.now, 1);
+        caller.run();
+        caller.hears(&format!("<a xmlns='urn:xmpp:sm:3' {answer}/>"));
+        caller.machine.sent(caller.now, open);
+        caller.run();
+        let again = caller.machine.deadline().expect("a deadline");
+        assert!(again <= caller.now + Duration::from_secs(1), "it is asked again");
+        caller.machine.close(caller.now, None);
+        caller.run();
+        let asked = caller.sent.len();
+        let end = caller.machine.deadline().expect("a deadline");
+        assert_eq!(end, caller.now + Settings::default().drain, "{answer}");
+        caller.machine.tick(again);
+        caller.now = again;
+        caller.run();
+        assert_eq!((caller.machine.deadline(), caller.sent.len()), (Some(end), asked), "{answer}");
+    }
+}
