@@ -195,7 +195,7 @@ impl Entrance {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%error, "partners can't connect; it is tried again");
+                    tracing::error!(%error, "partners can't connect, and should; it is tried again");
                     self.gate.failed(Instant::now());
                 }
             },

@@ -134,7 +134,7 @@ fn health_is_a_word_and_an_exit_status_also_of_a_frozen_daemon() {
         };
         assert_eq!(looked(&border, &[]), (Some(0), "ready".to_owned()));
         let json = looked(&border, &["--json"]).1;
-        assert_eq!(json, r#"{"reply":"health","state":"ready","why":null}"#);
+        assert_eq!(json, r#"{"reply":"health","state":"ready","why":null,"routed":null}"#);
         assert_eq!(looked(&border, &["--or", "well"]).0, Some(64));
 
         border.fedge_edge.signal(Signal::SIGSTOP).expect("it runs");
