@@ -20,7 +20,8 @@ const READ: usize = 64 * 1024;
 /// As many bytes behind a `<` tell apart what matters here.
 const TELLING: usize = 3;
 
-/// The server at work; dropping it ends it. It has stream management (XEP-0198).
+/// The server at work; dropping it ends it. It has stream management (XEP-0198), and gives one answer to all questions
+/// that it reads at once.
 #[derive(Debug)]
 pub struct Sink {
     messages: Arc<watch::Sender<u64>>,
