@@ -1,6 +1,7 @@
 //! The systemd units fit the daemons and the examples, and fedge-edge tells the service manager what units wait for.
 
 use std::fs;
+use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
@@ -100,11 +101,16 @@ fn units_leave_room_for_what_the_examples_allow() {
     leaves_room("fedge-gateway", config.face.listen.len(), &config.settings, config.socket.as_deref());
 }
 
-/// The next thing that the daemon tells the service manager.
-fn told(manager: &UnixDatagram) -> String {
+/// The next thing that the daemon has told the service manager, if there is one. It is looked for and not waited for:
+/// a `recv` with a time-out fails wherever the process is stopped and continued meanwhile (signal(7)), and doesn't see
+/// that the daemon has ended.
+fn told(manager: &UnixDatagram) -> io::Result<Option<String>> {
     let mut bytes = [0; 4096];
-    let length = manager.recv(&mut bytes).expect("it tells in time");
-    String::from_utf8_lossy(&bytes[..length]).into_owned()
+    match manager.recv(&mut bytes) {
+        Ok(length) => Ok(Some(String::from_utf8_lossy(&bytes[..length]).into_owned())),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 #[test]
@@ -117,17 +123,19 @@ fn the_service_manager_is_told() {
         .replace("/run/fedge-edge/socket", "socket");
     fs::write(site.path("edge.toml"), loopback).expect("written");
     let manager = UnixDatagram::bind(site.path("notify")).expect("a socket");
-    manager.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    manager.set_nonblocking(true).expect("it is a socket");
     let place = Place::isolated().expect("this runs as root");
     let programs = Programs::built().expect("fedge's programs can be built");
     let mut command = place.command(programs.path("fedge-edge"));
     command.arg("run").arg(site.path("edge.toml")).env("NOTIFY_SOCKET", site.path("notify"));
     command.env("SSL_CERT_FILE", site.path("system.crt"));
-    let daemon = Daemon::start("fedge-edge", command, &site.path("log")).expect("it starts");
-    assert_eq!(told(&manager).trim(), "READY=1");
+    let mut daemon = Daemon::start("fedge-edge", command, &site.path("log")).expect("it starts");
+    let ready = daemon.wait_for("a word to the service manager", PATIENCE, || Ok(told(&manager)?));
+    assert_eq!(ready.expect("it tells in time").trim(), "READY=1");
     assert!(site.path("socket").exists(), "it is ready when it can be asked");
     let ended = daemon.terminate(PATIENCE).expect("it ends");
     assert!(ended.success(), "{ended}");
-    assert_eq!(told(&manager).trim(), "STOPPING=1");
+    let stopping = told(&manager).expect("it can be read").expect("it told before it ended");
+    assert_eq!(stopping.trim(), "STOPPING=1");
     assert!(!site.path("socket").exists(), "it takes its socket away");
 }
