@@ -171,9 +171,14 @@ pub async fn drain(at_work: &mut [Served], streams: &Streams, most: Duration) ->
     }
 }
 
-/// What became of everything that came in so far, on all faces.
+/// What became of everything that came in so far, on all faces; and of what the other face has given, where that is another
+/// process, which has the account of it.
 fn total(at_work: &[Served]) -> Counts {
-    at_work.iter().fold(Counts::default(), |total, served| total + served.end.face.holder.total())
+    let came_in = at_work.iter().fold(Counts::default(), |total, served| total + served.end.face.holder.total());
+    match at_work {
+        [alone] => came_in + alone.end.links.given(),
+        _ => came_in,
+    }
 }
 
 /// Waits until everything that was accepted has its outcome.

@@ -143,7 +143,9 @@ impl Link {
     fn recall(&mut self, peer: PeerId) {
         let theirs = |item: &Item| item.origin.filter(|(origin, _)| *origin == peer).map(|(_, number)| number);
         let first = self.waiting.iter().find_map(theirs);
+        let before = self.waiting.len();
         self.waiting.retain(|item| theirs(item).is_none());
+        self.shared.count_recalled((before - self.waiting.len()) as u64);
         self.shared.unsent(peer, &self.pair, first);
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use api::local::Counts;
 use tokio::sync::{mpsc, watch};
 use xmpp::domain::DomainPair;
 use xmpp::stanza::Stanza;
@@ -88,6 +89,8 @@ pub(crate) struct Shared {
     peers: Mutex<BTreeMap<PeerId, Peer>>,
     /// How many stanzas wait on links.
     waiting: watch::Sender<usize>,
+    /// What became of those that peers gave.
+    given: Mutex<Counts>,
     /// Everything ends: what can't be brought out now goes back.
     given_up: watch::Sender<bool>,
 }
@@ -175,6 +178,8 @@ impl Links {
             }
             link.errors.fetch_add(bytes, Ordering::Relaxed);
             errors = Some((link.errors.clone(), bytes));
+        } else {
+            self.shared.count(|given| (given.accepted, given.in_flight) = (given.accepted + 1, given.in_flight + 1));
         }
         self.shared.waiting.send_modify(|waiting| *waiting += 1);
         let counted = Counted { shared: self.shared.clone(), errors };
@@ -221,6 +226,12 @@ impl Links {
         }
     }
 
+    /// What became of the stanzas that peers on the trunk gave. What they took back again isn't among them, and what
+    /// was refused is as good as returned: they return it.
+    pub fn given(&self) -> Counts {
+        *locked(&self.shared.given)
+    }
+
     /// How many links there are.
     pub fn len(&self) -> usize {
         locked(&self.shared.open).len()
@@ -254,6 +265,20 @@ impl Shared {
         job
     }
 
+    fn count(&self, with: impl FnOnce(&mut Counts)) {
+        with(&mut locked(&self.given));
+    }
+
+    /// So many of those that peers gave were taken.
+    pub(crate) fn count_taken(&self, stanzas: u64) {
+        self.count(|given| (given.taken, given.in_flight) = (given.taken + stanzas, given.in_flight - stanzas));
+    }
+
+    /// So many of them go back unwritten.
+    pub(crate) fn count_recalled(&self, stanzas: u64) {
+        self.count(|given| (given.accepted, given.in_flight) = (given.accepted - stanzas, given.in_flight - stanzas));
+    }
+
     /// All that the peer gave for this pair up to this number was taken, apart from what was refused.
     pub(crate) fn taken(&self, peer: PeerId, pair: &DomainPair, up_to: u64) {
         self.say(peer, |arrivals| arrivals.taken(pair, up_to));
@@ -261,6 +286,7 @@ impl Shared {
 
     /// This one can't be delivered.
     pub(crate) fn refused(&self, peer: PeerId, pair: &DomainPair, number: u64, why: &Undeliverable) {
+        self.count(|given| (given.returned, given.in_flight) = (given.returned + 1, given.in_flight - 1));
         self.say(peer, |arrivals| arrivals.refused(pair, number, why.clone()));
     }
 

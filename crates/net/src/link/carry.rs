@@ -311,13 +311,15 @@ impl Carrying {
         self.taken = stanzas;
         self.batches.settled(news);
         // Rarely more than one gateway has stanzas of one pair.
-        let mut up_to: Vec<(PeerId, u64)> = Vec::new();
+        let (mut up_to, mut given): (Vec<(PeerId, u64)>, u64) = (Vec::new(), 0);
         for (peer, number) in self.written.drain(..news).filter_map(|item| item.origin) {
+            given += 1;
             match up_to.iter_mut().find(|(other, _)| *other == peer) {
                 Some((_, last)) => *last = number,
                 None => up_to.push((peer, number)),
             }
         }
+        link.shared.count_taken(given);
         for (peer, number) in up_to {
             link.shared.taken(peer, &link.pair, number);
         }
