@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use api::local::{AskError, Reply, Request, Stanza, Status, Stream, ask as ask_daemon};
 use clap::Subcommand;
 
+use crate::service;
+
 /// The socket of the daemon that is asked.
 #[derive(Debug, Clone)]
 pub struct Asked {
@@ -104,7 +106,7 @@ fn plain(reply: &Reply) -> String {
         Reply::Stanzas { stanzas } if stanzas.is_empty() => "no stanza with this id came through lately\n".to_owned(),
         Reply::Stanzas { stanzas } => stanzas.iter().map(stanza_text).collect(),
         Reply::Traced { line } => format!("{line}\n"),
-        Reply::Service(service) => format!("the federation service is {}\n", service.state),
+        Reply::Service(service) => service::text(service),
         Reply::Done { what } | Reply::Refused { why: what } => format!("{what}\n"),
     }
 }
@@ -120,6 +122,9 @@ fn status_text(status: &Status) -> String {
             "  stanzas that came in: {} = {} taken + {} returned + {} failed + {} in flight",
             counts.accepted, counts.taken, counts.returned, counts.failed, counts.in_flight
         );
+    }
+    if let Some(service) = &status.service {
+        text.push_str(&service::text(service));
     }
     if let Some(route) = &status.route
         && status.led.is_none()
@@ -189,7 +194,7 @@ fn stanza_text(stanza: &Stanza) -> String {
 }
 
 /// Seconds as a person says them.
-fn span(seconds: u64) -> String {
+pub(crate) fn span(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min", seconds / 60),

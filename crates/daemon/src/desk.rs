@@ -39,7 +39,7 @@ const NO_SERVICE: &str =
     "there is no federation service here that could be stopped alone; end the daemon, which drains";
 
 /// What is said where somebody has stopped something.
-pub const STOPPED: &str = "an administrator has stopped the federation service; `service start` starts it";
+const STOPPED: &str = "an administrator has stopped the federation service; `service start` starts it";
 
 /// What the desk knows.
 pub struct Desk {

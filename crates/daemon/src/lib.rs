@@ -16,3 +16,4 @@ pub mod control;
 pub mod enrol;
 pub mod health;
 pub mod led;
+pub mod service;

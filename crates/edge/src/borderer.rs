@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use agent::serve::Agent;
 use api::local::{self, Reply, ServiceAction, ServiceState};
 use daemon::control;
-use daemon::desk::{Certificate, Office, STOPPED};
+use daemon::desk::{Certificate, Office};
 use gateway::inside::Inside;
 use net::trunk::members::Standing;
 use tokio::sync::mpsc;
@@ -38,9 +38,7 @@ impl Office for Borderer {
     fn concerns(&self) -> Vec<String> {
         let mut concerns = self.files.concerns();
         concerns.extend(self.hindrance());
-        if self.service.told().state == ServiceState::Stopped {
-            concerns.push(STOPPED.to_owned());
-        }
+        concerns.extend(self.service.concern());
         concerns.extend(self.agent.iter().flat_map(|agent| agent.concerns()));
         concerns
     }

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use daemon::ask::{Ask, Asked, ask};
 use daemon::enrol::{Enrol, EnrolFailure, enrol};
 use daemon::health::{self, Look};
+use daemon::service::Order;
 use edge::run;
 
 /// The edge of XMPP federation: carries it between partners and the servers behind it.
@@ -40,6 +41,9 @@ enum Command {
     Enrol(Enrol),
     /// Whether the daemon can serve: `ready` and exit status 0, or another word and 1.
     Health(Look),
+    /// Stop, drain or start the federation service, while trunk, agent and local commands go on.
+    #[command(subcommand)]
+    Service(Order),
     /// Ask the daemon that runs on this machine.
     #[command(flatten)]
     Ask(Ask),
@@ -71,6 +75,7 @@ fn main() -> ExitCode {
             Ok(false) => return 1.into(),
             Err(error) => (Err(error.to_string()), 1),
         },
+        Command::Service(order) => (ask(&order.into(), &asked).map_err(|error| error.to_string()), 1),
         Command::Ask(request) => (ask(&request.into(), &asked).map_err(|error| error.to_string()), 1),
     };
     match told {

@@ -51,6 +51,8 @@ struct Order {
 pub(crate) struct Counter {
     orders: mpsc::Sender<Order>,
     told: watch::Receiver<Told>,
+    /// Whether it is remembered over a restart that it was stopped.
+    remembers: bool,
 }
 
 impl std::fmt::Debug for Order {
@@ -63,6 +65,17 @@ impl Counter {
     /// How the service is.
     pub(crate) fn told(&self) -> Told {
         self.told.borrow().clone()
+    }
+
+    /// What somebody should know of a service that is stopped.
+    pub(crate) fn concern(&self) -> Option<String> {
+        let until = if self.remembers { "until it is started" } else { "until it is started, or the daemon is" };
+        let stopped = self.told().state == ServiceState::Stopped;
+        stopped.then(|| {
+            format!(
+                "an administrator has stopped the federation service, {until}; `fedge-edge service start` starts it"
+            )
+        })
     }
 
     /// Has something done with it. There is one answer, when it is done.
@@ -100,7 +113,8 @@ impl Service {
             let change = service.entrance.next().await;
             service.entrance.change(change, &mut service.at_work).await;
         }
-        (service, Counter { orders, told: tells })
+        let remembers = service.scope.memory.is_some();
+        (service, Counter { orders, told: tells, remembers })
     }
 
     /// Opens and closes the entrance, and carries out orders, for as long as it is awaited.
@@ -125,9 +139,10 @@ impl Service {
 
     async fn carry_out(&mut self, action: ServiceAction, seconds: Option<u64>) -> Reply {
         let most = seconds.map_or(self.scope.drain, Duration::from_secs);
-        let state = self.told.borrow().state;
+        let Told { state, since, .. } = *self.told.borrow();
         let remembered = match (action, &self.scope.memory) {
             (ServiceAction::Start, Some(memory)) => memory.forget(),
+            (ServiceAction::Stop, Some(memory)) if state == ServiceState::Stopped => memory.stopped(since),
             // First, so that a crash meanwhile doesn't start it again.
             (ServiceAction::Stop, Some(memory)) => memory.stopped(unix(SystemTime::now())),
             (ServiceAction::Stop, None) => {
