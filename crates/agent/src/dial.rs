@@ -214,7 +214,7 @@ async fn greet(
     let mut lines = Lines::new(stream);
     match lines.read(GREETING).await {
         Ok(Reply::Hello(hello)) => {
-            let mut connection = Connection { lines, address, fqdn, role: to.role, hello: hello.clone() };
+            let mut connection = Connection { lines, address, fqdn, role: to.role, hello: hello.clone(), owes: false };
             connection.heard(hello)?;
             Ok(connection)
         }
@@ -263,6 +263,8 @@ pub struct Connection {
     fqdn: String,
     role: Role,
     hello: Hello,
+    /// Whether it still owes the end of what it was asked as a local command would ask.
+    owes: bool,
 }
 
 impl Connection {
@@ -379,31 +381,53 @@ impl Connection {
         }
     }
 
-    /// Asks what a local command would ask; [`next`](Connection::next) gives the answers.
+    /// Asks what a local command would ask; [`next`](Connection::next) gives the answers. Whatever is asked after it ends
+    /// them.
     ///
     /// # Errors
     /// When the connection is gone.
     pub async fn local(&mut self, request: local::Request) -> Result<(), DialError> {
+        self.settle().await?;
+        self.owes = true;
         let said = self.lines.write(&Request::Local { request }).await;
         said.map_err(|error| self.line(error))
     }
 
-    /// The next answer to [`local`](Connection::local); nothing after the last.
+    /// The next answer to [`local`](Connection::local); nothing after the last. Nothing is lost when this is given up.
     ///
     /// # Errors
     /// When the connection is gone.
     pub async fn next(&mut self) -> Result<Option<local::Reply>, DialError> {
+        if !self.owes {
+            return Ok(None);
+        }
         match self.lines.read(FOLLOWING).await.map_err(|error| self.line(error))? {
             Reply::Local { reply } => Ok(Some(reply)),
-            Reply::End => Ok(None),
-            other => Err(self.unexpected(&other)),
+            other => {
+                // Its end, or that of an agent which doesn't know what it was asked.
+                self.owes = false;
+                if matches!(other, Reply::End) { Ok(None) } else { Err(self.unexpected(&other)) }
+            }
         }
     }
 
     async fn ask(&mut self, request: &Request) -> Result<Reply, DialError> {
         let asked = self.lines.write(request).await;
         asked.map_err(|error| self.line(error))?;
+        // That something else was asked has ended the answers to what was asked before.
+        while self.owes {
+            match timeout(ANSWER, self.next()).await {
+                Ok(Err(error @ DialError::Line { .. })) => return Err(error),
+                Ok(_) => {}
+                Err(_) => return Err(self.line(LineError::Silent(ANSWER))),
+            }
+        }
         self.lines.read(ANSWER).await.map_err(|error| self.line(error))
+    }
+
+    /// Ends the answers to what was asked before as a local command would ask.
+    async fn settle(&mut self) -> Result<(), DialError> {
+        if self.owes { self.refresh().await.map(drop) } else { Ok(()) }
     }
 
     fn line(&self, error: LineError) -> DialError {

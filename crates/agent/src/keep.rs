@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use api::agent::Hello;
+use api::local;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use crate::authority::Authorities;
 use crate::dial::{Connection, DialError, Dialer, Target};
@@ -12,7 +14,8 @@ use crate::serve::unix;
 use crate::state::Kept;
 use crate::succession::{self, Refusal};
 
-/// Between two looks at a member that is as it should be; well within what it allows somebody to be silent.
+/// Between two looks at a member that is as it should be, and between two questions how it is; well within what it allows
+/// somebody to be silent.
 const LOOK: Duration = Duration::from_secs(5);
 /// Before a member that refused is asked again; as good.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -72,12 +75,14 @@ pub struct Seen {
     pub problem: Option<String>,
     /// Since when it is connected or not, with that problem or without.
     pub since: SystemTime,
+    /// What it said when it was last asked how it is, and when that was.
+    pub status: Option<(local::Status, SystemTime)>,
 }
 
 impl Seen {
     /// Nothing yet.
     pub fn nothing(now: SystemTime) -> Seen {
-        Seen { hello: None, connected: false, problem: None, since: now }
+        Seen { hello: None, connected: false, problem: None, since: now, status: None }
     }
 
     fn becomes(&mut self, connected: bool, problem: Option<String>) {
@@ -193,14 +198,11 @@ impl Controller {
             if matches!(step, Some(Step::Renew | Step::Send)) {
                 continue;
             }
-            tokio::select! {
-                // Where nobody wants anything any more, the next look at it says so.
-                _ = wanted.changed() => {
-                    if wanted.has_changed().is_err() {
-                        return None;
-                    }
-                }
-                () = tokio::time::sleep(pause) => {}
+            match wait(&mut connection, pause, wanted, seen).await {
+                Ok(true) => {}
+                // The next look at it says so.
+                Ok(false) => return None,
+                Err(error) => return Some(error),
             }
             if let Err(error) = connection.refresh().await {
                 return Some(error);
@@ -219,6 +221,47 @@ impl Controller {
             Step::Confirm => connection.confirm(&head.installation, &head.route).await?,
         }
         Ok(step)
+    }
+}
+
+/// Waits for so long, or until something else is wanted, and asks meanwhile how the member is. Whoever answers that slowly
+/// holds up nothing. Says whether anybody still wants something.
+async fn wait(
+    connection: &mut Connection,
+    pause: Duration,
+    wanted: &mut watch::Receiver<Wanted>,
+    seen: &watch::Sender<Seen>,
+) -> Result<bool, DialError> {
+    let until = Instant::now() + pause;
+    while Instant::now() < until {
+        let next = until.min(Instant::now() + LOOK);
+        connection.local(local::Request::Status).await?;
+        let looked = async {
+            if let Some(status) = status(connection).await? {
+                seen.send_modify(|seen| seen.status = Some((status, SystemTime::now())));
+            }
+            std::future::pending::<Result<(), DialError>>().await
+        };
+        tokio::select! {
+            changed = wanted.changed() => return Ok(changed.is_ok()),
+            looked = timeout_at(next, looked) => if let Ok(Err(error)) = looked {
+                return Err(error);
+            },
+        }
+    }
+    Ok(true)
+}
+
+/// What it says to the question how it is; nothing, where it doesn't know the question.
+async fn status(connection: &mut Connection) -> Result<Option<local::Status>, DialError> {
+    let mut status = None;
+    loop {
+        match connection.next().await {
+            Ok(Some(local::Reply::Status(said))) => status = Some(said),
+            Ok(Some(_)) | Err(DialError::Refused { .. }) => {}
+            Ok(None) => return Ok(status),
+            Err(error) => return Err(error),
+        }
     }
 }
 

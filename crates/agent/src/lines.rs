@@ -52,23 +52,29 @@ pub(crate) fn ready(socket: &TcpStream) -> io::Result<()> {
 pub(crate) struct Lines<S> {
     reader: BufReader<ReadHalf<S>>,
     writer: WriteHalf<S>,
+    /// What has come of the next line.
+    begun: Vec<u8>,
 }
 
 impl<S: AsyncRead + AsyncWrite> Lines<S> {
     pub(crate) fn new(stream: S) -> Lines<S> {
         let (reader, writer) = tokio::io::split(stream);
-        Lines { reader: BufReader::with_capacity(64 * 1024, reader), writer }
+        Lines { reader: BufReader::with_capacity(64 * 1024, reader), writer, begun: Vec::new() }
     }
 
-    /// The next line; the other end may be silent for so long before it.
+    /// The next line; the other end may be silent for so long before it. Nothing is lost when this is given up.
     pub(crate) async fn read<T: DeserializeOwned>(&mut self, silence: Duration) -> Result<T, LineError> {
-        let begun = timeout(silence, self.reader.fill_buf()).await.map_err(|_| LineError::Silent(silence))?;
-        if begun?.is_empty() {
-            return Err(LineError::Closed);
+        if self.begun.is_empty() {
+            let more = timeout(silence, self.reader.fill_buf()).await.map_err(|_| LineError::Silent(silence))?;
+            if more?.is_empty() {
+                return Err(LineError::Closed);
+            }
         }
-        let mut line = Vec::new();
-        let mut bounded = (&mut self.reader).take(LINE as u64);
-        timeout(PATIENCE, bounded.read_until(b'\n', &mut line)).await.map_err(|_| LineError::Slow(PATIENCE))??;
+        let mut bounded = (&mut self.reader).take((LINE - self.begun.len()) as u64);
+        // What was read before it is given up is in `begun`.
+        let read = bounded.read_until(b'\n', &mut self.begun);
+        timeout(PATIENCE, read).await.map_err(|_| LineError::Slow(PATIENCE))??;
+        let line = std::mem::take(&mut self.begun);
         match line.last() {
             Some(b'\n') => Ok(serde_json::from_slice(&line)?),
             _ if line.len() == LINE => Err(LineError::Long),
@@ -127,6 +133,20 @@ mod tests {
         let (near, _far) = tokio::io::duplex(16);
         let mut lines = Lines::new(near);
         assert!(matches!(lines.write(&"more than there is room for").await, Err(LineError::Slow(_))));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lost_when_reading_is_given_up() {
+        let (mut lines, mut far) = pair();
+        far.write_all(b"\"hel").await.expect("there is room");
+        for _ in 0..3 {
+            let given_up = timeout(Duration::from_millis(5), lines.read::<Request>(SILENCE)).await;
+            assert!(given_up.is_err(), "{given_up:?}");
+        }
+        far.write_all(b"lo\"\n\"hello\"\n").await.expect("there is room");
+        for _ in 0..2 {
+            assert_eq!(lines.read::<Request>(SILENCE).await.expect("a line"), Request::Hello);
+        }
     }
 
     #[tokio::test]

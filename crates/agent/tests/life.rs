@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,8 +21,9 @@ use tokio::sync::{mpsc, watch};
 const GATEWAY: &str = "gateway1.contoso.test";
 const PROGRAM: (&str, &str) = ("fedge-gateway", "0.1.0");
 
+/// Keeps what it applied, and whom it still owes an answer: it says how it is to who doesn't wait too long.
 #[derive(Default)]
-struct Daemon(Mutex<Vec<Arc<Kept>>>);
+struct Daemon(Mutex<Vec<Arc<Kept>>>, Mutex<Vec<mpsc::Sender<local::Reply>>>, AtomicBool);
 
 impl Member for Daemon {
     fn check(&self, _snapshot: &Kept) -> Result<(), String> {
@@ -34,7 +36,29 @@ impl Member for Daemon {
     }
 
     fn ask(&self, _request: local::Request) -> mpsc::Receiver<local::Reply> {
-        mpsc::channel(1).1
+        let (sender, receiver) = mpsc::channel(1);
+        if self.2.load(Ordering::Relaxed) {
+            self.1.lock().expect("no panic").push(sender);
+        } else {
+            sender.try_send(local::Reply::Status(status())).expect("there is room");
+        }
+        receiver
+    }
+}
+
+fn status() -> local::Status {
+    local::Status {
+        program: PROGRAM.0.to_owned(),
+        version: PROGRAM.1.to_owned(),
+        up_seconds: 7,
+        log_level: "info".to_owned(),
+        faces: Vec::new(),
+        route: None,
+        members: Vec::new(),
+        concerns: vec!["it is cold".to_owned()],
+        service: None,
+        partners: 3,
+        certificates: Vec::new(),
     }
 }
 
@@ -324,6 +348,41 @@ async fn controllers_keep_a_member_at_what_should_be() {
     one.sees_problem("enrol it anew").await;
     drop(one.wanted);
     one.task.await.expect("it ends when nobody wants anything");
+}
+
+#[tokio::test]
+async fn a_member_is_asked_how_it_is_and_holds_up_nothing_when_it_does_not_answer() {
+    let installation = Installation::new("contoso-1");
+    let snapshot = |version| Arc::new(installation.snapshot(version, 1, &format!("{version}")));
+    let key = enrolled(&installation, &snapshot(1)).await;
+    let (_agent, daemon, address, _serving) = started(&installation.state()).await;
+    let wanted = Wanted { target: target(address, key), snapshot: snapshot(1), certain: true };
+    let mut one = Keeping::begin(&installation, "control1.contoso.test", wanted);
+    one.sees("how it is", |seen| seen.status.as_ref().is_some_and(|(said, _)| *said == status())).await;
+
+    daemon.2.store(true, Ordering::Relaxed);
+    for version in 2..5 {
+        let owed = daemon.1.lock().expect("no panic").len();
+        let asked = async {
+            while daemon.1.lock().expect("no panic").len() == owed {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), asked).await.expect("it is asked again and again");
+        let began = Instant::now();
+        one.wanted.send_modify(|wanted| wanted.snapshot = snapshot(version));
+        one.sees_confirmed(version).await;
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    }
+    // What it was asked long ago is no answer to what it is asked now.
+    for owed in daemon.1.lock().expect("no panic").drain(..) {
+        let _ = owed.try_send(local::Reply::Status(local::Status { up_seconds: 1, ..status() }));
+    }
+    daemon.2.store(false, Ordering::Relaxed);
+    let before = SystemTime::now();
+    let fresh = |seen: &Seen| seen.status.as_ref().is_some_and(|(said, at)| *at > before && *said == status());
+    one.sees("how it is now", fresh).await;
+    assert!(one.seen.borrow().connected && one.seen.borrow().problem.is_none());
 }
 
 #[tokio::test]
