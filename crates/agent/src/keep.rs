@@ -69,11 +69,13 @@ pub fn step(hello: &Hello, wanted: &Wanted, now: u64) -> Step {
 pub struct Seen {
     /// How it stood when it was last heard, if ever.
     pub hello: Option<Hello>,
+    /// When that was.
+    pub heard: Option<Instant>,
     /// Whether there is a connection.
     pub connected: bool,
     /// What is wrong between it and us, in a sentence.
     pub problem: Option<String>,
-    /// Since when it is connected or not, with that problem or without.
+    /// Since when it is connected, or not.
     pub since: SystemTime,
     /// What it said when it was last asked how it is, and when that was.
     pub status: Option<(local::Status, SystemTime)>,
@@ -82,13 +84,14 @@ pub struct Seen {
 impl Seen {
     /// Nothing yet.
     pub fn nothing(now: SystemTime) -> Seen {
-        Seen { hello: None, connected: false, problem: None, since: now, status: None }
+        Seen { hello: None, heard: None, connected: false, problem: None, since: now, status: None }
     }
 
     fn becomes(&mut self, connected: bool, problem: Option<String>) {
-        if (self.connected, &self.problem) != (connected, &problem) {
-            (self.connected, self.problem, self.since) = (connected, problem, SystemTime::now());
+        if self.connected != connected {
+            (self.connected, self.since) = (connected, SystemTime::now());
         }
+        self.problem = problem;
     }
 }
 
@@ -107,6 +110,11 @@ impl Controller {
     pub fn new(authorities: Authorities, fqdn: &str) -> Result<Controller, DialError> {
         let dialer = Mutex::new(Arc::new(Dialer::new(&authorities, fqdn)?));
         Ok(Controller { authorities, fqdn: fqdn.to_owned(), dialer })
+    }
+
+    /// Its name.
+    pub fn fqdn(&self) -> &str {
+        &self.fqdn
     }
 
     /// The CAs.
@@ -175,6 +183,7 @@ impl Controller {
             if now.target != *target {
                 return None;
             }
+            let heard = Instant::now();
             let (step, problem) = match self.take(&mut connection, &now).await {
                 Ok(step) => (Some(step), None),
                 // It is there, and says what is wrong.
@@ -192,7 +201,7 @@ impl Controller {
             }
             let pause = if problem.is_some() { AGAIN } else { LOOK };
             seen.send_modify(|seen| {
-                seen.hello = Some(connection.hello().clone());
+                (seen.hello, seen.heard) = (Some(connection.hello().clone()), Some(heard));
                 seen.becomes(true, problem);
             });
             if matches!(step, Some(Step::Renew | Step::Send)) {

@@ -138,8 +138,12 @@ pub struct Member {
     pub version: Option<u64>,
     /// The route's epoch that it has applied.
     pub epoch: Option<u64>,
+    /// Whether a controller has told it since its start that its route is the route.
+    pub confirmed: Option<bool>,
     /// Its federation service: `running`, `draining` or `stopped`.
     pub service: Option<String>,
+    /// Since when it is so: milliseconds since 1970.
+    pub service_since: Option<u64>,
     /// Its open streams.
     pub streams: Option<u64>,
     /// Partners that have a stream open with it.

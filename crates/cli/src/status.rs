@@ -53,7 +53,20 @@ pub(crate) fn enrol(control: &Control, fqdn: &Fqdn, fingerprint: String) -> Resu
 fn text(overview: &Overview) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["site", "pool", "member", "role", "state", "since", "topology", "epoch", "certificate"]);
+    table.set_header([
+        "site",
+        "pool",
+        "member",
+        "role",
+        "state",
+        "since",
+        "topology",
+        "epoch",
+        "service",
+        "streams",
+        "partners",
+        "certificate",
+    ]);
     for site in &overview.sites {
         for pool in &site.pools {
             let name = if pool.routed { format!("{} (route)", pool.fqdn) } else { pool.fqdn.clone() };
@@ -84,8 +97,9 @@ fn text(overview: &Overview) -> String {
 }
 
 fn row(site: &str, pool: &str, member: &Member) -> Vec<String> {
-    let number = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
-    let since = if member.since == 0 { "-".to_owned() } else { when(member.since) };
+    let dash = || "-".to_owned();
+    let number = |number: Option<u64>| number.map_or_else(dash, |number| number.to_string());
+    let since = if member.since == 0 { dash() } else { when(member.since) };
     let soonest = member.certificates.iter().map(|certificate| certificate.days_left).min();
     vec![
         site.to_owned(),
@@ -95,7 +109,19 @@ fn row(site: &str, pool: &str, member: &Member) -> Vec<String> {
         member.state.clone(),
         since,
         number(member.version),
-        number(member.epoch),
-        soonest.map_or("-".to_owned(), |days| format!("{days} d")),
+        epoch(member),
+        member.service.clone().unwrap_or_else(dash),
+        number(member.streams),
+        number(member.partners),
+        soonest.map_or_else(dash, |days| format!("{days} d")),
     ]
+}
+
+/// The epoch of its route, and whether it knows that this is the route.
+fn epoch(member: &Member) -> String {
+    match (member.epoch, member.confirmed) {
+        (Some(epoch), Some(false)) => format!("{epoch}, unconfirmed"),
+        (Some(epoch), _) => epoch.to_string(),
+        (None, _) => "-".to_owned(),
+    }
 }

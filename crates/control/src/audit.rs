@@ -144,7 +144,7 @@ impl Hash {
     }
 
     /// Its 32 bytes.
-    pub fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }

@@ -1,6 +1,7 @@
 //! The control plane: what should be and what is, kept in the store and brought to every member.
 
 pub mod access;
+pub mod ahead;
 pub mod audit;
 pub mod config;
 pub mod http;

@@ -10,8 +10,10 @@ use agent::state::Kept;
 use api::agent::content::Secret;
 use api::agent::view::{agent as agent_addresses, view};
 use api::agent::{Digest, Role, Route};
+use api::control::Overview;
 use store::{Expect, Keys, StoreError, Transaction};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use topology::document::Member;
 use topology::fqdn::Fqdn;
 
@@ -19,6 +21,7 @@ use crate::audit::Deed;
 use crate::ledger::Ledger;
 use crate::publish::{self, Current};
 use crate::records::{self, Enrolled, Head, Secrets};
+use crate::status::{Noticed, overview};
 
 /// Between two looks at the store; hints come sooner.
 const LOOK: Duration = Duration::from_secs(5);
@@ -28,6 +31,8 @@ const LOOK: Duration = Duration::from_secs(5);
 pub struct Picture {
     /// Topology and route; nothing before the first topology.
     pub current: Option<Arc<Current>>,
+    /// When it was read.
+    pub at: Instant,
     /// The members that were enrolled, by name.
     pub enrolled: Arc<BTreeMap<String, Enrolled>>,
     /// Since when the store couldn't be asked, and why; nothing where it could.
@@ -42,6 +47,7 @@ pub struct Members {
     secrets: Secrets,
     picture: watch::Sender<Picture>,
     kept: Mutex<BTreeMap<String, Keeping>>,
+    noticed: Mutex<Noticed>,
 }
 
 /// A member that is kept. Dropping it lets the member go.
@@ -71,8 +77,17 @@ impl Members {
     /// Those of this installation, kept by this controller.
     pub fn new(ledger: Arc<Ledger>, controller: Controller, installation: String, secrets: Secrets) -> Members {
         let blind = Some((SystemTime::now(), "the store was not asked yet".to_owned()));
-        let picture = watch::Sender::new(Picture { current: None, enrolled: Arc::default(), blind });
-        Members { ledger, controller, installation, secrets, picture, kept: Mutex::default() }
+        let picture =
+            watch::Sender::new(Picture { current: None, at: Instant::now(), enrolled: Arc::default(), blind });
+        Members {
+            ledger,
+            controller,
+            installation,
+            secrets,
+            picture,
+            kept: Mutex::default(),
+            noticed: Mutex::default(),
+        }
     }
 
     /// What the store said last.
@@ -83,6 +98,16 @@ impl Members {
     /// How a member is seen, where it is kept.
     pub fn seen(&self, fqdn: &str) -> Option<Seen> {
         self.keeping().get(fqdn).map(|keeping| keeping.seen.borrow().clone())
+    }
+
+    /// How everything is, as this controller tells it; nothing before the first topology.
+    pub fn overview(&self) -> Option<Overview> {
+        let now = SystemTime::now();
+        let seen = |fqdn: &str| self.seen(fqdn);
+        let (mut overview, findings) = overview(&self.picture(), seen, self.controller.fqdn(), now)?;
+        let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
+        overview.wrong = noticed.date(findings, now);
+        Some(overview)
     }
 
     /// Keeps all members, for as long as the controller runs.
@@ -102,6 +127,8 @@ impl Members {
                 }
             }
             self.reconcile();
+            // So that what is wrong has been so since it began, and not since somebody asked.
+            self.overview();
             tokio::select! {
                 () = hints.next() => {}
                 () = tokio::time::sleep(LOOK) => {}
@@ -111,6 +138,7 @@ impl Members {
 
     /// Asks the store. The topology is read only where another is current.
     async fn look(&self) -> Result<Picture, StoreError> {
+        let at = Instant::now();
         let (head, route) = (records::head(), records::route());
         let keys = [Keys::One(head.clone()), Keys::One(route.clone()), Keys::Under(records::members())];
         let snapshot = self.ledger.read(&keys).await?;
@@ -131,7 +159,7 @@ impl Members {
         for (key, entry) in snapshot.entries.iter().filter(|(key, _)| **key != head && **key != route) {
             enrolled.insert(key.last().to_owned(), records::read(key, entry)?);
         }
-        Ok(Picture { current, enrolled: Arc::new(enrolled), blind: None })
+        Ok(Picture { current, at, enrolled: Arc::new(enrolled), blind: None })
     }
 
     /// Keeps whom it should, and lets the others go.

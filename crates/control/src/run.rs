@@ -130,7 +130,7 @@ async fn work(file: PathBuf, config: Config) -> Result<(), Failure> {
     let controller = Controller::new(authorities, &config.name)?;
     let members = Arc::new(Members::new(ledger.clone(), controller, installation.id, secrets));
     let users = Arc::new(ArcSwap::from_pointee(config.users));
-    let office = Office { ledger, members: members.clone(), name: config.name, users: users.clone() };
+    let office = Office { ledger, members: members.clone(), users: users.clone() };
     let router = web::router(office);
     let mut tasks = JoinSet::new();
     for listener in life::listen(&config.listen, &[])? {

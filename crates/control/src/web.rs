@@ -32,8 +32,6 @@ pub struct Office {
     pub ledger: Arc<Ledger>,
     /// Everybody who is kept at what is there.
     pub members: Arc<Members>,
-    /// This controller's name.
-    pub name: String,
     /// Who may use it.
     pub users: Arc<ArcSwap<Users>>,
 }

@@ -1,7 +1,5 @@
 //! Members: how they are, and how one becomes a member; and for load balancers, whether there is something to ask.
 
-use std::time::SystemTime;
-
 use api::control::{Done, Enrol, Health, Overview, Problem};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -10,15 +8,12 @@ use axum::response::Json;
 use super::{Caller, Failure, Office};
 use crate::access::Role;
 use crate::members::EnrolError;
-use crate::status::overview;
 
 /// How everything is.
 #[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Overview), (status = "default", body = Problem)))]
 pub(super) async fn status(State(office): State<Office>, caller: Caller) -> Result<Json<Overview>, Failure> {
     office.admit(&caller, Role::Viewer)?;
-    let picture = office.members.picture();
-    let seen = |fqdn: &str| office.members.seen(fqdn);
-    overview(&picture, seen, &office.name, SystemTime::now()).map(Json).ok_or_else(|| {
+    office.members.overview().map(Json).ok_or_else(|| {
         Failure::not_found("there is no topology yet", "publish the first one: `fedge topology publish`")
     })
 }
