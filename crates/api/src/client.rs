@@ -24,8 +24,8 @@ use crate::control::Problem;
 pub const PORT: u16 = 5272;
 /// For a connection to stand.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// For an answer to a request; a drain may take long.
-const LONGEST: Duration = Duration::from_secs(600);
+/// For an answer to a request.
+const ANSWER: Duration = Duration::from_secs(60);
 /// The longest answer.
 const BYTES: usize = 32 * 1024 * 1024;
 
@@ -142,7 +142,7 @@ impl Client {
     /// # Errors
     /// Why there is no answer.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.ask(Method::GET, path, Bytes::new()).await
+        self.ask(Method::GET, path, Bytes::new(), ANSWER).await
     }
 
     /// Has something done.
@@ -150,11 +150,30 @@ impl Client {
     /// # Errors
     /// Why it wasn't done.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
-        let body = serde_json::to_vec(body).expect("requests have no maps with other keys than text");
-        self.ask(Method::POST, path, body.into()).await
+        self.post_within(path, body, ANSWER).await
     }
 
-    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
+    /// Has something done that may take so long.
+    ///
+    /// # Errors
+    /// Why it wasn't done.
+    pub async fn post_within<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        patience: Duration,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).expect("requests have no maps with other keys than text");
+        self.ask(Method::POST, path, body.into(), patience).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<T, ClientError> {
         let mut reasons = Vec::new();
         for controller in &self.controllers {
             let connected = tokio::time::timeout(PATIENCE, self.connect(controller)).await;
@@ -170,7 +189,7 @@ impl Client {
                 }
             };
             let broken = |what: String| ClientError::Broken { controller: controller.to_string(), what };
-            let answer = tokio::time::timeout(LONGEST, self.exchange(stream, controller, method, path, body)).await;
+            let answer = tokio::time::timeout(patience, self.exchange(stream, controller, method, path, body)).await;
             let (good, answer) = answer
                 .map_err(|_| broken("it took too long".to_owned()))?
                 .map_err(|error| broken(error.to_string()))?;

@@ -197,10 +197,13 @@ pub struct Service {
     pub pool: Option<String>,
     /// A member's name.
     pub server: Option<String>,
-    /// Seconds for the drain; the member's own where it isn't given.
+    /// Seconds for the drain, at most 3600; the member's own where it isn't given.
     pub deadline: Option<u64>,
     /// Why, for the audit trail.
     pub why: String,
+    /// Also where nobody would be left that takes partners in.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// What a service did.

@@ -52,6 +52,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Topology,
     },
+    /// Federation services: what edge servers do for partners.
+    Service {
+        /// What to do.
+        #[command(subcommand)]
+        command: Service,
+    },
     /// The audit trail: who changed what, when and why.
     Audit {
         /// What to do.
@@ -174,6 +180,60 @@ pub(crate) struct First {
     /// A partner.
     #[arg(long, value_name = "DOMAIN", default_value = "fabrikam.test")]
     pub(crate) partner: topology::partner::Pattern,
+}
+
+/// What can be done with federation services.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Service {
+    /// Say how they are; of all edge servers, where neither a pool nor a server is named. Exits with 1 where one
+    /// isn't running.
+    Status {
+        /// Whose.
+        #[command(flatten)]
+        whose: Whose,
+    },
+    /// Finish what is under way, then close, and stay closed, also over a restart, until started.
+    Stop(Drain),
+    /// Take partners in again.
+    Start {
+        /// Whose.
+        #[command(flatten)]
+        whose: Whose,
+        /// Why, for the audit trail.
+        #[arg(long, default_value = "")]
+        why: String,
+    },
+    /// Finish what is under way, end all streams, and take partners in again.
+    Drain(Drain),
+}
+
+/// Whose federation services.
+#[derive(Debug, clap::Args)]
+#[group(multiple = false)]
+pub(crate) struct Whose {
+    /// Those of all edge servers of a pool.
+    #[arg(long, value_name = "FQDN")]
+    pub(crate) pool: Option<topology::fqdn::Fqdn>,
+    /// That of an edge server.
+    #[arg(long, value_name = "FQDN")]
+    pub(crate) server: Option<topology::fqdn::Fqdn>,
+}
+
+/// A drain.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Drain {
+    /// Whose.
+    #[command(flatten)]
+    pub(crate) whose: Whose,
+    /// For how many seconds at most; without it, as each server's configuration says.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) deadline: Option<u64>,
+    /// Why, for the audit trail.
+    #[arg(long, default_value = "")]
+    pub(crate) why: String,
+    /// Also where no edge server of the pool that carries the route would be left.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// What can be done with the audit trail.

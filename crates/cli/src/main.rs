@@ -10,6 +10,7 @@ mod ca;
 mod describe;
 mod document;
 mod remote;
+mod service;
 mod status;
 mod trunk;
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let told = match args.command {
         args::Command::Topology { command } => return document::run(&args.control, command),
         args::Command::Status { watch } => return status::run(&args.control, watch),
+        args::Command::Service { command } => return service::run(&args.control, command),
         args::Command::Enrol { fqdn, fingerprint } => {
             status::enrol(&args.control, &fqdn, fingerprint).map_err(|error| error.to_string())
         }

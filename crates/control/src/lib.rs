@@ -10,5 +10,6 @@ pub mod members;
 pub mod publish;
 pub mod records;
 pub mod run;
+pub mod service;
 pub mod status;
 pub mod web;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use agent::dial::{DialError, Target};
+use agent::dial::{Connection, DialError, Target};
 use agent::keep::{Controller, Seen, Wanted};
 use agent::state::Kept;
 use api::agent::content::Secret;
-use api::agent::view::{agent as agent_addresses, view};
+use api::agent::view::view;
 use api::agent::{Digest, Role, Route};
 use api::control::Overview;
 use store::{Expect, Keys, StoreError, Transaction};
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use topology::document::Member;
 use topology::fqdn::Fqdn;
 
+use crate::ahead;
 use crate::audit::Deed;
 use crate::ledger::Ledger;
 use crate::publish::{self, Current};
@@ -71,6 +72,17 @@ pub enum EnrolError {
     /// The store.
     #[error("{0}")]
     Store(#[from] StoreError),
+}
+
+/// Why there is no connection to a member.
+#[derive(Debug, thiserror::Error)]
+pub enum ReachError {
+    /// Nobody has compared its key.
+    #[error("{0} is not enrolled")]
+    Stranger(String),
+    /// It couldn't be reached, or is another.
+    #[error("{0}")]
+    Dial(#[from] DialError),
 }
 
 impl Members {
@@ -194,7 +206,7 @@ impl Members {
         let wanted = current.topology.members().filter_map(|member| {
             let key = picture.enrolled.get(member.fqdn.as_str())?.fingerprint.parse().ok()?;
             let wanted =
-                Wanted { target: target(member, key), snapshot: self.snapshot(current, &member.fqdn)?, certain };
+                Wanted { target: Target::of(member, key), snapshot: self.snapshot(current, &member.fqdn)?, certain };
             Some((member.fqdn.to_string(), wanted))
         });
         wanted.collect()
@@ -214,6 +226,26 @@ impl Members {
         Some(Arc::new(Kept::new(&self.installation, fqdn.as_str(), document, route, content)))
     }
 
+    /// That the store is behind what members know, in a sentence; nothing where it isn't. `current` was read after they were
+    /// heard, or is what this controller goes by.
+    pub fn behind(&self, current: &Current) -> Option<String> {
+        let seen = |fqdn: &str| self.seen(fqdn);
+        let before = Some(self.picture().at);
+        ahead::told(current, &ahead::ahead(current, ahead::heard(&current.topology, seen, before)))
+    }
+
+    /// A connection to a member, beside the one by which it is kept.
+    ///
+    /// # Errors
+    /// When it isn't enrolled, or can't be reached.
+    pub async fn dial(&self, member: &Member) -> Result<Connection, ReachError> {
+        let picture = self.picture();
+        let enrolled = picture.enrolled.get(member.fqdn.as_str());
+        let key = enrolled.and_then(|enrolled| enrolled.fingerprint.parse().ok());
+        let key = key.ok_or_else(|| ReachError::Stranger(member.fqdn.to_string()))?;
+        Ok(self.controller.dialer()?.dial(&Target::of(member, key)).await?)
+    }
+
     /// Enrols a member that waits for it, if it shows the key with this fingerprint, and writes it down.
     ///
     /// # Errors
@@ -225,7 +257,7 @@ impl Members {
         let name: Fqdn = fqdn.parse().map_err(|_| no_member())?;
         let member = current.topology.members().find(|member| member.fqdn == name).ok_or_else(no_member)?;
         let first = self.snapshot(&current, &name).ok_or_else(|| EnrolError::Controller(fqdn.to_owned()))?;
-        let target = target(member, fingerprint);
+        let target = Target::of(member, fingerprint);
         let dialer = self.controller.dialer()?;
         // Let go: what comes next is the keeper's.
         drop(dialer.enrol(self.controller.authorities(), &target, &first).await?);
@@ -254,10 +286,6 @@ impl Members {
     fn keeping(&self) -> MutexGuard<'_, BTreeMap<String, Keeping>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn target(member: &Member, key: Digest) -> Target {
-    Target { fqdn: member.fqdn.to_string(), role: member.role.into(), addresses: agent_addresses(member), key }
 }
 
 impl std::fmt::Debug for Members {

@@ -21,6 +21,7 @@ use crate::members::Members;
 mod audit;
 mod failure;
 mod members;
+mod service;
 mod topology;
 
 pub use failure::Failure;
@@ -74,6 +75,7 @@ fn described() -> (Router<Office>, utoipa::openapi::OpenApi) {
         .routes(routes!(members::status))
         .routes(routes!(members::enrol))
         .routes(routes!(members::health))
+        .routes(routes!(service::order))
         .split_for_parts()
 }
 

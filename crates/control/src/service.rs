@@ -1,0 +1,245 @@
+//! Federation services stopped, started and drained from here: whether that may be, and what became of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent::dial::DialError;
+use agent::keep::Seen;
+use api::control::ServiceDone;
+use api::local::{Reply, Request, Service, ServiceAction, ServiceState};
+use store::StoreError;
+use tokio::task::JoinSet;
+use topology::document::{Member, Pool};
+
+use crate::audit::Deed;
+use crate::ledger::Ledger;
+use crate::members::{Members, ReachError};
+use crate::publish::Current;
+use crate::status::plain;
+
+/// The longest drain that can be asked for, in seconds.
+pub const LONGEST: u64 = 3600;
+/// For a drain as long as the member's own configuration says.
+const OWN: Duration = Duration::from_secs(600);
+/// For all that isn't the drain.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// Whose services are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// Those of all edge servers of this pool.
+    Pool(String),
+    /// That of this edge server.
+    Server(String),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// What.
+    pub action: ServiceAction,
+    /// With whose.
+    pub whose: Whose,
+    /// Seconds for the drain; the member's own where it isn't given.
+    pub seconds: Option<u64>,
+    /// Also where nobody would be left that takes partners in.
+    pub force: bool,
+}
+
+/// Why nothing is done.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Unfit {
+    /// There is no such pool.
+    #[error("there is no pool {0} in the topology")]
+    NoPool(String),
+    /// There is no such member.
+    #[error("there is no member {0} in the topology")]
+    NoServer(String),
+    /// It isn't an edge server.
+    #[error("{fqdn} is a {role}, and only edge servers have a federation service")]
+    NoService {
+        /// Its name.
+        fqdn: String,
+        /// What it is.
+        role: String,
+    },
+    /// Nobody would be left.
+    #[error(
+        "{pool} carries the route, and no other of its edge servers is known to take partners in: federation would stop"
+    )]
+    LastOfRoute {
+        /// The pool.
+        pool: String,
+    },
+    /// The store may be wrong about which pool carries the route.
+    #[error("{0}")]
+    Behind(String),
+}
+
+/// The edge servers whose services an order means, if it may be done. `seen` tells how each is seen; `behind` says that the
+/// store is, where it is.
+///
+/// # Errors
+/// Why it may not.
+pub fn chosen<'a>(
+    order: &Order,
+    current: &'a Current,
+    seen: impl Fn(&str) -> Option<Seen>,
+    behind: Option<String>,
+) -> Result<Vec<&'a Member>, Unfit> {
+    let topology = &current.topology;
+    let chosen: Vec<&Member> = match &order.whose {
+        Whose::Pool(fqdn) => {
+            let pool = topology.pools.iter().find(|pool| pool.fqdn.as_str() == fqdn);
+            edges_of(pool.ok_or_else(|| Unfit::NoPool(fqdn.clone()))?).collect()
+        }
+        Whose::Server(fqdn) => {
+            let found = topology.members().find(|member| member.fqdn.as_str() == fqdn);
+            let found = found.ok_or_else(|| Unfit::NoServer(fqdn.clone()))?;
+            if found.role != topology::document::Role::Edge {
+                return Err(Unfit::NoService { fqdn: fqdn.clone(), role: found.role.to_string() });
+            }
+            vec![found]
+        }
+    };
+    if order.force || !matches!(order.action, ServiceAction::Stop | ServiceAction::Drain) {
+        return Ok(chosen);
+    }
+    if let Some(what) = behind {
+        return Err(Unfit::Behind(what));
+    }
+    let routed = topology.pools.iter().find(|pool| pool.fqdn.as_str() == current.route.pool);
+    if let Some(pool) = routed.filter(|pool| edges_of(pool).any(|edge| chosen.contains(&edge))) {
+        let mut stay = edges_of(pool).filter(|edge| !chosen.contains(edge));
+        if !stay.any(|edge| seen(edge.fqdn.as_str()).is_some_and(|seen| serves(&seen))) {
+            return Err(Unfit::LastOfRoute { pool: pool.fqdn.to_string() });
+        }
+    }
+    Ok(chosen)
+}
+
+fn edges_of(pool: &Pool) -> impl Iterator<Item = &Member> {
+    pool.edges.iter().map(|edge| &edge.member)
+}
+
+/// Whether it takes partners in, as far as it has said.
+pub fn serves(seen: &Seen) -> bool {
+    let service = seen.status.as_ref().and_then(|(status, _)| status.service.as_ref());
+    seen.connected && service.is_none_or(|service| service.state == ServiceState::Running)
+}
+
+/// Does it with all of them at once, with an entry of the audit trail before and one after. Whoever asked may leave
+/// meanwhile: it is finished.
+///
+/// # Errors
+/// When the entry before can't be written: then nothing is done.
+pub async fn execute(
+    members: &Arc<Members>,
+    ledger: &Arc<Ledger>,
+    order: &Order,
+    chosen: &[&Member],
+    (who, why): (&str, &str),
+) -> Result<Vec<ServiceDone>, StoreError> {
+    let within = order.seconds.map(|seconds| format!(", within {seconds} s")).unwrap_or_default();
+    let before = chosen.iter().map(|member| format!("{} {}", member.fqdn, state(members.seen(member.fqdn.as_str()))));
+    let deed = Deed {
+        who: who.to_owned(),
+        what: format!("service {}", word(order.action)),
+        why: why.to_owned(),
+        before: before.collect::<Vec<_>>().join("\n"),
+        after: format!("{}{within}", names(chosen)),
+    };
+    ledger.note(&deed).await?;
+    let mut tasks = JoinSet::new();
+    for &member in chosen {
+        let (members, member, order) = (members.clone(), member.clone(), order.clone());
+        tasks.spawn(async move { one(&members, &member, &order).await });
+    }
+    let ledger = ledger.clone();
+    let finished = tokio::spawn(async move {
+        let mut done = tasks.join_all().await;
+        done.sort_by(|left, right| left.server.cmp(&right.server));
+        let after: Vec<String> = done.iter().map(|done| format!("{}: {}", done.server, done.what)).collect();
+        let what = format!("{} ended", deed.what);
+        let deed = Deed { what, before: String::new(), after: after.join("\n"), ..deed };
+        if let Err(error) = ledger.note(&deed).await {
+            tracing::error!(%error, after = deed.after, "what became of federation services is not in the audit trail");
+        }
+        done
+    });
+    finished.await.map_err(|failed| StoreError::Unknown(failed.to_string()))
+}
+
+async fn one(members: &Members, member: &Member, order: &Order) -> ServiceDone {
+    let draining = match (order.action, order.seconds) {
+        (ServiceAction::Status | ServiceAction::Start, _) => Duration::ZERO,
+        (ServiceAction::Stop | ServiceAction::Drain, None) => OWN,
+        (ServiceAction::Stop | ServiceAction::Drain, Some(seconds)) => Duration::from_secs(seconds),
+    };
+    let patience = draining + ANSWER;
+    let (done, what) = match tokio::time::timeout(patience, ask(members, member, order)).await {
+        Ok(Ok(service)) => told(order.action, &service),
+        Ok(Err(error)) => (false, plain(&error.to_string())),
+        Err(_) => {
+            let seconds = patience.as_secs();
+            (false, format!("it hasn't said within {seconds} s that it is done; `fedge service status` says how it is"))
+        }
+    };
+    ServiceDone { server: member.fqdn.to_string(), what, done }
+}
+
+async fn ask(members: &Members, member: &Member, order: &Order) -> Result<Service, ReachError> {
+    let refused = |why: &str| DialError::Refused { fqdn: member.fqdn.to_string(), why: why.to_owned() };
+    let mut connection = members.dial(member).await?;
+    connection.local(Request::Service { action: order.action, seconds: order.seconds }).await?;
+    while let Some(reply) = connection.next().await? {
+        match reply {
+            Reply::Service(service) => return Ok(service),
+            Reply::Refused { why } => return Err(refused(&why).into()),
+            _ => {}
+        }
+    }
+    Err(refused("it says nothing of a federation service; does it run a version of fedge that has one?").into())
+}
+
+/// Whether it is as it should be now, and what it did, in a sentence.
+fn told(action: ServiceAction, service: &Service) -> (bool, String) {
+    let (wanted, last) = match action {
+        ServiceAction::Status => (service.state, None),
+        ServiceAction::Start => (ServiceState::Running, None),
+        ServiceAction::Stop => (ServiceState::Stopped, service.last),
+        ServiceAction::Drain => (ServiceState::Running, service.last),
+    };
+    let drained = last.map(|last| {
+        let (finished, returned, left, seconds) = (last.finished, last.returned, last.left, last.seconds);
+        format!(
+            "; of what was under way, {finished} were finished, {returned} returned and {left} left, in {seconds} s"
+        )
+    });
+    (service.state == wanted, format!("it is {}{}", service.state, drained.unwrap_or_default()))
+}
+
+fn state(seen: Option<Seen>) -> String {
+    let seen = seen.filter(|seen| seen.connected);
+    match seen.map(|seen| seen.status.and_then(|(status, _)| status.service)) {
+        None => "unreachable".to_owned(),
+        Some(None) => "says nothing of its service".to_owned(),
+        Some(Some(service)) => service.state.to_string(),
+    }
+}
+
+fn names(chosen: &[&Member]) -> String {
+    chosen.iter().map(|member| member.fqdn.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn word(action: ServiceAction) -> &'static str {
+    match action {
+        ServiceAction::Status => "status",
+        ServiceAction::Start => "start",
+        ServiceAction::Stop => "stop",
+        ServiceAction::Drain => "drain",
+    }
+}
+
+#[cfg(test)]
+mod tests;

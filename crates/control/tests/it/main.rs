@@ -1,0 +1,4 @@
+//! Controllers with a store, their API, and members whose daemons are scripted: what is commanded, asked and recovered.
+
+mod rig;
+mod service;
