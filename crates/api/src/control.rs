@@ -259,3 +259,16 @@ pub struct Health {
     /// Why, in a sentence.
     pub why: String,
 }
+
+/// Whether a pool, or an address, serves: for load balancers and keepalived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Serving {
+    /// A daemon is there and answers.
+    pub live: bool,
+    /// It takes in what comes.
+    pub ready: bool,
+    /// It does, and carries the route, and knows that it does.
+    pub routed: bool,
+    /// Why it isn't all three, in sentences.
+    pub why: Vec<String>,
+}

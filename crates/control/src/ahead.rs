@@ -33,16 +33,18 @@ pub fn heard(topology: &Topology, seen: impl Fn(&str) -> Option<Seen>, before: O
     heard.collect()
 }
 
-/// Those who know a later topology or route than the store says is current, or another one under the same number. Where
-/// members inside are there and none of them does, edge servers aren't believed: they stand in the perimeter, and one in a
-/// stranger's hands must not stop the control plane.
+/// Those who know a later topology or route than the store says is current, or another one under the same number.
 pub fn ahead(current: &Current, heard: Vec<Heard>) -> Vec<Heard> {
     let is_ahead = |heard: &Heard| knows_more(&heard.have, current);
+    let believed = believed(heard.clone());
+    if believed.iter().any(is_ahead) { heard.into_iter().filter(is_ahead).collect() } else { Vec::new() }
+}
+
+/// Those whose word counts: where members inside are there, edge servers aren't asked. They stand in the perimeter, and one
+/// in a stranger's hands must not stop the control plane.
+pub fn believed(heard: Vec<Heard>) -> Vec<Heard> {
     let is_inside = |heard: &Heard| heard.role != Role::Edge;
-    if heard.iter().any(is_inside) && !heard.iter().any(|heard| is_inside(heard) && is_ahead(heard)) {
-        return Vec::new();
-    }
-    heard.into_iter().filter(is_ahead).collect()
+    if heard.iter().any(is_inside) { heard.into_iter().filter(is_inside).collect() } else { heard }
 }
 
 fn knows_more(have: &Head, current: &Current) -> bool {

@@ -4,6 +4,7 @@ pub mod access;
 pub mod ahead;
 pub mod audit;
 pub mod config;
+pub mod health;
 pub mod http;
 pub mod ledger;
 pub mod members;

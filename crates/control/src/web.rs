@@ -20,6 +20,7 @@ use crate::members::Members;
 
 mod audit;
 mod failure;
+mod health;
 mod members;
 mod service;
 mod topology;
@@ -74,7 +75,9 @@ fn described() -> (Router<Office>, utoipa::openapi::OpenApi) {
         .routes(routes!(topology::history))
         .routes(routes!(members::status))
         .routes(routes!(members::enrol))
-        .routes(routes!(members::health))
+        .routes(routes!(health::of_controller))
+        .routes(routes!(health::of_pool))
+        .routes(routes!(health::of_address))
         .routes(routes!(service::order))
         .split_for_parts()
 }

@@ -1,8 +1,7 @@
-//! Members: how they are, and how one becomes a member; and for load balancers, whether there is something to ask.
+//! Members: how they are, and how one becomes a member.
 
-use api::control::{Done, Enrol, Health, Overview, Problem};
+use api::control::{Done, Enrol, Overview, Problem};
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::Json;
 
 use super::{Caller, Failure, Office};
@@ -31,18 +30,6 @@ pub(super) async fn enrol(
     let fingerprint = asked.fingerprint.parse().map_err(wrong)?;
     office.members.enrol(&fqdn, fingerprint, &user.name).await?;
     Ok(Json(Done { what: format!("{fqdn} is enrolled; start its daemon now") }))
-}
-
-/// Whether this controller can do its work: it sees the store.
-#[utoipa::path(get, path = "/v1/health", responses((status = 200, body = Health), (status = 503, body = Health)))]
-pub(super) async fn health(State(office): State<Office>) -> (StatusCode, Json<Health>) {
-    match office.members.picture().blind {
-        None => (StatusCode::OK, Json(Health { good: true, why: "the store answers".to_owned() })),
-        Some(_) => {
-            let why = "the store doesn't answer".to_owned();
-            (StatusCode::SERVICE_UNAVAILABLE, Json(Health { good: false, why }))
-        }
-    }
 }
 
 impl From<EnrolError> for Failure {

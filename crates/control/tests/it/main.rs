@@ -1,4 +1,5 @@
 //! Controllers with a store, their API, and members whose daemons are scripted: what is commanded, asked and recovered.
 
+mod health;
 mod rig;
 mod service;
