@@ -1,21 +1,27 @@
 //! A real etcd cluster of three: each member on a host of its own, TLS on both sides everywhere.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use nix::sys::signal::Signal;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
+use crate::document;
+use crate::lab::Spot;
 use crate::packages::Debian;
-use crate::place::{Host, Network, Place};
+use crate::place::{Network, Place};
 use crate::process::Daemon;
 
 /// How many members there are: one may be missing.
 pub const MEMBERS: usize = 3;
+/// The packages that it takes.
+pub const PACKAGES: &[&str] = &["etcd-server", "etcd-client"];
+/// Where administrators are told how to set up its users.
+const DOCUMENT: &str = "docs/store.md";
 const CLIENTS: u16 = 2379;
 const PEERS: u16 = 2380;
 /// For a member to be there; a machine may be busy.
@@ -24,11 +30,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A cluster at work. Dropping it ends everything in it.
 #[derive(Debug)]
 pub struct Etcd {
-    hosts: Vec<Host>,
+    spots: Vec<Spot>,
     members: Vec<Option<Daemon>>,
     /// Where its clients are.
-    clients: Host,
-    _network: Network,
+    clients: Place,
+    /// Where each member has a host of its own.
+    network: Option<Network>,
     debian: Debian,
     folder: PathBuf,
 }
@@ -39,14 +46,24 @@ impl Etcd {
     /// # Errors
     /// When something doesn't start; with its log.
     pub fn start(folder: &Path) -> anyhow::Result<Etcd> {
-        let debian = Debian::unpack(&Debian::usual_folder(), &["etcd-server", "etcd-client"], &mut |_| {})?;
         let network = Network::new()?;
-        let hosts = (0..MEMBERS).map(|_| network.host()).collect::<anyhow::Result<Vec<_>>>()?;
-        let clients = network.host()?;
+        let host = || network.host().map(|host| Spot { place: Place::clone(&host), address: host.ipv4().into() });
+        let spots = (0..MEMBERS).map(|_| host()).collect::<anyhow::Result<Vec<_>>>()?;
+        let clients = host()?.place;
+        let etcd = Etcd::start_at(spots, clients, folder)?;
+        Ok(Etcd { network: Some(network), ..etcd })
+    }
+
+    /// The same with its members there, for clients in `clients`.
+    ///
+    /// # Errors
+    /// When something doesn't start; with its log.
+    pub fn start_at(spots: Vec<Spot>, clients: Place, folder: &Path) -> anyhow::Result<Etcd> {
+        let debian = Debian::unpack(&Debian::usual_folder(), PACKAGES, &mut |_| {})?;
         let folder = folder.canonicalize().with_context(|| format!("no folder {}", folder.display()))?;
-        certificates(&folder, &hosts)?;
+        certificates(&folder, &spots)?;
         let members = (0..MEMBERS).map(|_| None).collect();
-        let mut etcd = Etcd { hosts, members, clients, _network: network, debian, folder };
+        let mut etcd = Etcd { spots, members, clients, network: None, debian, folder };
         for index in 0..MEMBERS {
             etcd.begin(index)?;
         }
@@ -58,7 +75,7 @@ impl Etcd {
 
     /// From where its clients reach it.
     pub fn place(&self) -> Place {
-        Place::clone(&self.clients)
+        self.clients.clone()
     }
 
     /// A line of a shell script where its clients are; `etcdctl` is found.
@@ -77,7 +94,7 @@ impl Etcd {
 
     /// Its endpoints, with commas between.
     pub fn endpoints(&self) -> String {
-        let urls: Vec<String> = self.hosts.iter().map(|host| url(host.ipv4(), CLIENTS)).collect();
+        let urls: Vec<String> = self.spots.iter().map(|spot| url(spot.address, CLIENTS)).collect();
         urls.join(",")
     }
 
@@ -86,17 +103,17 @@ impl Etcd {
     /// # Errors
     /// When the program can't be started.
     pub fn begin(&mut self, index: usize) -> anyhow::Result<()> {
-        let (name, host) = (name(index), &self.hosts[index]);
+        let (name, spot) = (name(index), &self.spots[index]);
         let everybody: Vec<String> = self
-            .hosts
+            .spots
             .iter()
             .enumerate()
-            .map(|(at, host)| format!("{}={}", self::name(at), url(host.ipv4(), PEERS)))
+            .map(|(at, spot)| format!("{}={}", self::name(at), url(spot.address, PEERS)))
             .collect();
-        let (clients, peers) = (url(host.ipv4(), CLIENTS), url(host.ipv4(), PEERS));
+        let (clients, peers) = (url(spot.address, CLIENTS), url(spot.address, PEERS));
         let [ca, certificate, key] =
             [self.file("ca.crt"), self.file(&format!("{name}.crt")), self.file(&format!("{name}.key"))];
-        let mut command = self.debian.command(host, "usr/bin/etcd");
+        let mut command = self.debian.command(&spot.place, "usr/bin/etcd");
         command.args(["--name", &name, "--initial-cluster", &everybody.join(",")]);
         command.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
         command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
@@ -117,7 +134,7 @@ impl Etcd {
     /// # Errors
     /// When it doesn't, with its log.
     pub fn wait_for(&mut self, index: usize) -> anyhow::Result<()> {
-        let at = SocketAddr::from((self.hosts[index].ipv4(), CLIENTS));
+        let at = SocketAddr::from((self.spots[index].address, CLIENTS));
         let member = self.members[index].as_mut().with_context(|| format!("{} isn't there", name(index)))?;
         member.wait_for_listener(at, PATIENCE)
     }
@@ -139,9 +156,63 @@ impl Etcd {
     /// Pulls a member's cable, or plugs it in again.
     ///
     /// # Errors
-    /// With what `ip` says when it fails.
+    /// With what `ip` says when it fails; or where members have no hosts of their own.
     pub fn cut(&self, index: usize, cut: bool) -> anyhow::Result<()> {
-        if cut { self.hosts[index].link_down() } else { self.hosts[index].link_up() }
+        match (&self.network, self.spots[index].address) {
+            (Some(network), IpAddr::V4(address)) => network.plug(address, !cut),
+            _ => anyhow::bail!("{} has no host of its own here", name(index)),
+        }
+    }
+
+    /// Switches authentication on, with a user that may use what is below one prefix, by the commands of docs/store.md.
+    ///
+    /// # Errors
+    /// With what etcdctl says when it fails.
+    pub fn secure(&self) -> anyhow::Result<()> {
+        for line in [document::lines(DOCUMENT, "sh", "> /")?, document::lines(DOCUMENT, "sh", "etcdctl ")?].concat() {
+            // A backup takes something to be in it.
+            if !line.contains("snapshot") && !line.contains("sqlite3") {
+                self.administer(&line)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a line of docs/store.md here. There is no leader at first, and an answer may be lost: then again.
+    ///
+    /// # Errors
+    /// With what it says when it fails.
+    pub fn administer(&self, line: &str) -> anyhow::Result<()> {
+        let script = [document::lines(DOCUMENT, "sh", "export ETCD")?, vec![line.to_owned()]].concat().join("\n");
+        let (endpoints, folder) = (self.endpoints(), self.file("").display().to_string());
+        let one = endpoints.split(',').next().unwrap_or_default();
+        let script = script.replace("https://etcd1.contoso.test:2379", one);
+        let folders = ["/etc/fedge/etcd/", "/srv/secret/", "/srv/backup/"];
+        let script = folders.iter().fold(script, |script, told| script.replace(told, &folder));
+        let began = Instant::now();
+        loop {
+            let output = self.shell(&script).output().context("no shell")?;
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            let done_before = ["already", "user name is empty"].iter().any(|word| told.contains(word));
+            if output.status.success() || done_before {
+                return Ok(());
+            }
+            anyhow::ensure!(began.elapsed() < PATIENCE * 2, "{line}: {told}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// What a controller's configuration says of it, as the user that [`Etcd::secure`] makes.
+    pub fn store(&self) -> String {
+        let file = |name: &str| self.file(name).display().to_string();
+        format!(
+            "etcd:{}?ca={}&certificate={}&key={}&user=fedge&password-file={}",
+            self.endpoints(),
+            file("ca.crt"),
+            file("client.crt"),
+            file("client.key"),
+            file("password")
+        )
     }
 }
 
@@ -149,17 +220,17 @@ fn name(index: usize) -> String {
     format!("etcd{}", index + 1)
 }
 
-fn url(host: Ipv4Addr, port: u16) -> String {
-    format!("https://{host}:{port}")
+fn url(address: IpAddr, port: u16) -> String {
+    format!("https://{}", SocketAddr::new(address, port))
 }
 
-fn certificates(folder: &Path, hosts: &[Host]) -> anyhow::Result<()> {
+fn certificates(folder: &Path, spots: &[Spot]) -> anyhow::Result<()> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     fs::write(folder.join("ca.crt"), params.self_signed(&key)?.pem())?;
     let issuer = Issuer::new(params, key);
-    let members = hosts.iter().enumerate().map(|(index, host)| (name(index), vec![host.ipv4().to_string()]));
+    let members = spots.iter().enumerate().map(|(index, spot)| (name(index), vec![spot.address.to_string()]));
     for (name, names) in members.chain([("client".to_owned(), Vec::new())]) {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names)?;

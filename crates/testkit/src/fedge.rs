@@ -19,16 +19,28 @@ pub struct Programs {
     folder: PathBuf,
 }
 
+/// Where they are, or why they can't be built; once for each process.
+type Built = OnceLock<Result<Programs, String>>;
+
 impl Programs {
     /// Builds them from this workspace, unless they are built already, once for each process.
     ///
     /// # Errors
     /// When they can't be built.
     pub fn built() -> anyhow::Result<Programs> {
-        static BUILT: OnceLock<Result<Programs, String>> = OnceLock::new();
+        static BUILT: Built = OnceLock::new();
         // With the profile that we were built with ourselves: nearly everything is there already.
-        let built = BUILT.get_or_init(|| build(!cfg!(debug_assertions)).map_err(|error| format!("{error:#}")));
-        built.clone().map_err(anyhow::Error::msg)
+        once(&BUILT, !cfg!(debug_assertions), false)
+    }
+
+    /// The same with a fedge-control that knows etcd, which takes `protoc`. A process uses these or the others, not both:
+    /// they lie in the same place.
+    ///
+    /// # Errors
+    /// When they can't be built.
+    pub fn with_etcd() -> anyhow::Result<Programs> {
+        static BUILT: Built = OnceLock::new();
+        once(&BUILT, !cfg!(debug_assertions), true)
     }
 
     /// Builds them as they are released, for measuring, once for each process.
@@ -36,9 +48,8 @@ impl Programs {
     /// # Errors
     /// When they can't be built.
     pub fn released() -> anyhow::Result<Programs> {
-        static BUILT: OnceLock<Result<Programs, String>> = OnceLock::new();
-        let built = BUILT.get_or_init(|| build(true).map_err(|error| format!("{error:#}")));
-        built.clone().map_err(anyhow::Error::msg)
+        static BUILT: Built = OnceLock::new();
+        once(&BUILT, true, false)
     }
 
     /// Whether they are built as they are released.
@@ -77,13 +88,18 @@ impl Programs {
     }
 }
 
-fn build(release: bool) -> anyhow::Result<Programs> {
+fn once(built: &Built, release: bool, etcd: bool) -> anyhow::Result<Programs> {
+    let built = built.get_or_init(|| build(release, etcd).map_err(|error| format!("{error:#}")));
+    built.clone().map_err(anyhow::Error::msg)
+}
+
+fn build(release: bool, etcd: bool) -> anyhow::Result<Programs> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(&workspace).args(["build", "--quiet"]);
     command.args(["--package=edge", "--package=gateway", "--package=dns", "--package=control", "--package=cli"]);
-    command.args(release.then_some("--release"));
+    command.args(release.then_some("--release")).args(etcd.then_some("--features=control/etcd"));
     ensure!(command.status().context("can't run cargo")?.success(), "fedge's programs can't be built");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
     let folder = target.join(if release { "release" } else { "debug" });

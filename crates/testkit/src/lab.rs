@@ -18,6 +18,7 @@ use crate::server::{Authentication, Server, ServerPlan};
 use crate::{ejabberd, jabberd2, prosody};
 
 pub mod border;
+pub mod installation;
 mod layout;
 pub mod paced;
 pub mod played;

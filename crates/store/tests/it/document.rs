@@ -4,20 +4,16 @@ use store::{Key, Keys, Sqlite, Store as _, Transaction};
 use testkit::packages::Debian;
 use testkit::place::Place;
 
+const DOCUMENT: &str = "docs/store.md";
+
 /// All of it.
 pub(crate) fn text() -> String {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/store.md");
-    std::fs::read_to_string(file).expect("the document is there")
+    testkit::document::text(DOCUMENT).expect("the document is there")
 }
 
 /// The lines of its blocks of this kind, in which something is.
 pub(crate) fn lines(kind: &str, with: &str) -> Vec<String> {
-    let text = text();
-    let blocks = text.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix(kind)?.strip_prefix('\n'));
-    let lines: Vec<String> =
-        blocks.flat_map(str::lines).filter(|line| line.contains(with)).map(str::to_owned).collect();
-    assert!(!lines.is_empty(), "no `{with}` in the {kind} blocks");
-    lines
+    testkit::document::lines(DOCUMENT, kind, with).expect("such lines")
 }
 
 #[test]

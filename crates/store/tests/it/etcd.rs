@@ -18,35 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// tells administrators to.
 fn cluster(folder: &std::path::Path) -> Etcd {
     let etcd = Etcd::start(folder).expect("a cluster");
-    for line in document::lines("sh", "> /").into_iter().chain(document::lines("sh", "etcdctl ")) {
-        // A backup takes something to be in it.
-        if !line.contains("snapshot") && !line.contains("sqlite3") {
-            administer(&etcd, &line);
-        }
-    }
+    etcd.secure().expect("its users");
     etcd
-}
-
-/// Runs a line of the document's in this cluster. There is no leader at first, and an answer may be lost.
-fn administer(etcd: &Etcd, line: &str) {
-    let here = |text: &str| {
-        let one = etcd.endpoints().split(',').next().expect("three").to_owned();
-        let folder = etcd.file("").display().to_string();
-        let text = text.replace("https://etcd1.contoso.test:2379", &one).replace("/etc/fedge/etcd/", &folder);
-        text.replace("/srv/secret/", &folder).replace("/srv/backup/", &folder)
-    };
-    let script = [document::lines("sh", "export "), vec![line.to_owned()]].concat().join("\n");
-    let began = Instant::now();
-    loop {
-        let output = etcd.shell(&here(&script)).output().expect("it starts");
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        let done_before = ["already", "user name is empty"].iter().any(|word| told.contains(word));
-        if output.status.success() || done_before {
-            return;
-        }
-        assert!(began.elapsed() < PATIENCE, "{line}: {told}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 fn tls(etcd: &Etcd) -> TlsOptions {
@@ -87,7 +60,7 @@ fn the_store_in_etcd_does_what_a_store_must() {
             assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
         }
     });
-    administer(&etcd, &document::lines("sh", "snapshot save").remove(0));
+    etcd.administer(&document::lines("sh", "snapshot save").remove(0)).expect("a backup");
     assert!(etcd.file("etcd.db").metadata().expect("a backup").len() > 0);
     drop(etcd);
 }

@@ -66,6 +66,15 @@ impl Network {
         Ok(host)
     }
 
+    /// Pulls a host's cable out of the switch, or plugs it in again.
+    ///
+    /// # Errors
+    /// With what `ip` says when it fails.
+    pub fn plug(&self, host: Ipv4Addr, plugged: bool) -> anyhow::Result<()> {
+        let link = if plugged { "up" } else { "down" };
+        self.switch.ip(&format!("link set port{} {link}", host.octets()[3]))
+    }
+
     /// Has the switch drop whatever comes from a host or goes to it, ARP too, though the host's cable is in and up: to all
     /// others it has vanished, and to it, they have. Or lets it through again.
     ///

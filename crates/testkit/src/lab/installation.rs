@@ -1,0 +1,423 @@
+//! A laboratory of a whole installation under controllers: two sites, two pools, set up by the commands of its administrator.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+
+use super::{CONTOSO, LabPlan, publish_partners, rooms, settings, start_servers, with_rooms};
+use crate::client::Client;
+use crate::etcd::{self, Etcd};
+use crate::fedge::Programs;
+use crate::lab_dns::LabDns;
+use crate::packages::Debian;
+use crate::pki::{LabCa, Request};
+use crate::process::Daemon;
+use crate::server::Server;
+
+mod enrol;
+mod ground;
+mod written;
+
+pub use enrol::enrol;
+pub use ground::{Ground, Machine};
+pub use written::SITES;
+
+/// The controllers.
+pub const CONTROLLERS: [&str; 2] = ["ctl1", "ctl2"];
+/// The gateways.
+pub const GATEWAYS: [&str; 2] = ["gateway1", "gateway2"];
+/// What leads the internal server to the gateways.
+pub const DNS: &str = "dns1";
+/// The pools and their edge servers.
+pub const POOLS: [(&str, [&str; 2]); 2] = [("pool1", ["edge1", "edge2"]), ("pool2", ["edge3", "edge4"])];
+
+/// Longer than anything takes here that is to come at all.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+/// How the API is asked: who is at the keyboard.
+const ADMINISTRATOR: &str = "anna";
+
+/// Where topology and state live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// In a file, which both controllers use.
+    Sqlite,
+    /// In an etcd cluster of three.
+    Etcd,
+}
+
+impl StoreKind {
+    /// The Debian packages that it takes.
+    pub fn packages(self) -> &'static [&'static str] {
+        match self {
+            StoreKind::Sqlite => &[],
+            StoreKind::Etcd => etcd::PACKAGES,
+        }
+    }
+
+    /// fedge's programs that know it.
+    ///
+    /// # Errors
+    /// When they can't be built.
+    pub fn programs(self) -> anyhow::Result<Programs> {
+        match self {
+            StoreKind::Sqlite => Programs::built(),
+            StoreKind::Etcd => Programs::with_etcd(),
+        }
+    }
+}
+
+/// An installation at work. Dropping it ends everything in it.
+#[derive(Debug)]
+pub struct Installation {
+    /// Where everything is.
+    pub ground: Ground,
+    /// The DNS that everybody outside asks.
+    pub dns: LabDns,
+    /// Contoso's server, then the partners'.
+    pub servers: Vec<Server>,
+    /// Controllers and members by name: those that run.
+    pub daemons: BTreeMap<&'static str, Daemon>,
+    /// The store's own servers, where it has any.
+    pub etcd: Option<Etcd>,
+    /// fedge's programs.
+    pub programs: Programs,
+    /// What new machines are told of the controllers.
+    pub fingerprint: String,
+    folder: PathBuf,
+}
+
+/// All edge servers.
+pub fn edges() -> impl Iterator<Item = &'static str> {
+    POOLS.into_iter().flat_map(|(_, edges)| edges)
+}
+
+/// All that are enrolled, those first that others find when they start.
+pub fn members() -> impl Iterator<Item = &'static str> {
+    [DNS].into_iter().chain(edges()).chain(GATEWAYS)
+}
+
+/// The name in the topology.
+pub fn fqdn(name: &str) -> String {
+    format!("{name}.{CONTOSO}")
+}
+
+/// Which of fedge's daemons a machine runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Program {
+    Control,
+    Edge,
+    Gateway,
+    Dns,
+}
+
+impl Program {
+    fn name(self) -> &'static str {
+        match self {
+            Program::Control => "fedge-control",
+            Program::Edge => "fedge-edge",
+            Program::Gateway => "fedge-gateway",
+            Program::Dns => "fedge-dns",
+        }
+    }
+}
+
+fn program(name: &str) -> Program {
+    match name {
+        DNS => Program::Dns,
+        _ if CONTROLLERS.contains(&name) => Program::Control,
+        _ if GATEWAYS.contains(&name) => Program::Gateway,
+        _ => Program::Edge,
+    }
+}
+
+impl Installation {
+    /// Builds everything up in `folder`, which must be empty, and waits until all goes by the topology. What is being
+    /// done is told to `say`.
+    ///
+    /// # Errors
+    /// When something doesn't start; with its log.
+    pub fn start(
+        ground: Ground,
+        plan: &LabPlan,
+        store: StoreKind,
+        folder: &Path,
+        say: &mut dyn FnMut(&str),
+    ) -> anyhow::Result<Installation> {
+        let packages: Vec<&str> = plan.packages().into_iter().chain(store.packages().iter().copied()).collect();
+        let debian = Debian::unpack(&Debian::usual_folder(), &packages, say)?;
+        let programs = store.programs()?;
+        let folder = folder.canonicalize().with_context(|| format!("no folder {}", folder.display()))?;
+        let public_ca = LabCa::new()?;
+        let roots = public_ca.write(&folder)?;
+        public_ca.issue(&Request::new(&with_rooms(CONTOSO)))?.write(&folder.join("certificates"), "contoso")?;
+        let root = settings::internal_ca(&folder, &programs)?.join("root.crt");
+        let dns = LabDns::start(&ground.layout.public_dns.place, ground.layout.public_dns())?;
+        publish_partners(&dns, plan, &ground.layout);
+        publish_pools(&dns, &ground);
+        let (servers, daemons, fingerprint) = (Vec::new(), BTreeMap::new(), String::new());
+        let mut made = Installation { ground, dns, servers, daemons, etcd: None, programs, fingerprint, folder };
+        made.begin_control(store, say)?;
+        made.publish_first(plan, say)?;
+        for member in members() {
+            say(&format!("enrolling {}", fqdn(member)));
+            made.enrol(member)?;
+            made.begin(member)?;
+        }
+        made.wait_until_well()?;
+        let layout = made.ground.layout.clone();
+        made.servers = start_servers(&debian, plan, &layout, &public_ca, [&root, &roots], &made.folder, say)?;
+        Ok(made)
+    }
+
+    /// CAs, a store, a user, and the controllers.
+    fn begin_control(&mut self, store: StoreKind, say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
+        let store = match store {
+            StoreKind::Sqlite => format!("sqlite:{}", self.folder.join("store.db").display()),
+            StoreKind::Etcd => {
+                say("starting an etcd of three, with TLS and users");
+                let folder = self.folder.join("etcd");
+                fs::create_dir(&folder)?;
+                let place = self.ground.machine(CONTROLLERS[0]).place.clone();
+                let etcd = Etcd::start_at(self.ground.etcd.clone(), place, &folder)?;
+                etcd.secure()?;
+                self.etcd.insert(etcd).store()
+            }
+        };
+        let told = self.done("fedge-control", &["init", &self.path("control-ca")])?;
+        self.fingerprint = told.lines().last().unwrap_or_default().trim().to_owned();
+        let token = self.program("fedge-control").args(["token", ADMINISTRATOR, "--role", "administrator"]).output()?;
+        fs::write(self.folder.join("token"), &token.stdout)?;
+        let user = String::from_utf8(token.stderr)?;
+        let user = user.split("\n\n").next().context("what to write for a user")?.to_owned();
+        for controller in CONTROLLERS {
+            say(&format!("starting the controller {}", fqdn(controller)));
+            self.configure(controller, &store, &user)?;
+            self.begin(controller)?;
+        }
+        Ok(())
+    }
+
+    fn publish_first(&self, plan: &LabPlan, say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
+        let file = self.path("topology.toml");
+        let partner = plan.partners.first().context("there is no partner")?.0;
+        let first = written::first(&self.ground);
+        let told: Vec<&str> = ["topology", "init", &file, "--partner", partner].into_iter().collect();
+        self.fedge(&[told, first.iter().map(String::as_str).collect()].concat())?;
+        fs::write(&file, written::whole(&fs::read_to_string(&file)?, &self.ground, plan)?)?;
+        self.fedge(&["topology", "check", &file])?;
+        let told = self.fedge(&["topology", "publish", &file, "--why", "the first one"])?;
+        say(&format!("fedge topology publish: {}", told.lines().next().unwrap_or_default()));
+        Ok(())
+    }
+
+    /// Enrols a member, for the first time or anew; its daemon must not run.
+    ///
+    /// # Errors
+    /// With what either side said.
+    pub fn enrol(&self, member: &'static str) -> anyhow::Result<()> {
+        if !self.configuration(member).exists() {
+            self.configure(member, "", "")?;
+        }
+        let mut command = self.ground.machine(member).place.command(self.programs.path(program(member).name()));
+        command.arg("enrol").arg(self.configuration(member)).args([&fqdn(member), &self.fingerprint]);
+        enrol(command, |typed| self.try_fedge(typed))
+    }
+
+    fn configure(&self, name: &str, store: &str, user: &str) -> anyhow::Result<()> {
+        fs::create_dir(self.folder.join(name))?;
+        fs::write(self.configuration(name), written::configuration(name, &self.ground, store, user))?;
+        Ok(())
+    }
+
+    /// The configuration of a machine's daemon.
+    fn configuration(&self, name: &str) -> PathBuf {
+        self.folder.join(name).join("fedge.toml")
+    }
+
+    /// Starts a controller or a member, for the first time or again.
+    ///
+    /// # Errors
+    /// With its log, when it doesn't start.
+    pub fn begin(&mut self, name: &'static str) -> anyhow::Result<()> {
+        // A log of before would say that it is ready.
+        let log = (1..).map(|time| self.folder.join(format!("{name}.log.{time}"))).find(|log| !log.exists());
+        let (log, place) = (log.context("no name for a log")?, &self.ground.machine(name).place);
+        let daemon = self.programs.start(program(name).name(), place, &self.configuration(name), &log)?;
+        self.daemons.insert(name, daemon);
+        Ok(())
+    }
+
+    /// Kills a controller or a member where it stands.
+    pub fn kill(&mut self, name: &str) {
+        drop(self.daemons.remove(name));
+    }
+
+    /// Ends a controller or a member as its administrator would.
+    ///
+    /// # Errors
+    /// When it had ended before, or doesn't end.
+    pub fn end(&mut self, name: &str) -> anyhow::Result<()> {
+        let daemon = self.daemons.remove(name).with_context(|| format!("{name} doesn't run"))?;
+        let status = daemon.terminate(PATIENCE)?;
+        ensure!(status.success(), "{name} ended with {status}");
+        Ok(())
+    }
+
+    /// What stands in the environment of whoever asks the controllers.
+    pub fn environment(&self) -> [(&'static str, String); 3] {
+        let controllers = CONTROLLERS.map(|name| self.ground.machine(name).internal.to_string());
+        [
+            ("FEDGE_CONTROLLER", controllers.join(",")),
+            ("FEDGE_CONTROL_CA", self.path("control-ca/agent-ca.crt")),
+            ("FEDGE_TOKEN_FILE", self.path("token")),
+        ]
+    }
+
+    /// Runs `fedge` as the administrator does, and gives what it printed.
+    ///
+    /// # Errors
+    /// When it fails; with what it said.
+    pub fn fedge(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        good("fedge", arguments, &self.try_fedge(arguments)?)
+    }
+
+    /// The same, however it ends.
+    ///
+    /// # Errors
+    /// When it can't be run.
+    pub fn try_fedge(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        Ok(self.program("fedge").envs(self.environment()).args(arguments).output()?)
+    }
+
+    fn done(&self, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        good(program, arguments, &self.program(program).args(arguments).output()?)
+    }
+
+    /// A program where the administrator works: beside the first controller.
+    fn program(&self, name: &str) -> Command {
+        self.ground.machine(CONTROLLERS[0]).place.command(self.programs.path(name))
+    }
+
+    /// Runs a local command of an edge server or a gateway, such as `status`.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn ask(&self, member: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        let socket = self.path(&format!("{member}/socket"));
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--socket", &socket]).collect();
+        self.programs.run(program(member).name(), &arguments)
+    }
+
+    /// What the controllers say of everything.
+    ///
+    /// # Errors
+    /// When none answers.
+    pub fn status(&self) -> anyhow::Result<Value> {
+        // It ends with 1 where something is wrong, and tells it all the same.
+        let output = self.try_fedge(&["status", "--json"])?;
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("fedge status: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// Waits until the status is so.
+    ///
+    /// # Errors
+    /// With the last status, when it never is.
+    pub fn wait_for(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            let status = self.status();
+            if status.as_ref().is_ok_and(&is_so) {
+                return Ok(());
+            }
+            ensure!(began.elapsed() < PATIENCE, "{} s passed without {what}: {status:#?}", PATIENCE.as_secs());
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Waits until the controllers find nothing wrong, and every gateway has a trunk to every edge server.
+    ///
+    /// # Errors
+    /// When that doesn't come about.
+    pub fn wait_until_well(&mut self) -> anyhow::Result<()> {
+        self.wait_for("everything being well", |status| status["wrong"].as_array().is_some_and(Vec::is_empty))?;
+        for gateway in GATEWAYS {
+            self.wait_for_trunks(gateway, edges().count())?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a gateway has that many trunks up.
+    ///
+    /// # Errors
+    /// When that doesn't come about.
+    pub fn wait_for_trunks(&mut self, gateway: &'static str, trunks: usize) -> anyhow::Result<()> {
+        let mut daemon = self.daemons.remove(gateway).with_context(|| format!("{gateway} doesn't run"))?;
+        let waited = daemon.wait_for("its trunks", PATIENCE, || {
+            let status = self.ask(gateway, &["status"])?;
+            Ok((status.matches(": connected").count() == trunks).then_some(()))
+        });
+        self.daemons.insert(gateway, daemon);
+        waited
+    }
+
+    /// Logs a user in at the server of his domain.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub async fn login(&self, jid: &str) -> anyhow::Result<Client> {
+        let spot = self.ground.layout.server(xmpp::jid::domain_of(jid));
+        Ok(Client::login(&spot.place, SocketAddr::new(spot.address, 5222), jid, "secret").await?)
+    }
+
+    /// Where everything keeps its files.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A file of it, as text.
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    /// Ends everything as an administrator would: servers first, then members, then the control plane.
+    ///
+    /// # Errors
+    /// When something had ended before, or doesn't end.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        for server in std::mem::take(&mut self.servers) {
+            server.stop()?;
+        }
+        let everybody: Vec<&str> = GATEWAYS.into_iter().chain(edges()).chain([DNS]).chain(CONTROLLERS).collect();
+        for name in everybody.into_iter().filter(|name| self.daemons.contains_key(name)).collect::<Vec<_>>() {
+            self.end(name)?;
+        }
+        Ok(())
+    }
+}
+
+/// One SRV target for each pool, the first pool first.
+fn publish_pools(dns: &LabDns, ground: &Ground) {
+    let pools = POOLS.map(|(pool, edges)| (fqdn(pool), edges));
+    for (pool, edges) in &pools {
+        dns.addresses(pool, &edges.map(|edge| ground.machine(edge).external));
+    }
+    let records: Vec<_> = (1..).zip(&pools).map(|(place, (pool, _))| (place * 10, 0, 5269, pool.as_str())).collect();
+    for domain in [CONTOSO, &rooms(CONTOSO)] {
+        dns.srv(domain, &records);
+    }
+}
+
+fn good(program: &str, arguments: &[&str], output: &Output) -> anyhow::Result<String> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{program} {}: {said}", arguments.join(" "));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

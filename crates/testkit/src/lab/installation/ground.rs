@@ -1,0 +1,101 @@
+//! Where an installation's machines are: at loopback addresses of one place, or each on a host of its own.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::{CONTROLLERS, DNS, GATEWAYS, edges};
+use crate::etcd;
+use crate::lab::{FABRIKAM, Layout, Spot, TAILSPIN};
+use crate::place::{Host, Network, Place};
+
+/// A machine of the installation's.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Its network.
+    pub place: Place,
+    /// Where partners reach it, if it is an edge server.
+    pub external: IpAddr,
+    /// Where everybody inside reaches it.
+    pub internal: IpAddr,
+}
+
+/// Where everything is.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// The XMPP servers and the DNS.
+    pub layout: Layout,
+    machines: BTreeMap<&'static str, Machine>,
+    /// etcd's members.
+    pub(super) etcd: Vec<Spot>,
+    _network: Option<Arc<Network>>,
+}
+
+impl Ground {
+    /// All at loopback addresses of one place.
+    pub fn loopback(place: Place) -> Ground {
+        let machine = |name: &'static str| {
+            let number = name.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(1);
+            let at = |net| IpAddr::from([127, 0, net, number]);
+            let (external, internal) = match name {
+                DNS => (at(9), [127, 0, 9, 2].into()),
+                _ if CONTROLLERS.contains(&name) => (at(10), at(10)),
+                _ if GATEWAYS.contains(&name) => (at(2), at(2)),
+                _ => (at(3), at(7)),
+            };
+            (name, Machine { place: place.clone(), external, internal })
+        };
+        let etcd = (1..=etcd::MEMBERS as u8).map(|number| [127, 0, 11, number].into());
+        let etcd = etcd.map(|address| Spot { place: place.clone(), address }).collect();
+        let machines = everybody().map(machine).collect();
+        Ground { layout: Layout::loopback(place), machines, etcd, _network: None }
+    }
+
+    /// Each on a host of its own, all on one network; the second controller beside the first, at an address of its own.
+    ///
+    /// # Errors
+    /// As [`Network::new`] and [`Network::host`].
+    pub fn hosts() -> anyhow::Result<Ground> {
+        let network = Network::new()?;
+        let spot = || network.host().map(|host| Spot { place: Place::clone(&host), address: host.ipv4().into() });
+        let (inside, public_dns) = (spot()?, spot()?);
+        let partners = vec![(FABRIKAM, spot()?), (TAILSPIN, spot()?)];
+        let mut machines = BTreeMap::new();
+        for name in everybody().filter(|name| *name != CONTROLLERS[1]) {
+            machines.insert(name, machine(&network.host()?));
+        }
+        let etcd = (0..etcd::MEMBERS).map(|_| spot()).collect::<anyhow::Result<Vec<_>>>()?;
+        let first = machines.get(CONTROLLERS[0]).context("a controller")?.clone();
+        let beside = IpAddr::from([10, 77, 0, 250]);
+        first.place.ip(&format!("address add {beside}/24 dev eth0"))?;
+        machines.insert(CONTROLLERS[1], Machine { external: beside, internal: beside, ..first });
+        let layout = Layout {
+            inside,
+            fedge: machines[DNS].place.clone(),
+            internal_face: machines[GATEWAYS[0]].internal,
+            external_face: machines["edge1"].external,
+            internal_dns: SocketAddr::new(machines[DNS].internal, 53),
+            public_dns,
+            partners,
+        };
+        Ok(Ground { layout, machines, etcd, _network: Some(Arc::new(network)) })
+    }
+
+    /// Where a machine is.
+    ///
+    /// # Panics
+    /// When there is no such machine, which is a mistake in a test.
+    pub fn machine(&self, name: &str) -> &Machine {
+        self.machines.get(name).unwrap_or_else(|| panic!("{name} is nowhere in this laboratory"))
+    }
+}
+
+fn machine(host: &Host) -> Machine {
+    Machine { place: Place::clone(host), external: host.ipv4().into(), internal: host.ipv4().into() }
+}
+
+fn everybody() -> impl Iterator<Item = &'static str> {
+    edges().chain(GATEWAYS).chain([DNS]).chain(CONTROLLERS)
+}
