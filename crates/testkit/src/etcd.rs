@@ -22,6 +22,8 @@ pub const MEMBERS: usize = 3;
 pub const PACKAGES: &[&str] = &["etcd-server", "etcd-client"];
 /// Where administrators are told how to set up its users.
 const DOCUMENT: &str = "docs/store.md";
+/// Where each member takes clients, and the others.
+pub const PORTS: [u16; 2] = [CLIENTS, PEERS];
 const CLIENTS: u16 = 2379;
 const PEERS: u16 = 2380;
 /// For a member to be there; a machine may be busy.

@@ -1,5 +1,7 @@
 //! fedge's own programs in a laboratory: built from this workspace, started as an administrator would.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -7,11 +9,23 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
+use crate::packages::Debian;
 use crate::place::Place;
 use crate::process::Daemon;
 
 /// How long a daemon of ours may take to start or to end on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The packages that bring what etcd's client is built with.
+const PROTOC: &[&str] = &["protobuf-compiler", "libprotobuf-dev"];
+
+/// What [`Programs::with_etcd`] has to unpack on this machine.
+pub fn packages_for_etcd() -> &'static [&'static str] {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = std::env::split_paths(&folders).any(|folder| folder.join("protoc").exists());
+    let is_whole = is_there && Path::new("/usr/include/google/protobuf/descriptor.proto").exists();
+    if is_whole { &[] } else { PROTOC }
+}
 
 /// Where fedge's programs are.
 #[derive(Debug, Clone)]
@@ -33,8 +47,8 @@ impl Programs {
         once(&BUILT, !cfg!(debug_assertions), false)
     }
 
-    /// The same with a fedge-control that knows etcd, which takes `protoc`. A process uses these or the others, not both:
-    /// they lie in the same place.
+    /// The same with a fedge-control that knows etcd, which takes `protoc`: the machine's, or that of [`PROTOC`]. A process
+    /// uses these or the others, not both: they lie in the same place.
     ///
     /// # Errors
     /// When they can't be built.
@@ -95,14 +109,29 @@ fn once(built: &Built, release: bool, etcd: bool) -> anyhow::Result<Programs> {
 
 fn build(release: bool, etcd: bool) -> anyhow::Result<Programs> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(&workspace).args(["build", "--quiet"]);
     command.args(["--package=edge", "--package=gateway", "--package=dns", "--package=control", "--package=cli"]);
     command.args(release.then_some("--release")).args(etcd.then_some("--features=control/etcd"));
+    if etcd && !packages_for_etcd().is_empty() {
+        let debian = Debian::unpack(&Debian::usual_folder(), PROTOC, &mut |_| {})?;
+        let includes = debian.path("usr/include/google");
+        command.env("PROTOC", protoc(&debian)?).env("PROTOC_INCLUDE", includes.with_file_name(""));
+    }
     ensure!(command.status().context("can't run cargo")?.success(), "fedge's programs can't be built");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
     let folder = target.join(if release { "release" } else { "debug" });
     let folder = folder.canonicalize().with_context(|| format!("no {}", folder.display()))?;
     Ok(Programs { folder })
+}
+
+/// An unpacked protoc that finds its libraries, as one file.
+fn protoc(debian: &Debian) -> anyhow::Result<PathBuf> {
+    let file = Debian::usual_folder().with_file_name("protoc");
+    let (program, libraries) = (debian.path("usr/bin/protoc"), debian.library_path(&[]));
+    let script = format!("#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}' \"$@\"\n", libraries.display(), program.display());
+    fs::write(&file, script).with_context(|| format!("can't write {}", file.display()))?;
+    fs::set_permissions(&file, Permissions::from_mode(0o755))?;
+    Ok(file.canonicalize()?)
 }

@@ -176,18 +176,8 @@ impl Lab {
         let at = SocketAddr::new;
         let mut addresses = vec![at(layout.internal_face, 5269), at(layout.external_face, 5269)];
         addresses.extend([layout.public_dns(), layout.internal_dns]);
-        for (domain, _) in everybody(plan) {
-            addresses.extend([5222, 5269, DIRECT_TLS].map(|port| at(layout.server(domain).address, port)));
-        }
-        let place = place.clone();
-        place.enter(move || {
-            for address in addresses {
-                std::net::TcpListener::bind(address).with_context(|| {
-                    format!("{address} is needed, and something on this machine listens there or on all addresses; stop it for the while")
-                })?;
-            }
-            Ok(())
-        })
+        addresses.extend(of_servers(plan, &layout));
+        check_free(place, addresses)
     }
 
     /// Logs a user in at the server of his domain.
@@ -313,6 +303,24 @@ fn start_servers(
 
 fn everybody(plan: &LabPlan) -> Vec<(&'static str, Peer)> {
     [(CONTOSO, plan.inside)].into_iter().chain(plan.partners.iter().copied()).collect()
+}
+
+/// Where the servers of a plan listen.
+fn of_servers(plan: &LabPlan, layout: &Layout) -> Vec<SocketAddr> {
+    let servers = everybody(plan).into_iter().map(|(domain, _)| layout.server(domain).address);
+    servers.flat_map(|address| [5222, 5269, DIRECT_TLS].map(|port| SocketAddr::new(address, port))).collect()
+}
+
+/// Checks that nobody in `place` listens at any of `addresses`.
+fn check_free(place: &Place, addresses: Vec<SocketAddr>) -> anyhow::Result<()> {
+    place.enter(move || {
+        for address in addresses {
+            std::net::TcpListener::bind(address).with_context(|| {
+                format!("{address} is needed, and something on this machine listens there or on all addresses; stop it for the while")
+            })?;
+        }
+        Ok(())
+    })
 }
 
 /// Where the server of a domain is in a laboratory on a loopback.

@@ -130,7 +130,8 @@ impl Debian {
         Ok(command)
     }
 
-    fn library_path(&self, also: &[PathBuf]) -> OsString {
+    /// Where the libraries of everything unpacked are, for the dynamic linker.
+    pub(crate) fn library_path(&self, also: &[PathBuf]) -> OsString {
         let folders = ["usr/lib", "lib"].map(|lib| self.folder.join(lib).join(triplet()));
         let given = std::env::var_os("LD_LIBRARY_PATH");
         let given = given.iter().flat_map(std::env::split_paths).collect::<Vec<_>>();

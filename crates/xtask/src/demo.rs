@@ -1,19 +1,21 @@
 //! `cargo xtask demo`: real servers federate through fedge on this machine's loopback, before your eyes.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
-use testkit::lab::{CONTOSO, FABRIKAM, Kind, Lab, LabPlan, Peer, TAILSPIN, address_of};
+use testkit::lab::{CONTOSO, FABRIKAM, Kind, LabPlan, Peer, TAILSPIN, address_of};
 use testkit::packages::Debian;
-use testkit::place::Place;
 use testkit::server::Authentication;
 use tokio::signal::unix::{SignalKind, signal};
 
+mod installation;
+mod small;
 mod story;
 
 /// How the demo goes.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
     /// Fetch the Debian packages that it takes without asking.
     #[arg(long)]
@@ -21,6 +23,36 @@ pub(crate) struct Options {
     /// Leave everything running afterwards, until Ctrl-C.
     #[arg(long)]
     keep: bool,
+    /// Where the controllers keep topology and state.
+    #[arg(long, value_enum, default_value_t = Store::Sqlite, conflicts_with = "small")]
+    store: Store,
+    /// One process between the servers, without a control plane, instead of a whole installation.
+    #[arg(long)]
+    small: bool,
+}
+
+/// Where controllers keep topology and state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Store {
+    /// In a file.
+    Sqlite,
+    /// In an etcd of three.
+    Etcd,
+}
+
+/// What is shown.
+trait Stage: Sized + Send + 'static {
+    /// Starts everything in a folder, and says what is being done.
+    fn start(options: &Options, plan: &LabPlan, folder: &Path) -> anyhow::Result<Self>;
+
+    /// Tells the story on it.
+    async fn tell(&self) -> anyhow::Result<()>;
+
+    /// Says what one can do with it while it is kept.
+    fn keep(&self);
+
+    /// Ends everything.
+    fn stop(self) -> anyhow::Result<()>;
 }
 
 /// Runs the demo.
@@ -32,34 +64,27 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let dialback = |kind| Peer { kind, authentication: Authentication::Dialback };
     let partners = [(FABRIKAM, certificates(Kind::Ejabberd)), (TAILSPIN, dialback(Kind::Prosody))];
     let plan = LabPlan::new(certificates(Kind::Prosody), &partners);
-    introduce();
+    let introduction = if options.small { small::INTRODUCTION } else { installation::INTRODUCTION };
+    println!("{introduction}");
     ensure!(testkit::is_root(), "it takes root: servers look for DNS at port 53, which nobody else may open");
-    fetch(options, &plan)?;
+    let more = if options.small { Vec::new() } else { installation::packages(options.store) };
+    fetch(options, &[plan.packages(), more].concat())?;
     println!("building fedge");
-    testkit::fedge::Programs::built()?;
-    Lab::check_free(&Place::here(), &plan)?;
+    if options.small { perform::<small::Small>(options, plan) } else { perform::<installation::Whole>(options, plan) }
+}
+
+fn perform<S: Stage>(options: &Options, plan: LabPlan) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
-    let told = runtime.block_on(show(options, plan));
+    let told = runtime.block_on(show::<S>(options, plan));
     runtime.shutdown_background();
     told
 }
 
-fn introduce() {
-    println!(
-        "contoso.test has a Prosody of its own and federates through fedge, with two partners:\n\
-         \n\
-         \x20 Prosody (contoso.test)         fedge-edge                 ejabberd (fabrikam.test)\n\
-         \x20 127.0.1.1              <-->    127.0.2.1 | 127.0.3.1 <--> 127.0.4.1, by certificate (EXTERNAL)\n\
-         \x20 finds partners by fedge-dns    inside    | outside   <--> Prosody (tailspin.test)\n\
-         \x20                                                           127.0.5.1, by dialback\n"
-    );
-}
-
 /// Says what is missing, asks, and unpacks it into the target folder.
-fn fetch(options: &Options, plan: &LabPlan) -> anyhow::Result<()> {
+fn fetch(options: &Options, packages: &[&str]) -> anyhow::Result<()> {
     let folder = Debian::usual_folder();
     let mut say = |told: &str| println!("{told}");
-    let missing = Debian::missing(&folder, &plan.packages(), &mut say)?;
+    let missing = Debian::missing(&folder, packages, &mut say)?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -76,11 +101,11 @@ fn fetch(options: &Options, plan: &LabPlan) -> anyhow::Result<()> {
             bail!("nothing was fetched, and nothing was started");
         }
     }
-    Debian::unpack(&folder, &plan.packages(), &mut say)?;
+    Debian::unpack(&folder, packages, &mut say)?;
     Ok(())
 }
 
-async fn show(options: &Options, plan: LabPlan) -> anyhow::Result<()> {
+async fn show<S: Stage>(options: &Options, plan: LabPlan) -> anyhow::Result<()> {
     let folder = tempfile::Builder::new().prefix("fedge-demo-").tempdir()?;
     let path = folder.path().to_owned();
     let began = Instant::now();
@@ -94,32 +119,31 @@ async fn show(options: &Options, plan: LabPlan) -> anyhow::Result<()> {
         }
     };
     tokio::pin!(interrupted);
-    let starting =
-        tokio::task::spawn_blocking(move || Lab::start(Place::here(), &plan, &path, &mut |told| println!("{told}")));
-    let lab = starting.await.context("starting")??;
+    let given = options.clone();
+    let starting = tokio::task::spawn_blocking(move || S::start(&given, &plan, &path));
+    let stage = starting.await.context("starting")??;
     println!("everything runs after {:.1} s\n", began.elapsed().as_secs_f64());
     let told = tokio::select! {
         biased;
         () = &mut interrupted => Err(anyhow::anyhow!("interrupted")),
-        told = story::tell(&lab) => told,
+        told = stage.tell() => told,
     };
     if told.is_ok() && options.keep {
-        logins(&lab);
+        logins();
+        stage.keep();
         interrupted.await;
         println!();
     }
     println!("ending everything");
-    let ended = tokio::task::spawn_blocking(move || lab.stop()).await.context("ending")?;
+    let ended = tokio::task::spawn_blocking(move || stage.stop()).await.context("ending")?;
     told.and(ended)
 }
 
-fn logins(lab: &Lab) {
+fn logins() {
     println!("\nIt goes on until Ctrl-C. Log in with any XMPP client, without TLS; the password is `secret`:");
     for domain in [CONTOSO, FABRIKAM, TAILSPIN] {
         for user in ["alice", "bob"] {
             println!("  {user}@{domain}  at {}, port 5222", address_of(domain));
         }
     }
-    println!("Logs and configurations are in {}", lab.folder().display());
-    println!("Ask fedge: {} status --socket {}", lab.programs.path("fedge-edge").display(), lab.socket().display());
 }

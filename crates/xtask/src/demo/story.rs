@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use testkit::client::{Client, Stanza};
-use testkit::lab::{CONTOSO, FABRIKAM, Lab, TAILSPIN};
+use testkit::lab::{CONTOSO, FABRIKAM, TAILSPIN};
 
 /// For anything to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -12,13 +12,12 @@ const SETTLE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(100);
 const LARGE: usize = 200 * 1024;
 
-/// Tells it; every line is something that was delivered.
-pub(super) async fn tell(lab: &Lab) -> anyhow::Result<()> {
-    let began = Instant::now();
+/// Tells it, by users who log in so; every line is something that was delivered. Gives how much that was.
+pub(super) async fn tell(login: impl AsyncFn(String) -> anyhow::Result<Client>) -> anyhow::Result<u32> {
     let mut delivered = 0;
-    let alice = lab.login(&format!("alice@{CONTOSO}")).await?;
+    let alice = login(format!("alice@{CONTOSO}")).await?;
     for (partner, how) in [(FABRIKAM, "EXTERNAL"), (TAILSPIN, "dialback")] {
-        let bob = lab.login(&format!("bob@{partner}")).await?;
+        let bob = login(format!("bob@{partner}")).await?;
         println!("alice@{CONTOSO} and bob@{partner}, by {how}:");
         for (from, to) in [(&alice, &bob), (&bob, &alice)] {
             message(from, to).await?;
@@ -31,22 +30,24 @@ pub(super) async fn tell(lab: &Lab) -> anyhow::Result<()> {
         println!();
     }
     alice.close().await?;
-    println!("the streams that fedge has open, with what passed on each:\n{}", lab.ask(&["streams"])?);
-    println!("{}", settled(lab).await?);
-    println!("{delivered} of {delivered} were delivered, in {:.1} s; nothing was lost", began.elapsed().as_secs_f64());
-    Ok(())
+    Ok(delivered)
 }
 
-/// What fedge says of itself once servers have told it that they have what was said last, or don't.
-async fn settled(lab: &Lab) -> anyhow::Result<String> {
+/// What each of `ask`'s daemons says of itself once servers have told it that they have what was said last, or don't.
+pub(super) async fn settled(mut ask: impl FnMut() -> anyhow::Result<String>) -> anyhow::Result<String> {
     let began = Instant::now();
     loop {
-        let status = lab.ask(&["status"])?;
-        if status.matches(" 0 in flight").count() == 2 || began.elapsed() > SETTLE {
+        let status = ask()?;
+        if status.matches(" in flight").count() == status.matches(" 0 in flight").count() || began.elapsed() > SETTLE {
             return Ok(status);
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// The last line.
+pub(super) fn end(delivered: u32, began: Instant) {
+    println!("{delivered} of {delivered} were delivered, in {:.1} s; nothing was lost", began.elapsed().as_secs_f64());
 }
 
 fn bare(client: &Client) -> &str {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::{CONTROLLERS, DNS, GATEWAYS, edges};
+use super::{CONTROLLERS, DNS, GATEWAYS, Program, StoreKind, edges, program};
 use crate::etcd;
-use crate::lab::{FABRIKAM, Layout, Spot, TAILSPIN};
+use crate::lab::{FABRIKAM, LabPlan, Layout, Spot, TAILSPIN, check_free, of_servers};
 use crate::place::{Host, Network, Place};
 
 /// A machine of the installation's.
@@ -81,6 +81,29 @@ impl Ground {
             partners,
         };
         Ok(Ground { layout, machines, etcd, _network: Some(Arc::new(network)) })
+    }
+
+    /// Checks that nobody listens where everything will, which only matters on the machine's own loopback.
+    ///
+    /// # Errors
+    /// The first address that is taken.
+    pub fn check_free(&self, plan: &LabPlan, store: StoreKind) -> anyhow::Result<()> {
+        let mut addresses = vec![self.layout.public_dns(), self.layout.internal_dns];
+        for (name, Machine { external, internal, .. }) in &self.machines {
+            let inside = |ports: &[u16]| ports.iter().map(|port| SocketAddr::new(*internal, *port)).collect::<Vec<_>>();
+            addresses.extend(match program(name) {
+                Program::Control => inside(&[5272]),
+                Program::Gateway => inside(&[5269, 5271]),
+                Program::Dns => inside(&[5271]),
+                Program::Edge => [inside(&[5270, 5271]), vec![SocketAddr::new(*external, 5269)]].concat(),
+            });
+        }
+        if store == StoreKind::Etcd {
+            addresses
+                .extend(self.etcd.iter().flat_map(|spot| etcd::PORTS.map(|port| SocketAddr::new(spot.address, port))));
+        }
+        addresses.extend(of_servers(plan, &self.layout));
+        check_free(&self.layout.public_dns.place, addresses)
     }
 
     /// Where a machine is.

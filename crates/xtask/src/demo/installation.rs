@@ -1,0 +1,88 @@
+//! The demo of a whole installation: two sites, two pools, two gateways, two controllers.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use testkit::fedge::packages_for_etcd;
+use testkit::lab::LabPlan;
+use testkit::lab::installation::{CONTROLLERS, Ground, Installation, POOLS, StoreKind, fqdn};
+use testkit::place::Place;
+
+use super::{Options, Stage, Store, story};
+
+/// What is there.
+pub(super) const INTRODUCTION: &str = "\
+contoso.test has a Prosody of its own and federates through fedge, with two partners:
+
+                                Site1                       ejabberd (fabrikam.test)
+                              gateway1 ══╦══ edge1, edge2   127.0.4.1, by certificate (EXTERNAL)
+  Prosody (contoso.test)      127.0.2.1  ║   127.0.3.1, .2
+  127.0.1.1              <-->            ║   (pool1: route) <-->
+  finds partners by           gateway2 ══╩══ edge3, edge4   Prosody (tailspin.test)
+  fedge-dns                   127.0.2.2      127.0.3.3, .4  127.0.5.1, by dialback
+                                Site2        (pool2)
+
+  ctl1, ctl2 (127.0.10.1, .2): the controllers, which lead all of these, by what their store says
+";
+
+impl Store {
+    fn kind(self) -> StoreKind {
+        match self {
+            Store::Sqlite => StoreKind::Sqlite,
+            Store::Etcd => StoreKind::Etcd,
+        }
+    }
+}
+
+/// What has to be unpacked for it.
+pub(super) fn packages(store: Store) -> Vec<&'static str> {
+    let mut packages = store.kind().packages().to_vec();
+    if store == Store::Etcd {
+        packages.extend(packages_for_etcd());
+    }
+    packages
+}
+
+/// The laboratory.
+pub(super) struct Whole(Installation);
+
+impl Stage for Whole {
+    fn start(options: &Options, plan: &LabPlan, folder: &Path) -> anyhow::Result<Whole> {
+        let (ground, store) = (Ground::loopback(Place::here()), options.store.kind());
+        store.programs()?;
+        ground.check_free(plan, store)?;
+        Ok(Whole(Installation::start(ground, plan, store, folder, &mut |told| println!("{told}"))?))
+    }
+
+    async fn tell(&self) -> anyhow::Result<()> {
+        let Whole(lab) = self;
+        let began = Instant::now();
+        let delivered = story::tell(async |jid: String| lab.login(&jid).await).await?;
+        for (pool, edges) in POOLS {
+            for edge in edges {
+                let account = story::settled(|| lab.ask(edge, &["status"])).await?;
+                let account = account.lines().find(|line| line.contains("stanzas that came in"));
+                println!("{edge} of {pool}: {}", account.context("edge servers have an account")?.trim());
+            }
+        }
+        println!("\n$ fedge status\n{}", lab.fedge(&["status"])?);
+        story::end(delivered, began);
+        Ok(())
+    }
+
+    fn keep(&self) {
+        let Whole(lab) = self;
+        println!("\nAsk the controllers ({}), in another terminal:", CONTROLLERS.map(fqdn).join(", "));
+        for (name, value) in lab.environment() {
+            println!("  export {name}={value}");
+        }
+        let fedge = lab.programs.path("fedge");
+        println!("  {} status --watch", fedge.display());
+        println!("The topology is in {}/topology.toml; each machine has a folder beside it.", lab.folder().display());
+    }
+
+    fn stop(self) -> anyhow::Result<()> {
+        self.0.stop()
+    }
+}
