@@ -1,4 +1,4 @@
-//! `cargo xtask bench trunk`: what the trunk costs, in stanzas and in processor time, against both faces in one process.
+//! `cargo xtask bench`: what the trunk costs against both faces in one process, and how soon a topology is everywhere.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use anyhow::{Context as _, ensure};
 
 mod round;
 mod site;
+mod snapshot;
 mod table;
 
 use round::{Measured, Senders};
@@ -19,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) enum What {
     /// fedge-gateway and fedge-edge with the trunk between them, against a fedge-edge with both faces.
     Trunk(Options),
+    /// How long it takes from publishing a large topology until every member goes by it.
+    Snapshot(snapshot::Options),
 }
 
 /// How it is measured.
@@ -53,9 +56,15 @@ struct Series {
 /// Measures, and prints a table for docs/performance.md.
 ///
 /// # Errors
-/// When something doesn't start, or not everything that was sent arrives.
+/// When something doesn't start, or not everything that was sent arrives, or was applied.
 pub(crate) fn run(what: &What) -> anyhow::Result<()> {
-    let What::Trunk(options) = what;
+    match what {
+        What::Trunk(options) => trunk(options),
+        What::Snapshot(options) => snapshot::run(options),
+    }
+}
+
+fn trunk(options: &Options) -> anyhow::Result<()> {
     ensure!(options.rounds > 0 && options.pairs > 0 && options.pairs < 100, "at least one round, and 1 to 99 pairs");
     println!("building fedge as it is released");
     let programs = testkit::fedge::Programs::released()?;

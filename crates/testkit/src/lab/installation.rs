@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use serde_json::Value;
 
 use super::{CONTOSO, LabPlan, publish_partners, rooms, settings, start_servers, with_rooms};
 use crate::client::Client;
@@ -20,13 +18,15 @@ use crate::pki::{LabCa, Request};
 use crate::process::Daemon;
 use crate::server::Server;
 
+mod ask;
 mod enrol;
 mod ground;
 mod written;
 
+pub use ask::members_of;
 pub use enrol::enrol;
 pub use ground::{Ground, Machine};
-pub use written::SITES;
+pub use written::{SITES, many};
 
 /// The controllers.
 pub const CONTROLLERS: [&str; 2] = ["ctl1", "ctl2"];
@@ -39,8 +39,6 @@ pub const POOLS: [(&str, [&str; 2]); 2] = [("pool1", ["edge1", "edge2"]), ("pool
 
 /// Longer than anything takes here that is to come at all.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(100);
 /// How the API is asked: who is at the keyboard.
 const ADMINISTRATOR: &str = "anna";
 
@@ -81,6 +79,8 @@ pub struct Installation {
     pub ground: Ground,
     /// The DNS that everybody outside asks.
     pub dns: LabDns,
+    /// The CA that everybody outside trusts.
+    pub public_ca: LabCa,
     /// Contoso's server, then the partners'.
     pub servers: Vec<Server>,
     /// Controllers and members by name: those that run.
@@ -151,19 +151,33 @@ impl Installation {
         folder: &Path,
         say: &mut dyn FnMut(&str),
     ) -> anyhow::Result<Installation> {
-        let packages: Vec<&str> = plan.packages().into_iter().chain(store.packages().iter().copied()).collect();
-        let debian = Debian::unpack(&Debian::usual_folder(), &packages, say)?;
-        let programs = store.programs()?;
+        let mut made = Installation::lead(ground, plan, store, store.programs()?, folder, say)?;
+        made.serve(plan, say)?;
+        Ok(made)
+    }
+
+    /// The same without XMPP servers, and with these builds of fedge's programs.
+    ///
+    /// # Errors
+    /// When something doesn't start; with its log.
+    pub fn lead(
+        ground: Ground,
+        plan: &LabPlan,
+        store: StoreKind,
+        programs: Programs,
+        folder: &Path,
+        say: &mut dyn FnMut(&str),
+    ) -> anyhow::Result<Installation> {
         let folder = folder.canonicalize().with_context(|| format!("no folder {}", folder.display()))?;
         let public_ca = LabCa::new()?;
-        let roots = public_ca.write(&folder)?;
+        public_ca.write(&folder)?;
         public_ca.issue(&Request::new(&with_rooms(CONTOSO)))?.write(&folder.join("certificates"), "contoso")?;
-        let root = settings::internal_ca(&folder, &programs)?.join("root.crt");
+        settings::internal_ca(&folder, &programs)?;
         let dns = LabDns::start(&ground.layout.public_dns.place, ground.layout.public_dns())?;
         publish_partners(&dns, plan, &ground.layout);
         publish_pools(&dns, &ground);
-        let (servers, daemons, fingerprint) = (Vec::new(), BTreeMap::new(), String::new());
-        let mut made = Installation { ground, dns, servers, daemons, etcd: None, programs, fingerprint, folder };
+        let (servers, daemons, etcd, fingerprint) = (Vec::new(), BTreeMap::new(), None, String::new());
+        let mut made = Installation { ground, dns, public_ca, servers, daemons, etcd, programs, fingerprint, folder };
         made.begin_control(store, say)?;
         made.publish_first(plan, say)?;
         for member in members() {
@@ -172,9 +186,16 @@ impl Installation {
             made.begin(member)?;
         }
         made.wait_until_well()?;
-        let layout = made.ground.layout.clone();
-        made.servers = start_servers(&debian, plan, &layout, &public_ca, [&root, &roots], &made.folder, say)?;
         Ok(made)
+    }
+
+    /// Starts the XMPP servers.
+    fn serve(&mut self, plan: &LabPlan, say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
+        let debian = Debian::unpack(&Debian::usual_folder(), &plan.packages(), say)?;
+        let (layout, roots) = (&self.ground.layout, self.folder.join("trusted.crt"));
+        let inner = self.folder.join("ca/root.crt");
+        self.servers = start_servers(&debian, plan, layout, &self.public_ca, [&inner, &roots], &self.folder, say)?;
+        Ok(())
     }
 
     /// CAs, a store, a user, and the controllers.
@@ -271,104 +292,6 @@ impl Installation {
         Ok(())
     }
 
-    /// What stands in the environment of whoever asks the controllers.
-    pub fn environment(&self) -> [(&'static str, String); 3] {
-        let controllers = CONTROLLERS.map(|name| self.ground.machine(name).internal.to_string());
-        [
-            ("FEDGE_CONTROLLER", controllers.join(",")),
-            ("FEDGE_CONTROL_CA", self.path("control-ca/agent-ca.crt")),
-            ("FEDGE_TOKEN_FILE", self.path("token")),
-        ]
-    }
-
-    /// Runs `fedge` as the administrator does, and gives what it printed.
-    ///
-    /// # Errors
-    /// When it fails; with what it said.
-    pub fn fedge(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        good("fedge", arguments, &self.try_fedge(arguments)?)
-    }
-
-    /// The same, however it ends.
-    ///
-    /// # Errors
-    /// When it can't be run.
-    pub fn try_fedge(&self, arguments: &[&str]) -> anyhow::Result<Output> {
-        Ok(self.program("fedge").envs(self.environment()).args(arguments).output()?)
-    }
-
-    fn done(&self, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
-        good(program, arguments, &self.program(program).args(arguments).output()?)
-    }
-
-    /// A program where the administrator works: beside the first controller.
-    fn program(&self, name: &str) -> Command {
-        self.ground.machine(CONTROLLERS[0]).place.command(self.programs.path(name))
-    }
-
-    /// Runs a local command of an edge server or a gateway, such as `status`.
-    ///
-    /// # Errors
-    /// When it fails.
-    pub fn ask(&self, member: &str, arguments: &[&str]) -> anyhow::Result<String> {
-        let socket = self.path(&format!("{member}/socket"));
-        let arguments: Vec<&str> = arguments.iter().copied().chain(["--socket", &socket]).collect();
-        self.programs.run(program(member).name(), &arguments)
-    }
-
-    /// What the controllers say of everything.
-    ///
-    /// # Errors
-    /// When none answers.
-    pub fn status(&self) -> anyhow::Result<Value> {
-        // It ends with 1 where something is wrong, and tells it all the same.
-        let output = self.try_fedge(&["status", "--json"])?;
-        serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("fedge status: {}", String::from_utf8_lossy(&output.stderr)))
-    }
-
-    /// Waits until the status is so.
-    ///
-    /// # Errors
-    /// With the last status, when it never is.
-    pub fn wait_for(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
-        let began = Instant::now();
-        loop {
-            let status = self.status();
-            if status.as_ref().is_ok_and(&is_so) {
-                return Ok(());
-            }
-            ensure!(began.elapsed() < PATIENCE, "{} s passed without {what}: {status:#?}", PATIENCE.as_secs());
-            std::thread::sleep(LOOK);
-        }
-    }
-
-    /// Waits until the controllers find nothing wrong, and every gateway has a trunk to every edge server.
-    ///
-    /// # Errors
-    /// When that doesn't come about.
-    pub fn wait_until_well(&mut self) -> anyhow::Result<()> {
-        self.wait_for("everything being well", |status| status["wrong"].as_array().is_some_and(Vec::is_empty))?;
-        for gateway in GATEWAYS {
-            self.wait_for_trunks(gateway, edges().count())?;
-        }
-        Ok(())
-    }
-
-    /// Waits until a gateway has that many trunks up.
-    ///
-    /// # Errors
-    /// When that doesn't come about.
-    pub fn wait_for_trunks(&mut self, gateway: &'static str, trunks: usize) -> anyhow::Result<()> {
-        let mut daemon = self.daemons.remove(gateway).with_context(|| format!("{gateway} doesn't run"))?;
-        let waited = daemon.wait_for("its trunks", PATIENCE, || {
-            let status = self.ask(gateway, &["status"])?;
-            Ok((status.matches(": connected").count() == trunks).then_some(()))
-        });
-        self.daemons.insert(gateway, daemon);
-        waited
-    }
-
     /// Logs a user in at the server of his domain.
     ///
     /// # Errors
@@ -414,10 +337,4 @@ fn publish_pools(dns: &LabDns, ground: &Ground) {
     for domain in [CONTOSO, &rooms(CONTOSO)] {
         dns.srv(domain, &records);
     }
-}
-
-fn good(program: &str, arguments: &[&str], output: &Output) -> anyhow::Result<String> {
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{program} {}: {said}", arguments.join(" "));
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -65,6 +65,18 @@ pub(super) fn whole(first: &str, ground: &Ground, plan: &LabPlan) -> anyhow::Res
     Ok(text + &plan.more)
 }
 
+/// So many local domains and partners more, each with an entry of its own, at the end of a document.
+pub fn many(locals: usize, partners: usize) -> String {
+    let mut text = String::new();
+    for number in 0..locals {
+        text += &format!("\n[[local]]\ndomains = [\"local{number}.{CONTOSO}\"]\nnext_hop = \"10.0.0.20\"\n");
+    }
+    for number in 0..partners {
+        text += &format!("\n[[partner]]\ndomains = [\"partner{number}.test\"]\n");
+    }
+    text
+}
+
 /// The configuration of a member or controller, in a folder of its own beside what all share.
 pub(super) fn configuration(name: &str, ground: &Ground, store: &str, user: &str) -> String {
     let internal = ground.machine(name).internal;
