@@ -54,6 +54,7 @@ fn status() -> local::Status {
         log_level: "info".to_owned(),
         faces: Vec::new(),
         route: None,
+        led: None,
         members: Vec::new(),
         concerns: vec!["it is cold".to_owned()],
         service: None,

@@ -27,6 +27,7 @@ fn well(have: Head, role: api::agent::Role) -> Seen {
         log_level: "info".to_owned(),
         faces: Vec::new(),
         route: None,
+        led: None,
         members: vec![trunk],
         concerns: Vec::new(),
         service: Some(local::Service { state: ServiceState::Running, since: 1, last: None }),

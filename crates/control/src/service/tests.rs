@@ -31,6 +31,7 @@ fn seen(connected: bool, state: Option<ServiceState>) -> Seen {
         log_level: "info".to_owned(),
         faces: Vec::new(),
         route: None,
+        led: None,
         members: Vec::new(),
         concerns: Vec::new(),
         service: state.map(|state| Service { state, since: 1, last: None }),

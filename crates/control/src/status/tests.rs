@@ -48,6 +48,7 @@ fn status() -> Status {
         log_level: "info".to_owned(),
         faces: Vec::new(),
         route: None,
+        led: None,
         members: Vec::new(),
         concerns: Vec::new(),
         service: Some(Service { state: ServiceState::Running, since: 1_999_999_000, last: None }),

@@ -291,6 +291,7 @@ impl Script {
             log_level: "info".to_owned(),
             faces: Vec::new(),
             route: None,
+            led: None,
             members: Vec::new(),
             concerns: Vec::new(),
             service: Some(self.service.clone()),
