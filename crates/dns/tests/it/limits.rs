@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType as T;
 
-use crate::rig::{Daemon, PATIENCE, Resolver, ask, query};
+use crate::rig::{Daemon, PATIENCE, Resolver, ask, query, uninterrupted};
 
 fn connect(daemon: &Daemon) -> TcpStream {
     let stream = TcpStream::connect(daemon.address).expect("a connection");
@@ -18,7 +18,7 @@ fn connect(daemon: &Daemon) -> TcpStream {
 
 /// Whether the daemon closes the connection without a byte.
 fn closed(stream: &mut TcpStream) -> bool {
-    match stream.read(&mut [0]) {
+    match uninterrupted(|| stream.read(&mut [0])) {
         Ok(length) => length == 0,
         Err(error) => error.kind() == ErrorKind::ConnectionReset,
     }
@@ -43,7 +43,7 @@ fn more_questions_than_can_wait_fail_at_once() {
     assert!(start.elapsed() < Duration::from_secs(2), "our own answers don't wait: {:?}", start.elapsed());
     let mut buffer = [0; 1500];
     for _ in 0..300 {
-        let length = socket.recv(&mut buffer).expect("a reply to each");
+        let length = uninterrupted(|| socket.recv(&mut buffer)).expect("a reply to each");
         let reply = Message::from_vec(&buffer[..length]).expect("a readable reply");
         assert_eq!(reply.response_code, ResponseCode::ServFail);
     }

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use hickory_proto::rr::RecordType as T;
 use nix::sys::signal::Signal;
 
-use crate::rig::{Daemon, PATIENCE, Resolver, Say, address, ask};
+use crate::rig::{Daemon, PATIENCE, Resolver, Say, address, ask, uninterrupted};
 
 #[test]
 fn a_changed_configuration_is_served_from_then_on() {
@@ -79,7 +79,7 @@ fn systemd_is_told_what_happens() {
     systemd.set_read_timeout(Some(PATIENCE)).expect("a time");
     let told = || {
         let mut buffer = [0; 500];
-        let length = systemd.recv(&mut buffer).expect("told in time");
+        let length = uninterrupted(|| systemd.recv(&mut buffer)).expect("told in time");
         String::from_utf8(buffer[..length].to_vec()).expect("text")
     };
     for signal in [Signal::SIGTERM, Signal::SIGINT] {

@@ -4,7 +4,7 @@ mod client;
 mod daemon;
 mod resolver;
 
-pub(crate) use client::{ask, query, question, tcp, udp, udp_from, with_edns};
+pub(crate) use client::{ask, query, question, tcp, udp, udp_from, uninterrupted, with_edns};
 pub(crate) use daemon::Daemon;
 pub(crate) use resolver::{Resolver, Say, address, aliases, denied, error, reply};
 

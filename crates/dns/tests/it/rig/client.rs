@@ -1,6 +1,6 @@
 //! Clients: single queries by UDP and TCP.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 
 use hickory_proto::op::{Edns, Message, Query};
@@ -44,10 +44,21 @@ pub(crate) fn udp_from(client: IpAddr, server: SocketAddr, bytes: &[u8]) -> Mess
     socket.set_read_timeout(Some(PATIENCE)).expect("a time");
     socket.send(bytes).expect("sent");
     let mut buffer = [0; 65535];
-    let length = socket.recv(&mut buffer).expect("a reply in time");
+    let length = uninterrupted(|| socket.recv(&mut buffer)).expect("a reply in time");
     let reply = Message::from_vec(&buffer[..length]).expect("a readable reply");
     assert_eq!(reply.id.to_be_bytes(), bytes[..2], "the id of the query");
     reply
+}
+
+/// Receives with a time-out, and again where the process was stopped and continued meanwhile: that alone makes it fail
+/// (signal(7)).
+pub(crate) fn uninterrupted<T>(mut receive: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match receive() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            received => return received,
+        }
+    }
 }
 
 /// Sends queries by one TCP connection, all before the first reply is read. The replies in the
