@@ -1,5 +1,6 @@
 //! A controller that keeps a member at what should be: one standing connection, one step after the other.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -100,6 +101,8 @@ pub struct Controller {
     authorities: Authorities,
     fqdn: String,
     dialer: Mutex<Arc<Dialer>>,
+    applied: AtomicU64,
+    refused: AtomicU64,
 }
 
 impl Controller {
@@ -109,12 +112,23 @@ impl Controller {
     /// When the name can't stand in a certificate.
     pub fn new(authorities: Authorities, fqdn: &str) -> Result<Controller, DialError> {
         let dialer = Mutex::new(Arc::new(Dialer::new(&authorities, fqdn)?));
-        Ok(Controller { authorities, fqdn: fqdn.to_owned(), dialer })
+        Ok(Controller {
+            authorities,
+            fqdn: fqdn.to_owned(),
+            dialer,
+            applied: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        })
     }
 
     /// Its name.
     pub fn fqdn(&self) -> &str {
         &self.fqdn
+    }
+
+    /// How many snapshots members went by that this controller sent, and how often a member refused what it was told.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.applied.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
     }
 
     /// The CAs.
@@ -187,7 +201,10 @@ impl Controller {
             let (step, problem) = match self.take(&mut connection, &now).await {
                 Ok(step) => (Some(step), None),
                 // It is there, and says what is wrong.
-                Err(error @ DialError::Refused { .. }) => (None, Some(error.to_string())),
+                Err(error @ DialError::Refused { .. }) => {
+                    self.refused.fetch_add(1, Ordering::Relaxed);
+                    (None, Some(error.to_string()))
+                }
                 Err(error) => return Some(error),
             };
             let problem = match &step {
@@ -226,7 +243,10 @@ impl Controller {
         match &step {
             Step::Look | Step::Behind(_) => {}
             Step::Renew => drop(connection.renew(&self.authorities, wanted.target.key).await?),
-            Step::Send => connection.snapshot(&wanted.snapshot).await?,
+            Step::Send => {
+                connection.snapshot(&wanted.snapshot).await?;
+                self.applied.fetch_add(1, Ordering::Relaxed);
+            }
             Step::Confirm => connection.confirm(&head.installation, &head.route).await?,
         }
         Ok(step)

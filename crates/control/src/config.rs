@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use daemon::log::Log;
-use daemon::settings::{self, ConfigError};
+use daemon::settings::{self, ConfigError, Metrics};
 use serde::Deserialize;
 use toml::Spanned;
 use topology::faults::Faults;
@@ -25,6 +25,8 @@ pub struct Config {
     pub store: String,
     /// How the log is written.
     pub log: Log,
+    /// Where metrics are told.
+    pub metrics: Vec<SocketAddr>,
     /// Where the API is served.
     pub listen: Vec<SocketAddr>,
     /// The folder of the control plane's CAs.
@@ -43,6 +45,7 @@ struct File {
     authorities: PathBuf,
     #[serde(default)]
     log: Log,
+    metrics: Option<Metrics>,
     api: Api,
     #[serde(default)]
     user: Vec<Spanned<UserEntry>>,
@@ -76,7 +79,9 @@ impl Config {
 }
 
 fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
-    settings::check_listeners(&[("API's", &file.api.listen)], faults);
+    let mut listeners = vec![("API's", &file.api.listen)];
+    listeners.extend(file.metrics.as_ref().map(|metrics| ("metrics'", &metrics.listen)));
+    settings::check_listeners(&listeners, faults);
     if format!("writer/{}", file.name.get_ref()).parse::<store::Key>().is_err() || file.name.get_ref().contains('/') {
         let what = format!("`{}` can't be a controller's name", file.name.get_ref());
         faults.add(file.name.span(), what, "name it by its FQDN, as in the topology: \"ctl1.contoso.test\"");
@@ -85,6 +90,7 @@ fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
         name: file.name.get_ref().clone(),
         store: file.store.get_ref().clone(),
         log: file.log.clone(),
+        metrics: file.metrics.as_ref().map(|metrics| metrics.listen.get_ref().clone()).unwrap_or_default(),
         listen: file.api.listen.get_ref().clone(),
         authorities: folder.join(&file.authorities),
         certificate: certificate(&file.api, folder, faults),

@@ -1,6 +1,7 @@
 //! The store as the controllers use it: every change carries an entry of the audit trail, in one transaction.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::de::DeserializeOwned;
 use store::{Expect, Key, Keys, Snapshot, Store, StoreError, Transaction, Writer};
@@ -22,6 +23,7 @@ const PAGE: u64 = 500;
 pub struct Ledger {
     writer: Writer,
     clock: fn() -> u64,
+    entries: AtomicU64,
 }
 
 /// How the audit trail was found.
@@ -44,12 +46,17 @@ impl Ledger {
         let place: Key = format!("writer/{controller}").parse().map_err(|error: store::KeyError| {
             StoreError::Refused { what: error.to_string(), fix: "name the controller by its FQDN".to_owned() }
         })?;
-        Ok(Ledger { writer: Writer::new(store, place, life), clock })
+        Ok(Ledger { writer: Writer::new(store, place, life), clock, entries: AtomicU64::new(0) })
     }
 
     /// The store.
     pub fn store(&self) -> &Arc<dyn Store> {
         self.writer.store()
+    }
+
+    /// How many entries of the audit trail were written here.
+    pub fn entries(&self) -> u64 {
+        self.entries.load(Ordering::Relaxed)
     }
 
     /// Milliseconds since 1970.
@@ -94,7 +101,11 @@ impl Ledger {
             match self.writer.transact(&written).await {
                 // Another controller did something else meanwhile.
                 Err(StoreError::Conflict(key)) if key == records::audit_head() => last = StoreError::Conflict(key),
-                settled => return settled.map(|_| ()),
+                settled => {
+                    settled?;
+                    self.entries.fetch_add(1, Ordering::Relaxed);
+                    return Ok(());
+                }
             }
         }
         Err(last)

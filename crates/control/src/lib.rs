@@ -8,6 +8,7 @@ pub mod health;
 pub mod http;
 pub mod ledger;
 pub mod members;
+pub mod page;
 pub mod publish;
 pub mod records;
 pub mod run;

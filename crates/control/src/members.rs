@@ -1,6 +1,7 @@
 //! Every member kept at what should be: a connection each, by what the store says.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -49,6 +50,7 @@ pub struct Members {
     picture: watch::Sender<Picture>,
     kept: Mutex<BTreeMap<String, Keeping>>,
     noticed: Mutex<Noticed>,
+    store_errors: AtomicU64,
 }
 
 /// A member that is kept. Dropping it lets the member go.
@@ -99,6 +101,7 @@ impl Members {
             picture,
             kept: Mutex::default(),
             noticed: Mutex::default(),
+            store_errors: AtomicU64::new(0),
         }
     }
 
@@ -110,6 +113,16 @@ impl Members {
     /// How a member is seen, where it is kept.
     pub fn seen(&self, fqdn: &str) -> Option<Seen> {
         self.keeping().get(fqdn).map(|keeping| keeping.seen.borrow().clone())
+    }
+
+    /// The controller that keeps them.
+    pub fn controller(&self) -> &Controller {
+        &self.controller
+    }
+
+    /// How often the store couldn't be asked.
+    pub fn store_errors(&self) -> u64 {
+        self.store_errors.load(Ordering::Relaxed)
     }
 
     /// How everything is, as this controller tells it; nothing before the first topology.
@@ -132,6 +145,7 @@ impl Members {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the store can't be asked; members go on as they are");
+                    self.store_errors.fetch_add(1, Ordering::Relaxed);
                     self.picture.send_modify(|picture| {
                         let since = picture.blind.as_ref().map_or_else(SystemTime::now, |(since, _)| *since);
                         picture.blind = Some((since, error.to_string()));

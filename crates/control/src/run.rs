@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use agent::authority::{Authorities, AuthorityError};
 use agent::dial::DialError;
@@ -11,6 +11,7 @@ use agent::keep::Controller;
 use arc_swap::ArcSwap;
 use daemon::life::{self, Ending, ListenError};
 use daemon::log;
+use daemon::metrics;
 use daemon::settings::ConfigError;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -23,11 +24,14 @@ use crate::config::Config;
 use crate::http::{self, Tls};
 use crate::ledger::Ledger;
 use crate::members::Members;
+use crate::page::Told;
 use crate::records::Secrets;
-use crate::web::{self, Office};
+use crate::web::{self, Answers, Office};
 
-const PROGRAM: &str = "fedge-control";
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The daemon's name.
+pub(crate) const PROGRAM: &str = "fedge-control";
+/// Its version.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Why the controller doesn't run.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +121,7 @@ pub fn run(file: &Path) -> Result<(), Failure> {
 }
 
 async fn work(file: PathBuf, config: Config) -> Result<(), Failure> {
+    let began = Instant::now();
     let mut ending = Ending::new()?;
     let hangup = signal(SignalKind::hangup())?;
     let authorities = Authorities::read(&config.authorities)?;
@@ -130,7 +135,10 @@ async fn work(file: PathBuf, config: Config) -> Result<(), Failure> {
     let controller = Controller::new(authorities, &config.name)?;
     let members = Arc::new(Members::new(ledger.clone(), controller, installation.id, secrets));
     let users = Arc::new(ArcSwap::from_pointee(config.users));
-    let office = Office { ledger, members: members.clone(), users: users.clone() };
+    let answers = Arc::<Answers>::default();
+    let told = Told { members: members.clone(), ledger: ledger.clone(), answers: answers.clone(), began };
+    let _metrics = metrics::serve(life::listen(&config.metrics, &[])?, Arc::new(told));
+    let office = Office { ledger, members: members.clone(), users: users.clone(), answers };
     let router = web::router(office);
     let mut tasks = JoinSet::new();
     for listener in life::listen(&config.listen, &[])? {

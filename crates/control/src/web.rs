@@ -1,12 +1,14 @@
 //! The API over HTTP: what may be asked by whom, and what comes back. docs/openapi.json describes it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Json, Response};
 use axum::{Router, routing::get};
 use utoipa::OpenApi;
@@ -36,6 +38,23 @@ pub struct Office {
     pub members: Arc<Members>,
     /// Who may use it.
     pub users: Arc<ArcSwap<Users>>,
+    /// What was answered.
+    pub answers: Arc<Answers>,
+}
+
+/// How many requests were answered, by HTTP's status.
+#[derive(Debug, Default)]
+pub struct Answers(Mutex<BTreeMap<u16, u64>>);
+
+impl Answers {
+    /// All of them.
+    pub fn by_status(&self) -> BTreeMap<u16, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn count(&self, status: StatusCode) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(status.as_u16()).or_default() += 1;
+    }
 }
 
 /// The API's description, without its paths, which come from the handlers.
@@ -50,6 +69,7 @@ struct Description;
 
 /// All that can be asked, and its description.
 pub fn router(office: Office) -> Router {
+    let answers = office.answers.clone();
     let (router, description) = described();
     let text = description.to_pretty_json().unwrap_or_default();
     router
@@ -57,6 +77,10 @@ pub fn router(office: Office) -> Router {
         .fallback(|| async { Failure::not_found("there is nothing here", "docs/openapi.json says what there is") })
         // JSON makes a document longer, by its quotes and line ends.
         .layer(DefaultBodyLimit::max(2 * DOCUMENT_BYTES))
+        .layer(map_response(move |response: Response| {
+            answers.count(response.status());
+            std::future::ready(response)
+        }))
         .with_state(office)
 }
 

@@ -56,7 +56,12 @@ async fn served() -> Served {
     let controller = Controller::new(authorities, "ctl1.contoso.test").expect("a name");
     let secrets = Secrets { external: Vec::new(), internal: Vec::new() };
     let members = Arc::new(Members::new(ledger.clone(), controller, "one".to_owned(), secrets));
-    let office = Office { ledger: ledger.clone(), members, users: Arc::new(ArcSwap::from_pointee(Users::new(users))) };
+    let office = Office {
+        ledger: ledger.clone(),
+        members,
+        users: Arc::new(ArcSwap::from_pointee(Users::new(users))),
+        answers: Arc::default(),
+    };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let task = tokio::spawn(http::serve(listener, tls, web::router(office)));

@@ -30,6 +30,8 @@ pub struct Config {
     pub clients: Vec<IpNet>,
     /// How many answers to keep.
     pub cache: u64,
+    /// Where metrics are told.
+    pub metrics: Vec<SocketAddr>,
     /// Where controllers come to, if they say where names lead.
     pub control: Option<Control>,
     /// Where names lead; with controllers, what of that is this daemon's own.

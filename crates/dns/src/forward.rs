@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{self, timeout_at};
 
 use crate::cache::{Ask, Cache};
+use crate::counts::Counts;
 
 mod exchange;
 mod health;
@@ -29,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 pub struct Forwarder {
     resolvers: Vec<Resolver>,
     cache: Cache,
+    counts: Arc<Counts>,
     /// Questions that are being asked: who asks the same waits for the same answer.
     asking: Mutex<HashMap<Ask, watch::Receiver<Option<Arc<Message>>>>>,
 }
@@ -39,15 +41,16 @@ struct Resolver {
 }
 
 impl Forwarder {
-    /// Asks `resolvers`, in this order, and keeps up to `capacity` answers.
-    pub fn new(resolvers: Vec<SocketAddr>, capacity: u64) -> Forwarder {
+    /// Asks `resolvers`, in this order, keeps up to `capacity` answers, and counts.
+    pub fn new(resolvers: Vec<SocketAddr>, capacity: u64, counts: Arc<Counts>) -> Forwarder {
         let resolvers = resolvers.into_iter().map(|address| Resolver { address, health: Mutex::default() }).collect();
-        Forwarder { resolvers, cache: Cache::new(capacity), asking: Mutex::default() }
+        Forwarder { resolvers, cache: Cache::new(capacity), counts, asking: Mutex::default() }
     }
 
     /// What the site's resolvers say to `ask`: SERVFAIL when none says anything that helps.
     pub async fn ask(self: &Arc<Self>, ask: Ask) -> Arc<Message> {
         if let Some(said) = self.cache.get(&ask, Instant::now()) {
+            self.counts.cache_hits.grow();
             return said;
         }
         let mut answer = self.join(&ask);
@@ -66,7 +69,12 @@ impl Forwarder {
         asking.insert(ask.clone(), answer.clone());
         let (forwarder, ask) = (self.clone(), ask.clone());
         tokio::spawn(async move {
-            let said = Arc::new(forwarder.ask_resolvers(&ask).await.unwrap_or_else(|| failure(&ask)));
+            forwarder.counts.asked.grow();
+            let said = forwarder.ask_resolvers(&ask).await.unwrap_or_else(|| {
+                forwarder.counts.unanswered.grow();
+                failure(&ask)
+            });
+            let said = Arc::new(said);
             forwarder.cache.put(ask.clone(), said.clone(), Instant::now());
             forwarder.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&ask);
             told.send_replace(Some(said));

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod cache;
 pub mod config;
 pub mod control;
+pub mod counts;
 pub mod forward;
 pub mod listen;
 pub mod message;

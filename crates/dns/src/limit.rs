@@ -20,6 +20,11 @@ impl Limit {
         Limit { what, most, room: Arc::new(Semaphore::new(most)), warning: Rarely::new(Duration::from_secs(10)) }
     }
 
+    /// How many places are taken, and how many there are.
+    pub(crate) fn taken(&self) -> (usize, usize) {
+        (self.most - self.room.available_permits(), self.most)
+    }
+
     /// A place, kept until it is dropped; nothing when all are taken.
     pub(crate) fn enter(&self) -> Option<OwnedSemaphorePermit> {
         let place = self.room.clone().try_acquire_owned().ok();
@@ -62,6 +67,7 @@ mod tests {
         let limit = Limit::new("tests", 2);
         let places = (limit.enter(), limit.enter());
         assert!(places.0.is_some() && places.1.is_some() && limit.enter().is_none());
+        assert_eq!(limit.taken(), (2, 2));
         drop(places);
         assert!(limit.enter().is_some());
     }

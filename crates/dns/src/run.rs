@@ -6,10 +6,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use agent::state::Kept;
 use daemon::control::{Change, Controlled, ControlledError};
+use daemon::life::{self, ListenError};
 use daemon::log::{self, LogLevel};
+use daemon::metrics;
 use daemon::settings::ConfigError;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,6 +20,7 @@ use topology::faults::Faults;
 
 use crate::config::{Config, Leads};
 use crate::control;
+use crate::counts::{Counts, Told};
 use crate::forward::Forwarder;
 use crate::listen::Listener;
 use crate::service::{Served, Service};
@@ -42,6 +46,9 @@ pub enum DaemonError {
         /// Why.
         error: io::Error,
     },
+    /// An address for metrics.
+    #[error(transparent)]
+    Metrics(#[from] ListenError),
     /// The system refuses something that every daemon needs.
     #[error("{what}: {error}")]
     System {
@@ -57,6 +64,7 @@ pub enum DaemonError {
 /// # Errors
 /// When it can't start.
 pub fn run(path: &Path) -> Result<(), DaemonError> {
+    let began = Instant::now();
     let config = Config::read(path)?;
     let logging = log::init(&config.log);
     let failed = |what| move |error| DaemonError::System { what, error };
@@ -68,6 +76,7 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed("can't wait for signals"))?;
         let mut controlled =
             config.control.as_ref().map(|control| control::begin(control, logging.clone())).transpose()?;
+        let metrics_listeners = life::listen(&config.metrics, &[])?;
         let mut daemon = match &mut controlled {
             None => Daemon::start(config, None, logging).await?,
             Some(controlled) => tokio::select! {
@@ -76,6 +85,9 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
                 _ = interrupt.recv() => return Ok(()),
             },
         };
+        let agent = controlled.as_ref().map(|controlled| controlled.agent.clone());
+        let told = Told { service: daemon.service.clone(), began, agent };
+        let _metrics = metrics::serve(metrics_listeners, Arc::new(told));
         notify(&[NotifyState::Ready]);
         loop {
             tokio::select! {
@@ -103,6 +115,7 @@ async fn changed(controlled: &mut Option<Controlled>) -> Change {
 
 struct Daemon {
     service: Arc<Service>,
+    counts: Arc<Counts>,
     /// As the file says, without what controllers say.
     file: Config,
     snapshot: Option<Arc<Kept>>,
@@ -124,8 +137,9 @@ impl Daemon {
         let config = led(&file, snapshot.as_deref())?;
         let addresses = config.listen.clone();
         let summary = Summary::of(&config);
-        let service = Service::new(serve(config));
-        let mut daemon = Daemon { service, file, snapshot, listeners: HashMap::new(), logging };
+        let counts = Arc::<Counts>::default();
+        let service = Service::new(serve(config, &counts), counts.clone());
+        let mut daemon = Daemon { service, counts, file, snapshot, listeners: HashMap::new(), logging };
         daemon.listeners = daemon.open(&addresses).await?;
         daemon.say("serves the internal view", &summary);
         Ok(daemon)
@@ -150,7 +164,7 @@ impl Daemon {
             return Ok(());
         }
         let summary = Summary::of(&config);
-        self.service.replace(serve(config));
+        self.service.replace(serve(config, &self.counts));
         self.say("serves the internal view as controllers say now", &summary);
         Ok(())
     }
@@ -181,6 +195,9 @@ impl Daemon {
         if file.control != self.file.control {
             tracing::warn!("[control] changes with the next start");
         }
+        if file.metrics != self.file.metrics {
+            tracing::warn!("[metrics] changes with the next start");
+        }
         let config = match self.file.control {
             Some(_) => led(&file, self.snapshot.as_deref())?,
             // What the next start would ask controllers for isn't here.
@@ -193,7 +210,7 @@ impl Daemon {
         self.listeners.extend(opened);
         self.logging.change(&config.log);
         let summary = Summary::of(&config);
-        self.service.replace(serve(config));
+        self.service.replace(serve(config, &self.counts));
         self.say("serves the internal view as configured now", &summary);
         Ok(())
     }
@@ -223,8 +240,8 @@ impl Summary {
     }
 }
 
-fn serve(config: Config) -> Served {
-    let forwarder = Arc::new(Forwarder::new(config.forward, config.cache));
+fn serve(config: Config, counts: &Arc<Counts>) -> Served {
+    let forwarder = Arc::new(Forwarder::new(config.forward, config.cache, counts.clone()));
     Served { view: View::new(config.view), clients: config.clients, forwarder }
 }
 

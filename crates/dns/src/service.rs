@@ -13,6 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::answer::{Decision, Refusal, answer};
 use crate::cache::Ask;
+use crate::counts::{By, Counts};
 use crate::forward::Forwarder;
 use crate::limit::{Limit, Rarely};
 use crate::message::{self, Request, Transport, Unfit};
@@ -87,6 +88,7 @@ pub struct Service {
     served: ArcSwap<Served>,
     forwarding: Limit,
     validators: Rarely,
+    counts: Arc<Counts>,
 }
 
 /// What a socket does about a query.
@@ -103,15 +105,16 @@ pub enum Reaction {
 pub struct Pending {
     request: Request,
     served: Arc<Served>,
+    counts: Arc<Counts>,
     _room: OwnedSemaphorePermit,
 }
 
 impl Service {
-    /// A service that serves `served`.
-    pub fn new(served: Served) -> Arc<Service> {
+    /// A service that serves `served`, and counts.
+    pub fn new(served: Served, counts: Arc<Counts>) -> Arc<Service> {
         let forwarding = Limit::new("questions that wait for the resolvers", FORWARDED_AT_ONCE);
         let validators = Rarely::new(Duration::from_secs(3600));
-        Arc::new(Service { served: ArcSwap::from_pointee(served), forwarding, validators })
+        Arc::new(Service { served: ArcSwap::from_pointee(served), forwarding, validators, counts })
     }
 
     /// Serves `served` from now on. Who waits for an answer gets it as it would have been.
@@ -123,25 +126,48 @@ impl Service {
     pub fn hear(&self, bytes: &[u8], client: IpAddr, transport: Transport) -> Reaction {
         let served = self.served.load_full();
         match served.hear(bytes, client, transport) {
-            Heard::Reply(reply) => Reaction::Reply(reply),
-            Heard::Nothing => Reaction::Nothing,
+            Heard::Reply(reply) => self.at_once(reply),
+            Heard::Nothing => {
+                self.counts.ignored.grow();
+                Reaction::Nothing
+            }
             Heard::Forward(request) => {
                 if validates(&request) && self.validators.is_due(Instant::now()) {
                     tracing::warn!(%client, "the client validates DNSSEC: it will take the view's own answers for bogus");
                 }
                 match self.forwarding.enter() {
-                    Some(room) => Reaction::Wait(Pending { request, served, _room: room }),
-                    None => Reaction::Reply(request.error(ResponseCode::ServFail)),
+                    Some(room) => Reaction::Wait(Pending { request, served, counts: self.counts.clone(), _room: room }),
+                    None => {
+                        self.counts.unforwarded.grow();
+                        self.at_once(request.error(ResponseCode::ServFail))
+                    }
                 }
             }
         }
+    }
+
+    fn at_once(&self, reply: Vec<u8>) -> Reaction {
+        self.counts.answered(By::View, &reply);
+        Reaction::Reply(reply)
+    }
+
+    /// What came and what became of it.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// How many queries wait for the site's resolvers, and how many may.
+    pub fn waiting(&self) -> (usize, usize) {
+        self.forwarding.taken()
     }
 }
 
 impl Pending {
     /// The reply, when it is there.
     pub async fn reply(self) -> Vec<u8> {
-        self.served.forward(&self.request).await
+        let reply = self.served.forward(&self.request).await;
+        self.counts.answered(By::Resolvers, &reply);
+        reply
     }
 }
 

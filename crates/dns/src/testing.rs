@@ -46,7 +46,7 @@ pub(crate) fn view() -> View {
 
 /// Serves that view to 127.0.0.0/8.
 pub(crate) fn served() -> Served {
-    let forwarder = Arc::new(Forwarder::new(Vec::new(), 10));
+    let forwarder = Arc::new(Forwarder::new(Vec::new(), 10, Arc::default()));
     Served { view: view(), clients: vec!["127.0.0.0/8".parse().expect("a network")], forwarder }
 }
 

@@ -1,5 +1,6 @@
 //! Controllers with a store, their API, and members whose daemons are scripted: what is commanded, asked and recovered.
 
 mod health;
+mod metrics;
 mod rig;
 mod service;

@@ -13,14 +13,16 @@ use agent::state::Kept;
 use api::agent::Role;
 use api::client::{Client, ClientError};
 use api::control::{Done, Enrol, Overview, Problem, Publish, Published};
-use api::local::{Reply, Request, Service, ServiceAction, ServiceState, Status};
+use api::local::{Certificate, Reply, Request, Service, ServiceAction, ServiceState, Status};
 use arc_swap::ArcSwap;
 use control::access::{self, Token, User, Users};
 use control::http::{self, Tls};
 use control::ledger::Ledger;
 use control::members::Members;
+use control::page::Told;
 use control::records::Secrets;
-use control::web::{self, Office};
+use control::web::{self, Answers, Office};
+use daemon::metrics;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use store::Store;
@@ -45,9 +47,12 @@ pub(crate) struct Site {
 /// A controller at work; leaving scope ends it.
 pub(crate) struct Controller {
     pub(crate) address: SocketAddr,
+    /// Where it tells metrics.
+    pub(crate) metrics: SocketAddr,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) members: Arc<Members>,
     _tasks: JoinSet<()>,
+    _metrics: metrics::Serving,
 }
 
 /// What a scripted daemon does and has done.
@@ -59,6 +64,7 @@ pub(crate) struct Script {
     /// It says nothing when it is told to do something.
     pub(crate) silent: bool,
     pub(crate) orders: Vec<(ServiceAction, Option<u64>)>,
+    pub(crate) certificates: Vec<Certificate>,
     unanswered: Vec<mpsc::Sender<Reply>>,
 }
 
@@ -84,8 +90,8 @@ impl Site {
         let mut addresses = Vec::new();
         let mut listeners = Vec::new();
         for fqdn in EDGES.into_iter().chain([GATEWAY]) {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-            addresses.push((fqdn, listener.local_addr().expect("an address")));
+            let (listener, address) = listener().await;
+            addresses.push((fqdn, address));
             // All at once, so that no two get the same.
             listeners.push(listener);
         }
@@ -140,13 +146,16 @@ impl Site {
         let keeper = Keeper::new(self.authorities(), name).expect("a name");
         let members = Arc::new(Members::new(ledger.clone(), keeper, installation.id, secrets));
         let users = Arc::new(ArcSwap::from_pointee(self.users.clone()));
-        let router = web::router(Office { ledger: ledger.clone(), members: members.clone(), users });
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
+        let answers = Arc::<Answers>::default();
+        let ((listener, address), (told_at, metrics)) = (listener().await, listener().await);
+        let told =
+            Told { members: members.clone(), ledger: ledger.clone(), answers: answers.clone(), began: Instant::now() };
+        let serving = metrics::serve(vec![told_at], Arc::new(told));
+        let router = web::router(Office { ledger: ledger.clone(), members: members.clone(), users, answers });
         let mut tasks = JoinSet::new();
         tasks.spawn(http::serve(listener, self.tls(name), router));
         tasks.spawn(members.clone().keep());
-        Controller { address, ledger, members, _tasks: tasks }
+        Controller { address, metrics, ledger, members, _tasks: tasks, _metrics: serving }
     }
 
     fn tls(&self, name: &str) -> Tls {
@@ -226,6 +235,12 @@ impl Controller {
     }
 }
 
+async fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    (listener, address)
+}
+
 /// A member in an overview.
 pub(crate) fn member<'a>(overview: &'a Overview, fqdn: &str) -> &'a api::control::Member {
     let edges = overview.sites.iter().flat_map(|site| site.pools.iter().flat_map(|pool| &pool.members));
@@ -260,7 +275,14 @@ fn role(fqdn: &str) -> Role {
 impl Daemon {
     fn new() -> Daemon {
         let service = Service { state: ServiceState::Running, since: 1_700_000_000, last: None };
-        Daemon(Mutex::new(Script { service, refuses: None, silent: false, orders: Vec::new(), unanswered: Vec::new() }))
+        Daemon(Mutex::new(Script {
+            service,
+            refuses: None,
+            silent: false,
+            orders: Vec::new(),
+            certificates: Vec::new(),
+            unanswered: Vec::new(),
+        }))
     }
 
     /// What it does from now on, or has done.
@@ -296,7 +318,7 @@ impl Script {
             concerns: Vec::new(),
             service: Some(self.service.clone()),
             partners: 2,
-            certificates: Vec::new(),
+            certificates: self.certificates.clone(),
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use prometheus_client::registry::Unit;
 
+pub mod control;
+pub mod dns;
+
 /// What a number does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -42,10 +45,12 @@ const fn measure(name: &'static str, unit: Unit, labels: &'static [&'static str]
     Metric { name, kind: Kind::Gauge, unit: Some(unit), labels, help }
 }
 
-pub(super) static BUILD: Metric = gauge("fedge_build_info", &["program", "version"], "Which program runs. Always 1.");
-pub(super) static UP: Metric = measure("fedge_up", Unit::Seconds, &[], "For how long the daemon has been running.");
-pub(super) static CONCERNS: Metric =
-    gauge("fedge_concerns", &[], "Things that somebody should look at; status says which.");
+/// Of every daemon.
+pub static BUILD: Metric = gauge("fedge_build_info", &["program", "version"], "Which program runs. Always 1.");
+/// Of every daemon.
+pub static UP: Metric = measure("fedge_up", Unit::Seconds, &[], "For how long the daemon has been running.");
+/// Of every daemon.
+pub static CONCERNS: Metric = gauge("fedge_concerns", &[], "Things that somebody should look at; status says which.");
 
 /// An account in four counters and what is still open. At any time accepted is the sum of the other four.
 pub(super) struct Account {
@@ -105,7 +110,7 @@ pub(super) static CERTIFICATE: Metric = measure(
 );
 
 /// All of them.
-pub static ALL: [&Metric; 19] = [
+pub static ALL: [&Metric; 37] = [
     &BUILD,
     &UP,
     &CONCERNS,
@@ -125,6 +130,24 @@ pub static ALL: [&Metric; 19] = [
     &CONNECTED,
     &ROUTED,
     &CERTIFICATE,
+    &control::MEMBERS,
+    &control::VERSION,
+    &control::EPOCH,
+    &control::APPLIED,
+    &control::REFUSED,
+    &control::STORE_ERRORS,
+    &control::BLIND,
+    &control::REQUESTS,
+    &control::AUDIT,
+    &control::CERTIFICATE,
+    &dns::ANSWERED,
+    &dns::IGNORED,
+    &dns::CACHE_HITS,
+    &dns::ASKED,
+    &dns::UNANSWERED,
+    &dns::WAITING,
+    &dns::WAITING_LIMIT,
+    &dns::TURNED_AWAY,
 ];
 
 impl Metric {

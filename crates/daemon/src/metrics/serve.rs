@@ -14,8 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::page::{CONTENT, Pages};
-use crate::desk::Desk;
+use super::page::{CONTENT, Pages, Source};
 
 /// Connections at a time; more wait to be accepted.
 const CONNECTIONS: usize = 16;
@@ -34,9 +33,9 @@ pub struct Serving {
     _tasks: JoinSet<()>,
 }
 
-/// Answers `GET /metrics` on the listeners with what the desk knows.
-pub fn serve(listeners: Vec<TcpListener>, desk: Arc<Desk>) -> Serving {
-    let (pages, room) = (Arc::new(Pages::new(desk)), Arc::new(Semaphore::new(CONNECTIONS)));
+/// Answers `GET /metrics` on the listeners with what the source knows.
+pub fn serve(listeners: Vec<TcpListener>, source: Arc<impl Source>) -> Serving {
+    let (pages, room) = (Arc::new(Pages::new(source)), Arc::new(Semaphore::new(CONNECTIONS)));
     let mut tasks = JoinSet::new();
     for listener in listeners {
         if let Ok(address) = listener.local_addr() {

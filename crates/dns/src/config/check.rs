@@ -8,6 +8,7 @@ use std::num::NonZeroU16;
 use std::path::Path;
 
 use api::agent::content::Dns;
+use daemon::settings;
 use ipnet::IpNet;
 use toml::Spanned;
 use topology::faults::Faults;
@@ -48,6 +49,9 @@ type Wrong = (String, &'static str);
 /// What `file` means, as far as it isn't faulty.
 pub(super) fn check(file: File, folder: &Path, faults: &mut Faults) -> Config {
     let control = file.control.as_ref().map(|control| control.read(folder, faults));
+    let metrics = file.metrics.as_ref().map(|metrics| ("metrics'", &metrics.listen));
+    let agent = file.control.as_ref().map(|control| ("agent's", &control.listen));
+    settings::check_listeners(&metrics.into_iter().chain(agent).collect::<Vec<_>>(), faults);
     let mut check = Check { faults };
     let header = file.view.span();
     let view = file.view.into_inner();
@@ -83,6 +87,7 @@ pub(super) fn check(file: File, folder: &Path, faults: &mut Faults) -> Config {
         forward: forward.into_iter().flatten().collect(),
         clients,
         cache,
+        metrics: file.metrics.map(|metrics| metrics.listen.into_inner()).unwrap_or_default(),
         control,
         view: view::Settings { ttl, direct_tls: view.direct_tls.unwrap_or(true), gateways, locals },
     }

@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 
 use daemon::control;
 use daemon::log::Log;
+use daemon::settings::Metrics;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -15,6 +16,7 @@ pub(super) type Text = Spanned<String>;
 pub(super) struct File {
     #[serde(default)]
     pub(super) log: Log,
+    pub(super) metrics: Option<Metrics>,
     pub(super) control: Option<control::Section>,
     pub(super) view: Spanned<View>,
     #[serde(default)]

@@ -42,7 +42,10 @@ pub(super) async fn serve(listener: TcpListener, service: Arc<Service>) {
             }
         };
         while connections.try_join_next().is_some() {}
-        let Some(place) = limit.enter() else { continue };
+        let Some(place) = limit.enter() else {
+            service.counts().unconnected.grow();
+            continue;
+        };
         let service = service.clone();
         connections.spawn(async move {
             connection(stream, client, &service).await;

@@ -5,6 +5,7 @@ mod controlled;
 mod forwarding;
 mod health;
 mod limits;
+mod metrics;
 mod reload;
 mod rig;
 mod view;
