@@ -232,7 +232,10 @@ fn certificates(folder: &Path, spots: &[Spot]) -> anyhow::Result<()> {
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     fs::write(folder.join("ca.crt"), params.self_signed(&key)?.pem())?;
     let issuer = Issuer::new(params, key);
-    let members = spots.iter().enumerate().map(|(index, spot)| (name(index), vec![spot.address.to_string()]));
+    // A member must come from an address in its certificate. To another one on the same loopback, it comes from the first.
+    let from = |address: IpAddr| address.is_loopback().then(|| IpAddr::from([127, 0, 0, 1]));
+    let names = |spot: &Spot| [spot.address].into_iter().chain(from(spot.address)).map(|address| address.to_string());
+    let members = spots.iter().enumerate().map(|(index, spot)| (name(index), names(spot).collect()));
     for (name, names) in members.chain([("client".to_owned(), Vec::new())]) {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names)?;
