@@ -1,0 +1,82 @@
+//! The installation, and two users who say 200 messages a second each way while something is done to it.
+
+use std::time::Duration;
+
+use testkit::client::{Client, Collected};
+use testkit::lab::installation::{Ground, Installation, StoreKind};
+use testkit::lab::{CONTOSO, FABRIKAM, Kind, LabPlan, Peer};
+use testkit::place::Place;
+use testkit::server::Authentication::External;
+use tokio::sync::watch;
+
+/// As many messages at once, and so often, each way.
+const WAVE: u32 = 20;
+const EVERY: Duration = Duration::from_millis(100);
+/// Nobody says more than this, whatever is done.
+const MOST: u32 = 60_000;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// It, with a Prosody inside and an ejabberd outside, and the folder that it lives in.
+pub(crate) fn installation() -> (Installation, tempfile::TempDir) {
+    let peer = |kind| Peer { kind, authentication: External };
+    let plan = LabPlan::new(peer(Kind::Prosody), &[(FABRIKAM, peer(Kind::Ejabberd))]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let ground = Ground::loopback(Place::isolated().expect("root"));
+    let lab = Installation::start(ground, &plan, StoreKind::Sqlite, folder.path(), &mut |_| {});
+    (lab.expect("an installation"), folder)
+}
+
+/// Has something done to it under load; nobody notices.
+pub(crate) fn amid<T: Send + 'static>(
+    what: &str,
+    lab: Installation,
+    done: impl FnOnce(Installation) -> T + Send + 'static,
+) -> T {
+    let runtime = tokio::runtime::Runtime::new().expect("threads");
+    runtime.block_on(async {
+        let alice = lab.login(&format!("alice@{CONTOSO}")).await.expect("a login");
+        let bob = lab.login(&format!("bob@{FABRIKAM}")).await.expect("a login");
+        for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+            from.message(to.jid(), "first", "first");
+            to.message_with_id("first", PATIENCE).await.expect("the first message");
+        }
+        let (ends, over) = watch::channel(false);
+        let work = async {
+            // Some of the load comes before it.
+            tokio::time::sleep(EVERY * 5).await;
+            let done = tokio::task::spawn_blocking(move || done(lab)).await.expect("it is done");
+            ends.send_replace(true);
+            done
+        };
+        // How many there will be is known only then; what arrives meanwhile waits.
+        let (done, from_alice, from_bob) =
+            tokio::join!(work, speak(&alice, &bob, over.clone()), speak(&bob, &alice, over));
+        println!("{what}: {from_alice} and {from_bob} messages were said meanwhile");
+        let (at_bob, at_alice) = tokio::join!(
+            bob.collect(alice.jid(), 0..from_alice, PATIENCE),
+            alice.collect(bob.jid(), 0..from_bob, PATIENCE)
+        );
+        let (at_bob, at_alice) = (at_bob.expect("a count"), at_alice.expect("a count"));
+        assert!(is_unnoticed(&at_bob), "{what}; at bob: {at_bob:?}, at alice: {at_alice:?}");
+        assert!(is_unnoticed(&at_alice), "{what}; at alice: {at_alice:?}, at bob: {at_bob:?}");
+        done
+    })
+}
+
+/// Says wave after wave until it is over; gives how many were said.
+async fn speak(from: &Client, to: &Client, mut over: watch::Receiver<bool>) -> u32 {
+    let (mut waves, mut said) = (tokio::time::interval(EVERY), 0);
+    while !*over.borrow_and_update() && said < MOST {
+        waves.tick().await;
+        from.flood(to.jid(), said..said + WAVE, 100, WAVE).await.expect("its server reads");
+        said += WAVE;
+    }
+    said
+}
+
+/// Whether all arrived once, in order, and nothing came back.
+// COMPAT(Prosody 0.12): when it dials anew, what it says between SASL's success and the features of the new
+// stream overtakes what it had queued until then, whoever is at the other end.
+fn is_unnoticed(collected: &Collected) -> bool {
+    Collected { overtaken: 0, ..collected.clone() }.is_perfect()
+}

@@ -1,0 +1,5 @@
+//! A whole installation with XMPP servers inside and outside: two sites, two pools, two gateways, two controllers.
+
+mod alone;
+mod changes;
+mod load;
