@@ -139,7 +139,7 @@ pub async fn drain(at_work: &mut [Served], streams: &Streams, most: Duration) ->
     for served in at_work.iter_mut() {
         served.stop_accepting().await;
     }
-    streams.command_all(Direction::Accepted, Command::Shutdown);
+    streams.command_all(Direction::Accepted, Command::Shutdown(began + most));
     let accepted_are_gone = tokio::time::timeout(most, streams.none_left(Direction::Accepted)).await.is_ok();
     let left = most.saturating_sub(began.elapsed()).max(FAREWELL);
     let all_settled = tokio::time::timeout(left, settled(at_work)).await.is_ok();

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use crate::ask::span;
 
 /// The longest drain that can be asked for, in seconds.
-const LONGEST: u64 = 3600;
+pub const LONGEST: u64 = 3600;
 
 /// What is ordered.
 #[derive(Debug, Clone, Subcommand)]

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use api::local::{Drained, Reply, Service as Told, ServiceAction, ServiceState};
 use daemon::life;
+use daemon::service::LONGEST;
 use net::serve::Served;
 use net::streams::Streams;
 use tokio::sync::{mpsc, watch};
@@ -138,6 +139,9 @@ impl Service {
     }
 
     async fn carry_out(&mut self, action: ServiceAction, seconds: Option<u64>) -> Reply {
+        if seconds.is_some_and(|seconds| seconds > LONGEST) {
+            return Reply::Refused { why: format!("a drain is given {LONGEST} s at most") };
+        }
         let most = seconds.map_or(self.scope.drain, Duration::from_secs);
         let Told { state, since, .. } = *self.told.borrow();
         let remembered = match (action, &self.scope.memory) {
@@ -184,11 +188,12 @@ impl Service {
         self.told.send_modify(|told| (told.state, told.since) = (state, unix(SystemTime::now())));
     }
 
-    /// Takes nothing new, and finishes what was accepted.
+    /// Takes nothing new, and finishes what was accepted. What is given nevertheless, by whoever hasn't heard so yet, goes out.
     async fn close(&mut self, most: Duration) -> Drained {
         self.entrance.runs(false);
         self.say_we_finish().await;
         let drained = life::drain(&mut self.at_work, &self.scope.streams, most).await;
+        self.at_work.iter().for_each(|served| served.end.links.resume());
         // What became of the last stanzas is heard, too.
         self.say_we_finish().await;
         drained
@@ -202,7 +207,6 @@ impl Service {
     }
 
     fn resume(&mut self) {
-        self.at_work.iter().for_each(|served| served.end.links.resume());
         if let Some(trunks) = &self.scope.trunks {
             trunks.members().resume();
         }

@@ -78,8 +78,8 @@ impl std::fmt::Display for Proof {
 pub enum Command {
     /// End it properly: our end, then the peer's.
     Close,
-    /// The process ends: say so, then as [`Command::Close`].
-    Shutdown,
+    /// Everything ends: say so, then as [`Command::Close`]; all of it by then.
+    Shutdown(Instant),
     /// What comes can't be brought any further, and may be elsewhere: say the same, at once.
     Leave,
 }

@@ -59,9 +59,9 @@ pub(super) async fn serve(
 ) -> io::Result<End> {
     let since = now();
     match unless_closed(opening, &mut commands).await? {
-        (Some(opened), told) => {
+        (Some(opened), over) => {
             let mut driver = Driver::new(since, opened, face, links, entry);
-            driver.shutting_down = told.then(now);
+            driver.shutting_down = over.map(|over| (now(), over));
             // Boxed, for thousands of connections that have been silent for long.
             Box::pin(driver.run(commands)).await
         }
@@ -84,8 +84,8 @@ struct Driver {
     /// By which the pairs were admitted.
     policy: Arc<Policy>,
     proven_at: Option<Instant>,
-    /// Since when we shut down, as long as the peer hasn't been told.
-    shutting_down: Option<Instant>,
+    /// Since when everything ends, as long as the peer hasn't been told; and by when it is over.
+    shutting_down: Option<(Instant, Instant)>,
     /// When the peer was last heard of for certain, after something had lain here.
     heard: Instant,
 }
@@ -191,7 +191,7 @@ impl Driver {
             let deadline = self.machine.deadline();
             // What the machine doesn't look at now is left where it is, so that the peer feels it.
             let may_read = !ended && self.machine.input().len() < most;
-            let leave = self.shutting_down.map(|since| self.proven_at.unwrap_or(since) + SETTLE);
+            let leave = self.shutting_down.map(|(since, over)| (self.proven_at.unwrap_or(since) + SETTLE).min(over));
             tokio::select! {
                 // A peer that never stops sending keeps nothing else from its turn.
                 biased;
@@ -205,12 +205,12 @@ impl Driver {
                 Some(Ok(answer)) = self.verifying.join_next() => self.machine.answer(now(), answer),
                 Some(command) = commands.recv() => self.told(command),
                 () = until(leave) => {
-                    self.shutting_down = None;
+                    let over = self.shutting_down.take().map_or_else(now, |(_, over)| over);
                     if self.proven_at.is_some() {
-                        self.machine.finish(now(), told(Command::Shutdown));
+                        self.machine.finish(now(), told(Command::Shutdown(over)), Some(over));
                     } else {
                         // Nothing can come from it that we would wait for.
-                        self.machine.close(now(), told(Command::Shutdown).as_ref());
+                        self.machine.close(now(), told(Command::Shutdown(over)).as_ref());
                         let end = self.steps(commands).await?;
                         return Ok(end.unwrap_or(End::Closed));
                     }
@@ -285,8 +285,8 @@ impl Driver {
 
     fn told(&mut self, command: Command) {
         match command {
-            Command::Close => self.machine.finish(now(), told(command)),
-            Command::Shutdown => self.shutting_down = Some(now()),
+            Command::Close => self.machine.finish(now(), told(command), None),
+            Command::Shutdown(over) => self.shutting_down = Some((now(), over)),
             Command::Leave => self.machine.close(now(), told(command).as_ref()),
         }
     }
@@ -314,9 +314,9 @@ impl Driver {
                     let socket = std::mem::replace(&mut self.transport, Transport::Gone).into_plain()?;
                     let handshake = secure(socket, self.machine.to(), &self.face, &self.entry, self.deadline);
                     let handshake = Box::pin(handshake);
-                    let (Opened { transport, chain }, told) = unless_closed(handshake, commands).await?;
+                    let (Opened { transport, chain }, over) = unless_closed(handshake, commands).await?;
                     (self.transport, self.chain) = (transport, chain);
-                    self.shutting_down = self.shutting_down.or(told.then(now));
+                    self.shutting_down = self.shutting_down.or(over.map(|over| (now(), over)));
                     let answer = Answer::TlsUp { certificate: !self.chain.is_empty(), own_certificate: true };
                     self.machine.answer(now(), answer);
                 }
@@ -370,21 +370,21 @@ impl Driver {
 }
 
 /// Does that unless the stream is to be closed meanwhile, when nothing has been accepted on it yet;
-/// and whether it was told that we shut down.
+/// and by when everything is over, if it was told so.
 async fn unless_closed<T>(
     mut what: impl Future<Output = io::Result<T>> + Unpin,
     commands: &mut mpsc::UnboundedReceiver<Command>,
-) -> io::Result<(T, bool)> {
+) -> io::Result<(T, Option<Instant>)> {
     let command = tokio::select! {
         biased;
-        done = &mut what => return done.map(|done| (done, false)),
+        done = &mut what => return done.map(|done| (done, None)),
         Some(command) = commands.recv() => command,
     };
     match command {
         Command::Close | Command::Leave => Err(io::Error::other("it was closed before a stream was up")),
-        Command::Shutdown => {
+        Command::Shutdown(over) => {
             let done = tokio::time::timeout(SETTLE, what).await;
-            done.map_err(|_| late())?.map(|done| (done, true))
+            done.map_err(|_| late())?.map(|done| (done, Some(over)))
         }
     }
 }

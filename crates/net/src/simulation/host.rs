@@ -15,6 +15,7 @@ use super::certificates::Certificates;
 use super::ledger::Life;
 use super::network::{Exit, Network, Place, STREAMS, TRUNK, address};
 use crate::accept::{Opened, run_opened};
+use crate::clock::now;
 use crate::dead::Dead;
 use crate::face::{FaceState, Settings};
 use crate::fate::Fates;
@@ -137,7 +138,7 @@ impl Host {
         network.close(address(self.life.0, STREAMS));
         let streams = self.face.streams.clone();
         let most = self.face.settings.stream.drain;
-        streams.command_all(Direction::Accepted, Command::Shutdown);
+        streams.command_all(Direction::Accepted, Command::Shutdown(now() + most));
         let _ = timeout(most, streams.none_left(Direction::Accepted)).await;
         if timeout(FAREWELL, self.face.holder.settled()).await.is_err() {
             self.served.end.links.give_up();

@@ -245,6 +245,12 @@ impl Split {
         ask(&self.programs, &self.folder, member, arguments)
     }
 
+    /// The same from another thread, while this one does something else.
+    pub fn asker(&self) -> impl Fn(&str, &[&str]) -> anyhow::Result<String> + Send + use<> {
+        let (programs, folder) = (self.programs.clone(), self.folder.clone());
+        move |member, arguments| ask(&programs, &folder, member, arguments)
+    }
+
     /// What became of the stanzas with this id and of this pair, as far as this member of fedge knows, in words.
     ///
     /// # Errors

@@ -28,6 +28,8 @@ pub(super) struct Wire {
     trusted: bool,
     /// We ended our side; when.
     closing: Option<Instant>,
+    /// When the peer's end isn't waited for any longer, where that isn't as set.
+    over_by: Option<Instant>,
     heard: bool,
     /// What our side of the stream begins with, until it was sent.
     opening: Option<Bytes>,
@@ -53,6 +55,7 @@ impl Wire {
             established: false,
             trusted: false,
             closing: None,
+            over_by: None,
             heard: false,
             opening: Some(opening),
             handshake: false,
@@ -203,6 +206,11 @@ impl Wire {
         self.closing = Some(now);
     }
 
+    /// Our side has ended; from then on the peer's end is not waited for, if that is given.
+    pub(super) fn is_over_by(&mut self, over: Option<Instant>) {
+        self.over_by = over;
+    }
+
     /// The peer ended its side.
     pub(super) fn peer_closed(&mut self) {
         let end = if self.closing.is_some() { End::Closed } else { End::PeerClosed };
@@ -221,7 +229,7 @@ impl Wire {
             return None;
         }
         if let Some(since) = self.closing {
-            return Some(since + self.settings.drain);
+            return Some(self.over_by.unwrap_or(since + self.settings.drain));
         }
         if !self.established {
             return Some(self.opened + self.settings.establish);

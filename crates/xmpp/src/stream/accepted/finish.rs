@@ -83,19 +83,22 @@ pub(super) struct Finish {
     deaf: Instant,
     /// When waiting for anything ends.
     until: Instant,
+    /// When waiting for the peer's end does, where that is to be sooner than it would be.
+    over: Option<Instant>,
 }
 
 impl Accepted {
     /// Ends our side as soon as all that came is settled and the peer pauses, with an error if there is one to
     /// tell; where it doesn't pause, at a moment that is made for it. As with [`close`](Self::close), reading goes
-    /// on until the peer's end. Only the first call counts.
-    pub fn finish(&mut self, now: Instant, error: Option<StreamError>) {
+    /// on until the peer's end, but not after `over`, if that is given. Only the first call counts.
+    pub fn finish(&mut self, now: Instant, error: Option<StreamError>, over: Option<Instant>) {
         if self.finish.is_some() || self.wire.is_closing() {
             return;
         }
-        let part = self.wire.settings.drain / 12;
+        let drain = self.wire.settings.drain;
+        let part = over.map_or(drain, |over| drain.min(over.saturating_duration_since(now))) / 12;
         let [seek, hurry, deaf, until] = [6, 8, 9, 10].map(|parts| now + part * parts);
-        self.finish = Some(Finish { error, looked: now, asked: None, seek, hush: None, hurry, deaf, until });
+        self.finish = Some(Finish { error, looked: now, asked: None, seek, hush: None, hurry, deaf, until, over });
         self.finish_in_time(now);
     }
 
@@ -177,8 +180,10 @@ impl Accepted {
     }
 
     fn finish_now(&mut self, now: Instant) {
-        let error = self.finish.as_mut().and_then(|finish| finish.error.take());
+        let Some(finish) = self.finish.as_mut() else { return };
+        let (error, over) = (finish.error.take(), finish.over);
         self.close(now, error.as_ref());
+        self.wire.is_over_by(over);
     }
 
     /// Whether what the peer says isn't looked at any more, so that what has come can all be settled.

@@ -17,7 +17,7 @@ fn finishing(counts: bool) -> Host {
         host.hears("<enable xmlns='urn:xmpp:sm:3'/>");
     }
     host.hears(HELLO);
-    host.machine.finish(host.now, Some(StreamError::new(Condition::SystemShutdown, "moving")));
+    host.machine.finish(host.now, Some(StreamError::new(Condition::SystemShutdown, "moving")), None);
     host.run();
     host.sent.clear();
     host
@@ -87,6 +87,26 @@ fn where_there_is_no_pause_to_speak_of_any_moment_will_do_in_the_end() {
 }
 
 #[test]
+fn with_less_time_than_usual_it_is_over_by_then_whatever_the_peer_does() {
+    for counts in [true, false] {
+        let mut host = Host::authenticated();
+        if counts {
+            host.hears("<enable xmlns='urn:xmpp:sm:3'/>");
+        }
+        (1..=2).for_each(|_| host.hears(HELLO));
+        let began = host.now;
+        host.machine.finish(began, None, Some(began + Duration::from_secs(3)));
+        (1..=2).for_each(|number| host.machine.settled(number));
+        let took = hears_on_and_on(&mut host);
+        assert!(took < Duration::from_millis(2600), "{took:?}");
+        while !matches!(host.steps.last(), Some(Step::End(_))) {
+            tick(&mut host);
+        }
+        assert_eq!(host.now - began, Duration::from_secs(3), "the peer never ended its side");
+    }
+}
+
+#[test]
 fn who_pauses_as_a_rule_is_told_early_in_a_pause() {
     let mut host = Host::authenticated();
     for number in 1..=5 {
@@ -95,7 +115,7 @@ fn who_pauses_as_a_rule_is_told_early_in_a_pause() {
         host.machine.settled(number);
     }
     host.hears(HELLO);
-    host.machine.finish(host.now, None);
+    host.machine.finish(host.now, None, None);
     host.now += 40 * MS;
     host.machine.settled(6);
     assert_eq!(tick(&mut host), Duration::ZERO);
@@ -153,7 +173,7 @@ fn who_seldom_speaks_is_not_waited_for() {
         host.machine.settled(number);
     }
     host.now += Duration::from_secs(3);
-    host.machine.finish(host.now, None);
+    host.machine.finish(host.now, None, None);
     host.run();
     assert!(host.sent.contains("</stream:stream>"));
 }

@@ -1,0 +1,119 @@
+//! Two users who talk without a pause, on servers of some kinds, and what becomes of what they say.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use testkit::client::{Client, Collected};
+use testkit::lab::split::Split;
+use testkit::lab::{CONTOSO, FABRIKAM, Kind, LabPlan, Peer};
+use testkit::place::Place;
+use testkit::server::Authentication::External;
+use tokio::sync::oneshot;
+
+/// Messages each way while one thing is done.
+pub(crate) const MESSAGES: u32 = 1000;
+/// As many at once, and so often: what a busy pair of domains says.
+const WAVE: u32 = 20;
+const EVERY: Duration = Duration::from_millis(100);
+/// After so many of them, it is done.
+const AMID: u32 = 100;
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// The pairs that they speak as.
+pub(crate) const OUT: &str = "contoso.test -> fabrikam.test";
+pub(crate) const IN: &str = "fabrikam.test -> contoso.test";
+
+/// Alice inside and bob outside.
+pub(crate) struct Talk {
+    pub(crate) split: Split,
+    alice: Client,
+    bob: Client,
+    /// What runs at contoso and at fabrikam.
+    kinds: (Kind, Kind),
+    /// How often they said a thousand messages.
+    rounds: u32,
+}
+
+/// Has two users on servers of these kinds do `work` in a laboratory.
+pub(crate) fn talk(inside: Kind, outside: Kind, work: impl AsyncFnOnce(&mut Talk) + Send + 'static) {
+    let peer = |kind| Peer { kind, authentication: External };
+    let plan = LabPlan::new(peer(inside), &[(FABRIKAM, peer(outside))]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = Place::isolated().expect("a namespace");
+    let split = Split::start(place.clone(), &plan, folder.path()).expect("a laboratory");
+    let split = place.run(move || async move {
+        let alice = split.login(&format!("alice@{CONTOSO}")).await.expect("a login");
+        let bob = split.login(&format!("bob@{FABRIKAM}")).await.expect("a login");
+        // The streams are up before anything is done to them.
+        for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+            from.message(to.jid(), "first", "first");
+            to.message_with_id("first", PATIENCE).await.expect("the first message");
+        }
+        let mut talk = Talk { split, alice, bob, kinds: (inside, outside), rounds: 0 };
+        work(&mut talk).await;
+        talk.split
+    });
+    split.stop().expect("everything ends well");
+}
+
+impl Talk {
+    /// Both say a thousand messages, and `what` is done amid them; nobody notices. Gives what came of it.
+    pub(crate) async fn amid<T: Send + 'static>(&mut self, what: &str, done: impl FnOnce() -> T + Send + 'static) -> T {
+        let numbers = self.rounds * MESSAGES..(self.rounds + 1) * MESSAGES;
+        self.rounds += 1;
+        let (now, is_amid) = oneshot::channel();
+        let done = async {
+            is_amid.await.expect("it comes to that");
+            tokio::task::spawn_blocking(done).await.expect("no panic")
+        };
+        let (alice, bob) = (&self.alice, &self.bob);
+        let (at_bob, at_alice, (), (), done) = tokio::join!(
+            hear(bob, alice, numbers.clone()),
+            hear(alice, bob, numbers.clone()),
+            speak(alice, bob, numbers.clone(), Some(now)),
+            speak(bob, alice, numbers.clone(), None),
+            done,
+        );
+        let (inside, outside) = self.kinds;
+        assert!(is_unnoticed(&at_bob, inside), "{what}; at bob: {at_bob:?}, at alice: {at_alice:?}");
+        assert!(is_unnoticed(&at_alice, outside), "{what}; at alice: {at_alice:?}, at bob: {at_bob:?}");
+        done
+    }
+
+    /// Whether this member has a stream, accepted or dialed, on which a pair speaks.
+    pub(crate) fn has(&self, member: &str, direction: &str, pair: &str) -> bool {
+        let streams = self.split.ask(member, &["streams"]).expect("streams");
+        streams.lines().any(|line| line.contains(direction) && line.contains(pair))
+    }
+
+    /// Which of `members` has accepted the stream on which a pair speaks.
+    pub(crate) fn listener(&self, mut members: impl Iterator<Item = &'static str>, pair: &str) -> &'static str {
+        members.find(|member| self.has(member, "accepted", pair)).expect("somebody listens to it")
+    }
+}
+
+/// Says them all, a wave at a time; and `amid` them that it is so far.
+async fn speak(from: &Client, to: &Client, numbers: Range<u32>, mut amid: Option<oneshot::Sender<()>>) {
+    let mut waves = tokio::time::interval(EVERY);
+    for first in numbers.clone().step_by(WAVE as usize) {
+        waves.tick().await;
+        let wave = first..numbers.end.min(first + WAVE);
+        from.flood(to.jid(), wave, 100, WAVE).await.expect("its server reads");
+        if let Some(amid) = amid.take_if(|_| first >= numbers.start + AMID) {
+            amid.send(()).expect("it is awaited");
+        }
+    }
+}
+
+async fn hear(at: &Client, from: &Client, numbers: Range<u32>) -> Collected {
+    at.collect(from.jid(), numbers, PATIENCE).await.expect("a count")
+}
+
+/// Whether all that `sender` had arrived once, in order, and nothing came back to its receiver.
+// COMPAT(Prosody 0.12): when it dials anew, what it says between SASL's success and the features of the new
+// stream overtakes what it had queued until then, whoever is at the other end.
+fn is_unnoticed(collected: &Collected, sender: Kind) -> bool {
+    let Collected { overtaken, .. } = collected;
+    let overtaken = if sender == Kind::Prosody { 0 } else { *overtaken };
+    Collected { overtaken, ..collected.clone() }.is_perfect()
+}
