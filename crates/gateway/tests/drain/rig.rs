@@ -8,15 +8,17 @@ use testkit::lab::split::Split;
 use testkit::lab::{CONTOSO, FABRIKAM, Kind, LabPlan, Peer};
 use testkit::place::Place;
 use testkit::server::Authentication::External;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
-/// Messages each way while one thing is done.
-pub(crate) const MESSAGES: u32 = 1000;
-/// As many at once, and so often: what a busy pair of domains says.
+/// Messages each way, amid which one thing is done.
+pub(crate) const MESSAGES: u32 = 4000;
+/// As many at once, and so often, until it is done: what a busy pair of domains says.
 const WAVE: u32 = 20;
 const EVERY: Duration = Duration::from_millis(100);
-/// After so many of them, it is done.
+/// It is begun after so many, and so many are said like that after it, too.
 const AMID: u32 = 100;
+/// As many at once of those that are left then.
+const REST: u32 = 200;
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// The pairs that they speak as.
@@ -30,7 +32,7 @@ pub(crate) struct Talk {
     bob: Client,
     /// What runs at contoso and at fabrikam.
     kinds: (Kind, Kind),
-    /// How often they said a thousand messages.
+    /// How often they said that many messages.
     rounds: u32,
 }
 
@@ -57,21 +59,23 @@ pub(crate) fn talk(inside: Kind, outside: Kind, work: impl AsyncFnOnce(&mut Talk
 }
 
 impl Talk {
-    /// Both say a thousand messages, and `what` is done amid them; nobody notices. Gives what came of it.
+    /// Both talk, and `what` is done amid that; nobody notices. Gives what came of it.
     pub(crate) async fn amid<T: Send + 'static>(&mut self, what: &str, done: impl FnOnce() -> T + Send + 'static) -> T {
         let numbers = self.rounds * MESSAGES..(self.rounds + 1) * MESSAGES;
         self.rounds += 1;
-        let (now, is_amid) = oneshot::channel();
+        let (course, mut follow) = watch::channel(Course::Before);
         let done = async {
-            is_amid.await.expect("it comes to that");
-            tokio::task::spawn_blocking(done).await.expect("no panic")
+            follow.wait_for(|course| *course == Course::Amid).await.expect("it comes to that");
+            let done = tokio::task::spawn_blocking(done).await.expect("no panic");
+            course.send_replace(Course::After);
+            done
         };
         let (alice, bob) = (&self.alice, &self.bob);
         let (at_bob, at_alice, (), (), done) = tokio::join!(
             hear(bob, alice, numbers.clone()),
             hear(alice, bob, numbers.clone()),
-            speak(alice, bob, numbers.clone(), Some(now)),
-            speak(bob, alice, numbers.clone(), None),
+            speak(alice, bob, numbers.clone(), &course),
+            speak(bob, alice, numbers.clone(), &course),
             done,
         );
         let (inside, outside) = self.kinds;
@@ -92,17 +96,37 @@ impl Talk {
     }
 }
 
-/// Says them all, a wave at a time; and `amid` them that it is so far.
-async fn speak(from: &Client, to: &Client, numbers: Range<u32>, mut amid: Option<oneshot::Sender<()>>) {
+/// How far what is done is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    Before,
+    Amid,
+    After,
+}
+
+/// Says them all, a wave at a time as long as that goes on which is done amid them.
+async fn speak(from: &Client, to: &Client, numbers: Range<u32>, course: &watch::Sender<Course>) {
     let mut waves = tokio::time::interval(EVERY);
-    for first in numbers.clone().step_by(WAVE as usize) {
+    let (mut next, mut done) = (numbers.start, None);
+    while next < numbers.end && done.is_none_or(|done| next < done + AMID) {
         waves.tick().await;
-        let wave = first..numbers.end.min(first + WAVE);
+        let wave = next..numbers.end.min(next + WAVE);
+        next = wave.end;
         from.flood(to.jid(), wave, 100, WAVE).await.expect("its server reads");
-        if let Some(amid) = amid.take_if(|_| first >= numbers.start + AMID) {
-            amid.send(()).expect("it is awaited");
+        if next >= numbers.start + AMID {
+            course.send_if_modified(|course| {
+                let is_time = *course == Course::Before;
+                if is_time {
+                    *course = Course::Amid;
+                }
+                is_time
+            });
+        }
+        if done.is_none() && *course.borrow() == Course::After {
+            done = Some(next);
         }
     }
+    from.flood(to.jid(), next..numbers.end, 100, REST).await.expect("its server reads");
 }
 
 async fn hear(at: &Client, from: &Client, numbers: Range<u32>) -> Collected {
