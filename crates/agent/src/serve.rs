@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use api::agent::{Credentials, Hello, Reply, Request, Role, Route, Snapshot, Validity, WORDS};
+use api::agent::{Credentials, Digest, Hello, Reply, Request, Role, Route, Snapshot, Validity, WORDS};
 use api::local;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -130,6 +130,11 @@ impl Agent {
     /// The member's FQDN.
     pub fn fqdn(&self) -> &str {
         &self.own.fqdn
+    }
+
+    /// The hash of the member's key.
+    pub fn fingerprint(&self) -> Digest {
+        self.own.fingerprint()
     }
 
     /// The snapshot that the member goes by, or starts from.

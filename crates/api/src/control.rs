@@ -272,3 +272,66 @@ pub struct Serving {
     /// Why it isn't all three, in sentences.
     pub why: Vec<String>,
 }
+
+/// What a store that is behind its members knows, what they know, and what would bring it forward.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Recovery {
+    /// Whether a member knows more than the store.
+    pub needed: bool,
+    /// What the store says is current.
+    pub store: Known,
+    /// What members go by that are there.
+    pub members: Vec<KnownBy>,
+    /// Members that aren't there: what they know will be seen when they are.
+    pub silent: Vec<String>,
+    /// What would be current then; nothing where it can't be told.
+    pub next: Option<Known>,
+    /// Why it can't be told, with what to do.
+    pub hindrance: Option<String>,
+}
+
+/// A version of the topology and an epoch of the route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Known {
+    /// The topology's version.
+    pub version: u64,
+    /// SHA-256 of its document, hexadecimal.
+    pub digest: String,
+    /// The route's epoch.
+    pub epoch: u64,
+    /// The pool that carries it.
+    pub pool: String,
+}
+
+/// What a member goes by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KnownBy {
+    /// Its name.
+    pub fqdn: String,
+    /// What it goes by.
+    pub knows: Known,
+    /// Whether the store knows less.
+    pub ahead: bool,
+    /// The latest version in the store that has its document; nothing where none has.
+    pub stored_as: Option<u64>,
+    /// The id of its installation, where that is another one.
+    pub installation: Option<String>,
+}
+
+/// A store to be brought forward.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Recover {
+    /// The document that shall be current, TOML; the store's own where it isn't given.
+    pub document: Option<String>,
+    /// The pool that shall carry the route; as the members with the latest epoch say where it isn't given.
+    pub pool: Option<String>,
+    /// Members whose word doesn't count.
+    #[serde(default)]
+    pub without: Vec<String>,
+    /// The version that was told to come next; if another would by now, it is a conflict.
+    pub version: u64,
+    /// The epoch that was told to come next.
+    pub epoch: u64,
+    /// Why, for the audit trail.
+    pub why: String,
+}

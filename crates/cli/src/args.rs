@@ -58,6 +58,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Service,
     },
+    /// Say what members know that the store doesn't, since it was restored from an old backup; and bring it forward.
+    /// Exits with 1 where it is behind and was left so.
+    Recover(Recover),
     /// The audit trail: who changed what, when and why.
     Audit {
         /// What to do.
@@ -180,6 +183,26 @@ pub(crate) struct First {
     /// A partner.
     #[arg(long, value_name = "DOMAIN", default_value = "fabrikam.test")]
     pub(crate) partner: topology::partner::Pattern,
+}
+
+/// How a store is brought forward.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Recover {
+    /// Do it: make version and epoch higher than all that anybody knows.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// The document that shall be current; without it, the store's own.
+    #[arg(long, value_name = "FILE", requires = "yes")]
+    pub(crate) topology: Option<PathBuf>,
+    /// The pool that shall carry the route; without it, as the members with the latest epoch say.
+    #[arg(long, value_name = "FQDN", requires = "yes")]
+    pub(crate) pool: Option<topology::fqdn::Fqdn>,
+    /// A member whose word doesn't count.
+    #[arg(long, value_name = "FQDN", requires = "yes")]
+    pub(crate) without: Vec<topology::fqdn::Fqdn>,
+    /// Why, for the audit trail.
+    #[arg(long, default_value = "")]
+    pub(crate) why: String,
 }
 
 /// What can be done with federation services.

@@ -9,6 +9,7 @@ mod audit;
 mod ca;
 mod describe;
 mod document;
+mod recover;
 mod remote;
 mod service;
 mod status;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     let told = match args.command {
         args::Command::Topology { command } => return document::run(&args.control, command),
         args::Command::Status { watch } => return status::run(&args.control, watch),
+        args::Command::Recover(asked) => return recover::run(&args.control, &asked),
         args::Command::Service { command } => return service::run(&args.control, command),
         args::Command::Enrol { fqdn, fingerprint } => {
             status::enrol(&args.control, &fqdn, fingerprint).map_err(|error| error.to_string())

@@ -20,9 +20,19 @@ pub struct Heard {
     pub have: Head,
 }
 
-/// What the members go by that are there now. Of those who said it after `before`, where that is given, nothing follows for
-/// what was read before.
-pub fn heard(topology: &Topology, seen: impl Fn(&str) -> Option<Seen>, before: Option<Instant>) -> Vec<Heard> {
+/// What the members of an installation go by that are there now. Of those who said it after `before`, where that is given,
+/// nothing follows for what was read before.
+pub fn heard(
+    (installation, topology): (&str, &Topology),
+    seen: impl Fn(&str) -> Option<Seen>,
+    before: Option<Instant>,
+) -> Vec<Heard> {
+    let everybody = everybody(topology, seen, before);
+    everybody.into_iter().filter(|heard| heard.have.installation == installation).collect()
+}
+
+/// The same, and those that belong to another installation.
+pub fn everybody(topology: &Topology, seen: impl Fn(&str) -> Option<Seen>, before: Option<Instant>) -> Vec<Heard> {
     let heard = topology.members().filter_map(|member| {
         let seen = seen(member.fqdn.as_str()).filter(|seen| seen.connected)?;
         if before.is_some_and(|before| seen.heard.is_none_or(|heard| heard >= before)) {
@@ -47,7 +57,8 @@ pub fn believed(heard: Vec<Heard>) -> Vec<Heard> {
     if heard.iter().any(is_inside) { heard.into_iter().filter(is_inside).collect() } else { heard }
 }
 
-fn knows_more(have: &Head, current: &Current) -> bool {
+/// Whether who has this knows more than the store.
+pub fn knows_more(have: &Head, current: &Current) -> bool {
     let (version, route) = (current.version, &current.route);
     have.version > version
         || (have.version == version && have.topology.0 != *current.digest.as_bytes())
@@ -55,20 +66,27 @@ fn knows_more(have: &Head, current: &Current) -> bool {
         || (have.route.epoch == route.epoch && have.route.pool != route.pool)
 }
 
-/// What is to be said of them; nothing where there are none.
-pub fn told(current: &Current, ahead: &[Heard]) -> Option<String> {
-    if ahead.is_empty() {
-        return None;
-    }
+/// That the store was behind what members had said before it was read at `at`, in a sentence; nothing where it wasn't.
+pub fn behind(
+    installation: &str,
+    current: &Current,
+    seen: impl Fn(&str) -> Option<Seen>,
+    at: Instant,
+) -> Option<String> {
+    let ahead = ahead(current, heard((installation, &current.topology), seen, Some(at)));
+    (!ahead.is_empty()).then(|| told(current, &ahead))
+}
+
+fn told(current: &Current, ahead: &[Heard]) -> String {
     let names: BTreeSet<&str> = ahead.iter().map(|heard| heard.fqdn.as_str()).collect();
     let names: Vec<&str> = names.into_iter().collect();
-    Some(format!(
+    format!(
         "the store is behind: it has version {} of the topology and epoch {} of the route, and {} went by later ones; was it \
          restored from a backup? Nothing is changed until `fedge recover` has brought it forward",
         current.version,
         current.route.epoch,
         names.join(", ")
-    ))
+    )
 }
 
 #[cfg(test)]
@@ -134,7 +152,7 @@ pub(crate) mod tests {
         assert_eq!(ahead(&old, vec![edge.clone(), gateway(&old)]), []);
         let both = ahead(&old, vec![edge, gateway(&current(4, 2))]);
         assert_eq!(both.len(), 2);
-        let told = told(&old, &both).expect("there are two");
+        let told = told(&old, &both);
         assert!(told.contains("version 3 of the topology and epoch 2 of the route, and edge1, gateway1"), "{told}");
     }
 }

@@ -53,7 +53,7 @@ pub struct Head {
 }
 
 /// SHA-256, written as 64 hexadecimal digits.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hash([u8; 32]);
 
 /// Where a trail is not what was written.
@@ -146,6 +146,12 @@ impl Hash {
     /// Its 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+}
+
+impl From<[u8; 32]> for Hash {
+    fn from(bytes: [u8; 32]) -> Hash {
+        Hash(bytes)
     }
 }
 

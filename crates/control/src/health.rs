@@ -17,6 +17,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 
 /// What it is judged by.
 pub struct View<'a> {
+    /// The installation's id.
+    pub installation: &'a str,
     /// What the store said last.
     pub current: &'a Current,
     /// Whether it can't be asked now.
@@ -57,7 +59,7 @@ fn route(view: &View<'_>) -> Route {
     if !view.blind {
         return known;
     }
-    let heard = ahead::believed(ahead::heard(&view.current.topology, view.seen, None));
+    let heard = ahead::believed(ahead::heard((view.installation, &view.current.topology), view.seen, None));
     heard.into_iter().map(|heard| heard.have.route).fold(
         known,
         |latest, route| {

@@ -11,6 +11,7 @@ pub mod members;
 pub mod page;
 pub mod publish;
 pub mod records;
+pub mod recover;
 pub mod run;
 pub mod service;
 pub mod status;

@@ -7,13 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use agent::dial::{Connection, DialError, Target};
 use agent::keep::{Controller, Seen, Wanted};
-use agent::state::Kept;
+use agent::state::Kept as Snapshot;
 use api::agent::content::Secret;
 use api::agent::view::view;
 use api::agent::{Digest, Role, Route};
 use api::control::Overview;
 use store::{Expect, Keys, StoreError, Transaction};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use topology::document::Member;
 use topology::fqdn::Fqdn;
@@ -31,12 +32,16 @@ const LOOK: Duration = Duration::from_secs(5);
 /// What the store says at one moment.
 #[derive(Debug, Clone)]
 pub struct Picture {
+    /// The installation's id.
+    pub installation: String,
     /// Topology and route; nothing before the first topology.
     pub current: Option<Arc<Current>>,
     /// When it was read.
     pub at: Instant,
     /// The members that were enrolled, by name.
     pub enrolled: Arc<BTreeMap<String, Enrolled>>,
+    /// That the store is behind what members know, in a sentence, where it is.
+    pub behind: Option<String>,
     /// Since when the store couldn't be asked, and why; nothing where it could.
     pub blind: Option<(SystemTime, String)>,
 }
@@ -57,6 +62,22 @@ pub struct Members {
 struct Keeping {
     wanted: watch::Sender<Wanted>,
     seen: watch::Receiver<Seen>,
+    task: AbortHandle,
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Lets all members go when whoever keeps them ends.
+struct Kept<'a>(&'a Members);
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        self.0.keeping().clear();
+    }
 }
 
 /// Why a member isn't enrolled.
@@ -91,8 +112,14 @@ impl Members {
     /// Those of this installation, kept by this controller.
     pub fn new(ledger: Arc<Ledger>, controller: Controller, installation: String, secrets: Secrets) -> Members {
         let blind = Some((SystemTime::now(), "the store was not asked yet".to_owned()));
-        let picture =
-            watch::Sender::new(Picture { current: None, at: Instant::now(), enrolled: Arc::default(), blind });
+        let picture = watch::Sender::new(Picture {
+            installation: installation.clone(),
+            current: None,
+            at: Instant::now(),
+            enrolled: Arc::default(),
+            behind: None,
+            blind,
+        });
         Members {
             ledger,
             controller,
@@ -137,6 +164,7 @@ impl Members {
 
     /// Keeps all members, for as long as the controller runs.
     pub async fn keep(self: Arc<Members>) {
+        let _kept = Kept(&self);
         let mut hints = self.ledger.store().watch(&Keys::All);
         loop {
             match self.look().await {
@@ -181,11 +209,20 @@ impl Members {
             }
             _ => publish::current(&self.ledger).await?.map(Arc::new),
         };
+        let behind =
+            current.as_ref().and_then(|current| ahead::behind(&self.installation, current, |fqdn| self.seen(fqdn), at));
         let mut enrolled = BTreeMap::new();
         for (key, entry) in snapshot.entries.iter().filter(|(key, _)| **key != head && **key != route) {
             enrolled.insert(key.last().to_owned(), records::read(key, entry)?);
         }
-        Ok(Picture { current, at, enrolled: Arc::new(enrolled), blind: None })
+        Ok(Picture {
+            installation: self.installation.clone(),
+            current,
+            at,
+            enrolled: Arc::new(enrolled),
+            behind,
+            blind: None,
+        })
     }
 
     /// Keeps whom it should, and lets the others go.
@@ -208,15 +245,16 @@ impl Members {
             let (wanting, wanted) = watch::channel(wanted);
             let (seeing, seen) = watch::channel(Seen::nothing(SystemTime::now()));
             let members = self.clone();
-            tokio::spawn(async move { members.controller.keep(wanted, seeing).await });
-            kept.insert(fqdn, Keeping { wanted: wanting, seen });
+            let keeping = tokio::spawn(async move { members.controller.keep(wanted, seeing).await });
+            kept.insert(fqdn, Keeping { wanted: wanting, seen, task: keeping.abort_handle() });
         }
     }
 
     /// What each enrolled member should be.
     fn wanted(&self, picture: &Picture) -> BTreeMap<String, Wanted> {
         let Some(current) = &picture.current else { return BTreeMap::new() };
-        let certain = picture.blind.is_none();
+        // By a store that is behind, members would be led back.
+        let certain = picture.blind.is_none() && picture.behind.is_none();
         let wanted = current.topology.members().filter_map(|member| {
             let key = picture.enrolled.get(member.fqdn.as_str())?.fingerprint.parse().ok()?;
             let wanted =
@@ -227,7 +265,7 @@ impl Members {
     }
 
     /// What a member goes by; the same one where nothing changed for it.
-    fn snapshot(&self, current: &Current, fqdn: &Fqdn) -> Option<Arc<Kept>> {
+    fn snapshot(&self, current: &Current, fqdn: &Fqdn) -> Option<Arc<Snapshot>> {
         let member = current.topology.members().find(|member| member.fqdn == *fqdn)?;
         let secrets = match Role::from(member.role) {
             Role::Gateway => &self.secrets.internal,
@@ -237,15 +275,7 @@ impl Members {
         let content = view(&current.topology, &secrets, fqdn)?;
         let route = Route { epoch: current.route.epoch, pool: current.route.pool.clone() };
         let document = (current.version, current.document.as_str());
-        Some(Arc::new(Kept::new(&self.installation, fqdn.as_str(), document, route, content)))
-    }
-
-    /// That the store is behind what members know, in a sentence; nothing where it isn't. `current` was read after they were
-    /// heard, or is what this controller goes by.
-    pub fn behind(&self, current: &Current) -> Option<String> {
-        let seen = |fqdn: &str| self.seen(fqdn);
-        let before = Some(self.picture().at);
-        ahead::told(current, &ahead::ahead(current, ahead::heard(&current.topology, seen, before)))
+        Some(Arc::new(Snapshot::new(&self.installation, fqdn.as_str(), document, route, content)))
     }
 
     /// A connection to a member, beside the one by which it is kept.

@@ -157,7 +157,7 @@ pub async fn publish(
     }
 }
 
-fn has_pool(topology: &Topology, pool: &str) -> bool {
+pub(crate) fn has_pool(topology: &Topology, pool: &str) -> bool {
     topology.pools.iter().any(|known| known.fqdn.as_str() == pool)
 }
 

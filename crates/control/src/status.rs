@@ -27,7 +27,7 @@ pub fn overview(
     now: SystemTime,
 ) -> Option<(Overview, Vec<Finding>)> {
     let current = picture.current.as_ref()?;
-    let mut findings = wrong::of_all(picture, current, &seen);
+    let mut findings = wrong::of_all(picture, current);
     let mut told = |member: &document::Member| {
         let enrolled = picture.enrolled.contains_key(member.fqdn.as_str());
         let seen = seen(member.fqdn.as_str());

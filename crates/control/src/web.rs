@@ -24,6 +24,7 @@ mod audit;
 mod failure;
 mod health;
 mod members;
+mod recover;
 mod service;
 mod topology;
 
@@ -103,6 +104,7 @@ fn described() -> (Router<Office>, utoipa::openapi::OpenApi) {
         .routes(routes!(health::of_pool))
         .routes(routes!(health::of_address))
         .routes(routes!(service::order))
+        .routes(routes!(recover::look, recover::forward))
         .split_for_parts()
 }
 
@@ -124,6 +126,17 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 }
 
 impl Office {
+    /// Refuses what must not be done while the store is behind its members.
+    ///
+    /// # Errors
+    /// That it is.
+    fn not_behind(&self) -> Result<(), Failure> {
+        match self.members.picture().behind {
+            Some(what) => Err(Failure::conflict(what, "look with `fedge recover` what members know")),
+            None => Ok(()),
+        }
+    }
+
     /// Who asks, where they may.
     ///
     /// # Errors

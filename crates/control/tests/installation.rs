@@ -125,6 +125,17 @@ impl Installation {
         }
     }
 
+    /// Copies the store while no controller runs, with what is beside its file.
+    fn copy_store(&self, from: &str, to: &str) {
+        for end in ["", "-wal", "-shm"] {
+            let (from, to) = (self.file(&format!("{from}{end}")), self.file(&format!("{to}{end}")));
+            let _ = std::fs::remove_file(&to);
+            if from.exists() {
+                std::fs::copy(from, to).expect("copied");
+            }
+        }
+    }
+
     /// Enrols the DNS server as docs/enrolment.md says.
     fn enrol(&self) {
         let config = format!(
@@ -217,4 +228,53 @@ fn a_member_is_enrolled_led_and_goes_on_without_a_controller() {
     {
         assert!(trail.contains(expected), "{trail}");
     }
+}
+
+#[test]
+fn a_store_from_an_old_backup_is_shown_and_brought_forward() {
+    let site = Installation::new();
+    let control = site.start("fedge-control", "control.toml");
+    let file = write(&site.file("topology.toml"), TOPOLOGY);
+    site.done(&["topology", "publish", &file]);
+    site.enrol();
+    let _dns = site.start("fedge-dns", "dns.toml");
+    site.wait_for("it goes by version 1", |member| member["state"] == "reached" && member["version"] == 1);
+    let service = site.fedge(&["service", "status"]);
+    assert_eq!(service.status.code(), Some(1), "no edge server was enrolled: {service:?}");
+    assert_eq!(String::from_utf8_lossy(&service.stdout), "edge1.contoso.test: not enrolled\n");
+    let stopped = site.fedge(&["service", "stop", "--server", DNS]);
+    assert_eq!(stopped.status.code(), Some(2), "{stopped:?}");
+    assert!(String::from_utf8_lossy(&stopped.stderr).contains("only edge servers have a federation service"));
+    ended(control);
+    site.copy_store("store.db", "backup.db");
+
+    let control = site.start("fedge-control", "control.toml");
+    site.wait_for("it is reached again", |member| member["state"] == "reached");
+    let changed = write(&site.file("changed.toml"), &TOPOLOGY.replace("127.0.5.9", "127.0.5.10"));
+    site.done(&["topology", "publish", &changed]);
+    site.wait_for("it goes by version 2", |member| member["version"] == 2);
+    assert!(site.done(&["recover"]).contains("no member that is reached knows more than the store"));
+    ended(control);
+    site.copy_store("backup.db", "store.db");
+    let _control = site.start("fedge-control", "control.toml");
+    let began = Instant::now();
+    let shown = loop {
+        let shown = site.fedge(&["recover"]);
+        if shown.status.code() == Some(1) {
+            break String::from_utf8(shown.stdout).expect("text");
+        }
+        assert!(began.elapsed() < PATIENCE, "{shown:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert!(shown.contains("dns1.contoso.test") && shown.contains("knows more"), "{shown}");
+    assert!(shown.contains("as version 3, with the route on pool1.contoso.test in epoch 2"), "{shown}");
+    let done = site.done(&["recover", "--yes", "--topology", &changed, "--why", "restored"]);
+    assert!(done.starts_with("version 3 is current, and epoch 2 of the route\n"), "{done}");
+    site.wait_for("it goes by version 3", |member| member["version"] == 3 && member["epoch"] == 2);
+    assert!(site.done(&["audit", "show"]).contains("anna: recover store"));
+}
+
+fn ended(mut daemon: Daemon) {
+    daemon.signal(Signal::SIGTERM).expect("it runs");
+    assert!(daemon.terminate(PATIENCE).expect("it ends").success());
 }

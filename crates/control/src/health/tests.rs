@@ -80,7 +80,7 @@ impl Site {
 
     fn look<T>(&self, look: impl FnOnce(&View<'_>) -> T) -> T {
         let seen = |fqdn: &str| self.seen.get(fqdn).cloned();
-        look(&View { current: &self.current, blind: self.blind, seen: &seen, now: now() })
+        look(&View { installation: "contoso-1", current: &self.current, blind: self.blind, seen: &seen, now: now() })
     }
 
     fn pool(&self, fqdn: &str) -> (bool, bool, bool) {

@@ -10,6 +10,7 @@ use api::local::{Service, ServiceState, Status};
 use tokio::time::Instant;
 
 use super::*;
+use crate::ahead::behind;
 use crate::ahead::tests::{current, head};
 use crate::publish::Current;
 use crate::records::Enrolled;
@@ -82,15 +83,18 @@ impl Told {
             (fqdn.to_owned(), Enrolled { fingerprint: String::new(), at: 0, who })
         };
         let enrolled: BTreeMap<String, Enrolled> = [EDGE, GATEWAY].map(enrolled).into();
+        let at = Instant::now() + Duration::from_secs(1);
+        let seen: BTreeMap<&str, Seen> = [(EDGE, edge), (GATEWAY, gateway)].into();
+        let seen = |fqdn: &str| seen.get(fqdn).cloned();
         let picture = Picture {
+            installation: "contoso-1".to_owned(),
             current: Some(Arc::new(now_current.clone())),
-            at: Instant::now() + Duration::from_secs(1),
+            at,
             enrolled: Arc::new(enrolled),
+            behind: behind("contoso-1", now_current, seen, at),
             blind: None,
         };
-        let seen: BTreeMap<&str, Seen> = [(EDGE, edge), (GATEWAY, gateway)].into();
-        let (overview, findings) = overview(&picture, |fqdn| seen.get(fqdn).cloned(), "ctl1.contoso.test", now())
-            .expect("there is a topology");
+        let (overview, findings) = overview(&picture, seen, "ctl1.contoso.test", now()).expect("there is a topology");
         Told { overview, wrong: Noticed::default().date(findings, now()) }
     }
 

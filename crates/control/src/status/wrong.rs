@@ -8,7 +8,6 @@ use api::local::{ServiceState, Status};
 use topology::document;
 
 use super::{Finding, at_second, days_left, plain};
-use crate::ahead;
 use crate::members::Picture;
 use crate::publish::Current;
 
@@ -22,17 +21,15 @@ const CONCERNS: usize = 50;
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// Of the installation as a whole.
-pub(super) fn of_all(picture: &Picture, current: &Current, seen: impl Fn(&str) -> Option<Seen>) -> Vec<Finding> {
+pub(super) fn of_all(picture: &Picture, current: &Current) -> Vec<Finding> {
     let at = &current.topology.installation;
     let mut findings = Vec::new();
     if let Some((since, why)) = &picture.blind {
         let what = format!("the store can't be asked: {why}; everything goes on as it was, and nothing can be changed");
         findings.push(Finding { at: at.clone(), what, since: Some(*since) });
     }
-    let ahead = ahead::ahead(current, ahead::heard(&current.topology, seen, Some(picture.at)));
-    if let Some(what) = ahead::told(current, &ahead) {
-        findings.push(Finding { at: at.clone(), what, since: None });
-    }
+    let behind = picture.behind.clone().map(|what| Finding { at: at.clone(), what, since: None });
+    findings.extend(behind);
     findings
 }
 

@@ -73,7 +73,7 @@ fn look(office: &Office, look: impl FnOnce(&View<'_>) -> Option<Serving>) -> Res
     };
     let seen = |fqdn: &str| office.members.seen(fqdn);
     let blind = picture.blind.is_some();
-    Ok(look(&View { current, blind, seen: &seen, now: SystemTime::now() }))
+    Ok(look(&View { installation: &picture.installation, current, blind, seen: &seen, now: SystemTime::now() }))
 }
 
 fn answer(asked: &Asked, serving: Option<Serving>, missing: &str) -> Result<(StatusCode, Json<Serving>), Failure> {

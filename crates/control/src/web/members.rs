@@ -26,6 +26,7 @@ pub(super) async fn enrol(
     Json(asked): Json<Enrol>,
 ) -> Result<Json<Done>, Failure> {
     let user = office.admit(&caller, Role::Administrator)?;
+    office.not_behind()?;
     let wrong = |error: api::agent::DigestError| Failure::refused(error.to_string(), "compare it at both machines");
     let fingerprint = asked.fingerprint.parse().map_err(wrong)?;
     office.members.enrol(&fqdn, fingerprint, &user.name).await?;

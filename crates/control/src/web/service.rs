@@ -18,11 +18,12 @@ pub(super) async fn order(
 ) -> Result<Json<Vec<ServiceDone>>, Failure> {
     let user = office.admit(&caller, Role::Operator)?;
     let order = understood(&asked)?;
-    let current = office.members.picture().current.ok_or_else(|| {
+    let picture = office.members.picture();
+    let current = picture.current.ok_or_else(|| {
         Failure::not_found("there is no topology yet", "publish the first one: `fedge topology publish`")
     })?;
     let seen = |fqdn: &str| office.members.seen(fqdn);
-    let chosen = service::chosen(&order, &current, seen, office.members.behind(&current))?;
+    let chosen = service::chosen(&order, &current, seen, picture.behind)?;
     let done = service::execute(&office.members, &office.ledger, &order, &chosen, (&user.name, &asked.why)).await?;
     Ok(Json(done))
 }

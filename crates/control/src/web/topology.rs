@@ -54,6 +54,7 @@ pub(super) async fn publish_one(
     Json(asked): Json<Publish>,
 ) -> Result<Json<Published>, Failure> {
     let user = office.admit(&caller, Role::Administrator)?;
+    office.not_behind()?;
     let done = publish::publish(&office.ledger, &user.name, &asked.document, asked.from, &asked.why).await?;
     Ok(Json(Published { version: done.version, changes: done.changes }))
 }
@@ -66,6 +67,7 @@ pub(super) async fn again(
     Json(asked): Json<Again>,
 ) -> Result<Json<Published>, Failure> {
     let user = office.admit(&caller, Role::Administrator)?;
+    office.not_behind()?;
     let (_, document) =
         publish::version(&office.ledger, asked.version).await?.ok_or(PublishError::NoVersion(asked.version))?;
     let done = publish::publish(&office.ledger, &user.name, &document, None, &asked.why).await?;

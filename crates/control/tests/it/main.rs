@@ -2,5 +2,6 @@
 
 mod health;
 mod metrics;
+mod recover;
 mod rig;
 mod service;

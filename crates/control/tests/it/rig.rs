@@ -20,6 +20,7 @@ use control::http::{self, Tls};
 use control::ledger::Ledger;
 use control::members::Members;
 use control::page::Told;
+use control::publish;
 use control::records::Secrets;
 use control::web::{self, Answers, Office};
 use daemon::metrics;
@@ -71,6 +72,8 @@ pub(crate) struct Script {
 /// A member's machine with its daemon; leaving scope kills the daemon.
 pub(crate) struct Machine {
     pub(crate) script: Arc<Daemon>,
+    fqdn: &'static str,
+    agent: Arc<Agent>,
     _serving: Serving,
 }
 
@@ -139,10 +142,15 @@ impl Site {
 
     /// A controller on this store.
     pub(crate) async fn controller(&self, name: &str, store: Arc<dyn Store>) -> Controller {
+        self.controller_of("contoso-1", name, store).await
+    }
+
+    /// A controller on a store, in which it founds that installation if there is none.
+    pub(crate) async fn controller_of(&self, id: &str, name: &str, store: Arc<dyn Store>) -> Controller {
         let (life, clock) = (u64::from(std::process::id()), || 1_000);
         let ledger = Arc::new(Ledger::new(store, name, life, clock).expect("a name"));
         let secrets = Secrets { external: vec!["a".repeat(64)], internal: vec!["b".repeat(64)] };
-        let (installation, secrets) = ledger.installation("contoso-1", &secrets, name).await.expect("it answers");
+        let (installation, secrets) = ledger.installation(id, &secrets, name).await.expect("it answers");
         let keeper = Keeper::new(self.authorities(), name).expect("a name");
         let members = Arc::new(Members::new(ledger.clone(), keeper, installation.id, secrets));
         let users = Arc::new(ArcSwap::from_pointee(self.users.clone()));
@@ -199,6 +207,13 @@ impl Site {
         self.start(fqdn).await
     }
 
+    /// What comes of it when a controller enrols a member with whom another did.
+    pub(crate) async fn enrol_again(&self, controller: &Controller, machine: &Machine) -> Result<Done, ClientError> {
+        let fqdn = machine.fqdn;
+        let fingerprint = machine.agent.fingerprint().to_string();
+        self.administrator(controller).post(&format!("/v1/members/{fqdn}/enrol"), &Enrol { fingerprint }).await
+    }
+
     /// Starts the daemon of a member that was enrolled.
     pub(crate) async fn start(&self, fqdn: &'static str) -> Machine {
         let state = self.file(fqdn);
@@ -207,23 +222,45 @@ impl Site {
             eventually("its state folder is free", async || Agent::open(&state, role(fqdn), PROGRAM).ok()).await;
         let listener = eventually("its port is free", async || TcpListener::bind(self.address(fqdn)).await.ok()).await;
         let (agent, script) = (Arc::new(agent), Arc::new(Daemon::new()));
-        let serving = serve(vec![listener], agent, script.clone());
-        Machine { script, _serving: serving }
+        let serving = serve(vec![listener], agent.clone(), script.clone());
+        Machine { script, fqdn, agent, _serving: serving }
+    }
+}
+
+impl Machine {
+    /// The version of the topology by which it goes.
+    pub(crate) fn have(&self) -> Option<u64> {
+        self.agent.snapshot().map(|snapshot| snapshot.head.version)
+    }
+
+    /// Whether a controller has told it since its start that its route is the route.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.agent.is_confirmed()
     }
 }
 
 impl Controller {
     /// Waits until it sees this in the overview.
     pub(crate) async fn sees(&self, what: &str, is_so: impl Fn(&Overview) -> bool) -> Overview {
-        eventually(what, async || self.members.overview().filter(&is_so)).await
+        let seen = Mutex::new(None);
+        let look = async || {
+            let overview = self.members.overview();
+            seen.lock().expect("no panic").clone_from(&overview);
+            overview.filter(&is_so)
+        };
+        match tokio::time::timeout(PATIENCE, eventually(what, look)).await {
+            Ok(overview) => overview,
+            Err(_) => panic!("never: {what}: {:#?}", seen.lock().expect("no panic")),
+        }
     }
 
-    /// Waits until it sees these members as they should be.
+    /// Waits until it sees these members at what the store says now.
     pub(crate) async fn sees_all(&self, fqdns: &[&str]) {
+        let current = publish::current(&self.ledger).await.expect("it answers").expect("a topology");
+        let current = (Some(current.version), Some(current.route.epoch));
         let well = |overview: &Overview| {
             fqdns.iter().all(|fqdn| {
                 let member = member(overview, fqdn);
-                let current = (Some(overview.version), Some(overview.route.epoch));
                 member.state == "reached"
                     && member.program.is_some()
                     && (member.version, member.epoch) == current
@@ -263,7 +300,7 @@ pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Opti
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(began.elapsed() < PATIENCE, "never: {what}");
+        assert!(began.elapsed() < 2 * PATIENCE, "never: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
