@@ -16,6 +16,10 @@ pub const PACKAGES: &[&str] = &["ejabberd"];
 /// What it prints when its users are there.
 const READY: &str = "laboratory users registered";
 
+/// Erlang's threads yield in a loop before they sleep, and newer Linux (6.18) puts who yields behind all others: beside
+/// two busy loops on two cores it started only when those had ended. So they don't wait in that way.
+const UNHURRIED: &[&str] = &["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"];
+
 /// It asks for SRV records by itself, but for addresses by way of the C library: only
 /// `/etc/resolv.conf` leads both to one server.
 const INETRC: &str = "{file, resolv, \"/etc/resolv.conf\"}.\n{cache_size, 0}.\n";
@@ -36,6 +40,7 @@ pub fn start(debian: &Debian, place: &Place, plan: ServerPlan, folder: &Path) ->
     write(&file("users.erl"), &users(&plan))?;
     let place = place.with_resolvers(&[plan.dns.ip()])?;
     let mut command = debian.erlang(&place)?;
+    command.args(UNHURRIED);
     command.args(["-noinput", "-mnesia", "dir"]).arg(quoted(&text(&file("mnesia"))?));
     command.args(["-s", "ejabberd", "-eval", "{ok, _} = file:script(\"users.erl\")"]);
     command.current_dir(&folder).env("HOME", &folder);

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use crate::process::Daemon;
 
 /// How long a server may take to start or to end on a machine that does much else.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One XMPP server that serves one domain. Each of its ports is at its own address only, so that many
 /// can run side by side.
