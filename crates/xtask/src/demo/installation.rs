@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use testkit::fedge::packages_for_etcd;
 use testkit::lab::LabPlan;
-use testkit::lab::installation::{CONTROLLERS, Ground, Installation, POOLS, StoreKind, fqdn};
+use testkit::lab::installation::{CONTROLLERS, Ground, Installation, POOLS, StoreKind, fqdn, members_of};
 use testkit::place::Place;
 
 use super::{Options, Stage, Store, story};
@@ -66,6 +66,9 @@ impl Stage for Whole {
                 println!("{edge} of {pool}: {}", account.context("edge servers have an account")?.trim());
             }
         }
+        // Controllers ask members every few seconds how they are.
+        let partners = |status: &_| members_of(status).filter_map(|member| member["partners"].as_u64()).sum::<u64>();
+        lab.wait_for("both partners in the status", |status| partners(status) >= 2)?;
         println!("\n$ fedge status\n{}", lab.fedge(&["status"])?);
         story::end(delivered, began);
         Ok(())
