@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use control::access::{Proof, Role, Token};
 use control::run;
+use daemon::exit;
 
 /// The control plane of the XMPP federation edge: keeps topology and state, brings them to every
 /// member, and serves the API that `fedge` asks.
@@ -50,17 +51,10 @@ enum Command {
     },
 }
 
-/// As systemd reads them: the command line, or the configuration is at fault (sysexits.h, EX_USAGE and EX_CONFIG).
-const USAGE: u8 = 64;
-const CONFIGURATION: u8 = 78;
-
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args: Args = match exit::parsed() {
         Ok(args) => args,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
-        }
+        Err(ended) => return ended,
     };
     let done = match args.command {
         Command::Run { file } => run::run(&file),
@@ -69,13 +63,7 @@ fn main() -> ExitCode {
         Command::Copy { from, to } => run::copy(&from, &to),
         Command::Token { name, role } => token(&name, role).map_err(run::Failure::from),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            if error.is_configuration() { CONFIGURATION.into() } else { ExitCode::FAILURE }
-        }
-    }
+    exit::told(done, run::Failure::is_configuration)
 }
 
 fn token(name: &str, role: Role) -> std::io::Result<()> {

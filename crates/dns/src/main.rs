@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use api::agent::Role;
 use clap::{Parser, Subcommand};
-use daemon::enrol::{Enrol, enrol};
+use daemon::enrol::{Enrol, EnrolFailure, enrol};
+use daemon::exit;
 use dns::config::Config;
 use dns::control::PROGRAM;
 use dns::run::{self, DaemonError};
@@ -35,39 +36,19 @@ enum Command {
     },
 }
 
-/// The exit codes of all of fedge's commands.
-const USAGE: u8 = 64;
-const CONFIGURATION: u8 = 78;
-
 fn main() -> ExitCode {
-    let command_line = match CommandLine::try_parse() {
+    let command_line: CommandLine = match exit::parsed() {
         Ok(command_line) => command_line,
-        Err(error) => {
-            let asked_for_help = !error.use_stderr();
-            // Nobody is left to hear that help can't be printed.
-            let _ = error.print();
-            return if asked_for_help { ExitCode::SUCCESS } else { USAGE.into() };
-        }
+        Err(ended) => return ended,
     };
     let done = match command_line.command {
         Command::Run { file } => run::run(&file),
         Command::Check { file } => {
-            let checked = Config::read(&file).map_err(DaemonError::from);
-            checked.map(|_| println!("{}: good", file.display()))
+            Config::read(&file).map(|_| println!("{}: good", file.display())).map_err(DaemonError::from)
         }
-        Command::Enrol(told) => match enrol(&told, Role::Dns, PROGRAM) {
-            Ok(()) => return ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error}");
-                return if error.is_configuration() { CONFIGURATION.into() } else { ExitCode::FAILURE };
-            }
-        },
+        Command::Enrol(told) => {
+            return exit::told(enrol(&told, Role::Dns, PROGRAM), EnrolFailure::is_configuration);
+        }
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            if matches!(error, DaemonError::Config(_)) { CONFIGURATION.into() } else { ExitCode::FAILURE }
-        }
-    }
+    exit::told(done, |error| matches!(error, DaemonError::Config(_)))
 }

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use api::agent::Role;
+use api::local::Request;
 use clap::{Parser, Subcommand};
 use daemon::ask::{Ask, Asked, ask};
 use daemon::enrol::{Enrol, EnrolFailure, enrol};
+use daemon::exit;
 use daemon::health::{self, Look};
 use daemon::service::Order;
-use edge::run;
+use edge::run::{self, Failure};
 
 /// The edge of XMPP federation: carries it between partners and the servers behind it.
 #[derive(Debug, Parser)]
@@ -49,45 +51,22 @@ enum Command {
     Ask(Ask),
 }
 
-/// As systemd reads them: the command line, or the configuration is at fault (sysexits.h, EX_USAGE and EX_CONFIG).
-const USAGE: u8 = 64;
-const CONFIGURATION: u8 = 78;
-
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args: Args = match exit::parsed() {
         Ok(args) => args,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
-        }
+        Err(ended) => return ended,
     };
     let asked = Asked { socket: args.socket, json: args.json };
-    let (told, code) = match args.command {
-        Command::Run { file } => of(run::run(&file)),
-        Command::Check { file } => of(run::check(&file)),
-        Command::Enrol(told) => {
-            let told = enrol(&told, Role::Edge, run::PROGRAM);
-            let code = if told.as_ref().is_err_and(EnrolFailure::is_configuration) { CONFIGURATION } else { 1 };
-            (told.map_err(|error| error.to_string()), code)
-        }
+    let asks = |request: &Request| exit::told(ask(request, &asked), |_| false);
+    match args.command {
+        Command::Run { file } => exit::told(run::run(&file), Failure::is_configuration),
+        Command::Check { file } => exit::told(run::check(&file), Failure::is_configuration),
+        Command::Enrol(told) => exit::told(enrol(&told, Role::Edge, run::PROGRAM), EnrolFailure::is_configuration),
         Command::Health(look) => match health::tell(&look, &asked) {
-            Ok(true) => (Ok(()), 0),
-            Ok(false) => return 1.into(),
-            Err(error) => (Err(error.to_string()), 1),
+            Ok(false) => ExitCode::FAILURE,
+            told => exit::told(told, |_| false),
         },
-        Command::Service(order) => (ask(&order.into(), &asked).map_err(|error| error.to_string()), 1),
-        Command::Ask(request) => (ask(&request.into(), &asked).map_err(|error| error.to_string()), 1),
-    };
-    match told {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            code.into()
-        }
+        Command::Service(order) => asks(&order.into()),
+        Command::Ask(request) => asks(&request.into()),
     }
-}
-
-fn of(told: Result<(), run::Failure>) -> (Result<(), String>, u8) {
-    let code = if told.as_ref().is_err_and(run::Failure::is_configuration) { CONFIGURATION } else { 1 };
-    (told.map_err(|error| error.to_string()), code)
 }

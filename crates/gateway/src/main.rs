@@ -8,8 +8,9 @@ use api::local::Request;
 use clap::{Parser, Subcommand};
 use daemon::ask::{Ask, Asked, ask};
 use daemon::enrol::{Enrol, EnrolFailure, enrol};
+use daemon::exit;
 use daemon::health::{self, Look};
-use gateway::run;
+use gateway::run::{self, Failure};
 
 /// The gateway of XMPP federation: stands inside, next to the XMPP servers, and reaches partners
 /// through edge servers.
@@ -52,45 +53,22 @@ enum Command {
     Ask(Ask),
 }
 
-/// As systemd reads them: the command line, or the configuration is at fault (sysexits.h, EX_USAGE and EX_CONFIG).
-const USAGE: u8 = 64;
-const CONFIGURATION: u8 = 78;
-
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args: Args = match exit::parsed() {
         Ok(args) => args,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
-        }
+        Err(ended) => return ended,
     };
     let asked = Asked { socket: args.socket, json: args.json };
-    let (told, code) = match args.command {
-        Command::Run { file } => of(run::run(&file)),
-        Command::Check { file } => of(run::check(&file)),
-        Command::Enrol(told) => {
-            let told = enrol(&told, Role::Gateway, run::PROGRAM);
-            let code = if told.as_ref().is_err_and(EnrolFailure::is_configuration) { CONFIGURATION } else { 1 };
-            (told.map_err(|error| error.to_string()), code)
-        }
-        Command::Route { pool } => (ask(&Request::Route { pool }, &asked).map_err(|error| error.to_string()), 1),
+    let asks = |request: &Request| exit::told(ask(request, &asked), |_| false);
+    match args.command {
+        Command::Run { file } => exit::told(run::run(&file), Failure::is_configuration),
+        Command::Check { file } => exit::told(run::check(&file), Failure::is_configuration),
+        Command::Enrol(told) => exit::told(enrol(&told, Role::Gateway, run::PROGRAM), EnrolFailure::is_configuration),
         Command::Health(look) => match health::tell(&look, &asked) {
-            Ok(true) => (Ok(()), 0),
-            Ok(false) => return 1.into(),
-            Err(error) => (Err(error.to_string()), 1),
+            Ok(false) => ExitCode::FAILURE,
+            told => exit::told(told, |_| false),
         },
-        Command::Ask(request) => (ask(&request.into(), &asked).map_err(|error| error.to_string()), 1),
-    };
-    match told {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            code.into()
-        }
+        Command::Route { pool } => asks(&Request::Route { pool }),
+        Command::Ask(request) => asks(&request.into()),
     }
-}
-
-fn of(told: Result<(), run::Failure>) -> (Result<(), String>, u8) {
-    let code = if told.as_ref().is_err_and(run::Failure::is_configuration) { CONFIGURATION } else { 1 };
-    (told.map_err(|error| error.to_string()), code)
 }
