@@ -38,12 +38,14 @@ pub enum PublishError {
     #[error("the topology has faults")]
     Faulty(Vec<String>),
     /// It was made from another version than the current one.
-    #[error("the topology was made from version {from}, and {current} is current by now")]
+    #[error("the topology was made from version {from}, and {current}{} is current by now", published(by.as_ref()))]
     Overtaken {
         /// From which it was made.
         from: u64,
         /// What is current; 0 for none.
         current: u64,
+        /// Who published that.
+        by: Option<String>,
     },
     /// The pool that carries the route would be gone.
     #[error("the pool {0} carries the route, and is not in this topology")]
@@ -124,7 +126,7 @@ pub async fn publish(
     let before = current(ledger).await?;
     let version = before.as_ref().map_or(0, |before| before.version);
     if let Some(from) = from.filter(|from| *from != version) {
-        return Err(PublishError::Overtaken { from, current: version });
+        return Err(overtaken(ledger, from, version).await);
     }
     let changes = before.as_ref().map_or_else(
         || topology.members().map(|member| format!("{} {} comes", member.role, member.fqdn)).collect(),
@@ -147,14 +149,28 @@ pub async fn publish(
         before: if version == 0 { String::new() } else { format!("version {version}") },
         after: format!("version {next}, {digest}\n{}", changes.join("\n")),
     };
-    let transaction = transaction(ledger, version, &record, route.as_ref(), &topology).await?;
-    match ledger.change(&transaction, &deed).await {
+    let done = match transaction(ledger, version, &record, route.as_ref(), &topology).await {
+        Ok(transaction) => ledger.change(&transaction, &deed).await,
+        Err(error) => Err(error),
+    };
+    match done {
         Ok(()) => Ok(Published { version: next, changes }),
         Err(StoreError::Conflict(key)) if key == records::head() || key == records::version(next) => {
-            Err(PublishError::Overtaken { from: version, current: next })
+            Err(overtaken(ledger, version, next).await)
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Where it can't be read who it was, that isn't said.
+async fn overtaken(ledger: &Ledger, from: u64, current: u64) -> PublishError {
+    let record = ledger.one::<Version>(&records::version(current)).await;
+    let by = record.ok().and_then(|(record, _)| record).map(|record| record.who);
+    PublishError::Overtaken { from, current, by }
+}
+
+fn published(by: Option<&String>) -> String {
+    by.map(|by| format!(", which {by} published,")).unwrap_or_default()
 }
 
 pub(crate) fn has_pool(topology: &Topology, pool: &str) -> bool {

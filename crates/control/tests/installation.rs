@@ -68,19 +68,24 @@ impl Installation {
         let mut made = Installation { place, folder, programs, fingerprint: String::new() };
         let init = good(made.program("fedge-control").arg("init").arg(made.file("ca")));
         made.fingerprint = init.lines().last().expect("it says it").trim().to_owned();
-        let token = made.program("fedge-control").args(["token", "anna", "--role", "administrator"]).output();
-        let token = token.expect("it runs");
-        std::fs::write(made.file("token"), &token.stdout).expect("written");
-        let user = String::from_utf8(token.stderr).expect("text");
+        made.configure("control.toml", ("ctl1.contoso.test", CONTROLLER), ("anna", "token"));
+        made
+    }
+
+    /// A controller's configuration, with a user whose token lies in that file.
+    fn configure(&self, file: &str, (name, listen): (&str, &str), (user, token): (&str, &str)) {
+        let made = self.program("fedge-control").args(["token", user, "--role", "administrator"]).output();
+        let made = made.expect("it runs");
+        std::fs::write(self.file(token), &made.stdout).expect("written");
+        let user = String::from_utf8(made.stderr).expect("text");
         let user = user.split("\n\n").next().expect("what to write").to_owned();
         let config = format!(
-            "name = \"ctl1.contoso.test\"\nstore = \"sqlite:{}\"\nauthorities = \"ca\"\n\
-             [api]\nlisten = [\"{CONTROLLER}\"]\n{user}\n",
-            made.file("store.db").display()
+            "name = \"{name}\"\nstore = \"sqlite:{}\"\nauthorities = \"ca\"\n\
+             [api]\nlisten = [\"{listen}\"]\n{user}\n",
+            self.file("store.db").display()
         );
-        std::fs::write(made.file("control.toml"), config).expect("written");
-        good(made.program("fedge-control").arg("check").arg(made.file("control.toml")));
-        made
+        std::fs::write(self.file(file), config).expect("written");
+        good(self.program("fedge-control").arg("check").arg(self.file(file)));
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -98,10 +103,16 @@ impl Installation {
 
     /// `fedge`, as Anna types it.
     fn fedge(&self, arguments: &[&str]) -> Output {
-        let (ca, token) = (self.file("ca/agent-ca.crt"), self.file("token"));
+        self.fedge_of("token", CONTROLLER, arguments).output().expect("it runs")
+    }
+
+    /// `fedge`, as somebody else types it, who asks other controllers.
+    fn fedge_of(&self, token: &str, controllers: &str, arguments: &[&str]) -> Command {
+        let (ca, token) = (self.file("ca/agent-ca.crt"), self.file(token));
         let mut command = self.program("fedge");
-        command.env("FEDGE_CONTROLLER", CONTROLLER).env("FEDGE_CONTROL_CA", ca).env("FEDGE_TOKEN_FILE", token);
-        command.args(arguments).output().expect("it runs")
+        command.env("FEDGE_CONTROLLER", controllers).env("FEDGE_CONTROL_CA", ca).env("FEDGE_TOKEN_FILE", token);
+        command.args(arguments);
+        command
     }
 
     fn done(&self, arguments: &[&str]) -> String {
@@ -112,9 +123,14 @@ impl Installation {
 
     /// Waits until the status says this of the DNS server.
     fn wait_for(&self, what: &str, is_so: impl Fn(&Value) -> bool) {
+        self.wait_for_at(("token", CONTROLLER), what, is_so);
+    }
+
+    /// Waits until another controller says it, too.
+    fn wait_for_at(&self, (token, controller): (&str, &str), what: &str, is_so: impl Fn(&Value) -> bool) {
         let began = Instant::now();
         loop {
-            let output = self.fedge(&["status", "--json"]);
+            let output = self.fedge_of(token, controller, &["status", "--json"]).output().expect("it runs");
             let status: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
             let mut members = status["sites"][0]["members"].as_array().into_iter().flatten();
             if members.find(|member| member["fqdn"] == DNS).is_some_and(&is_so) {
@@ -203,7 +219,10 @@ fn a_member_is_enrolled_led_and_goes_on_without_a_controller() {
     );
     site.wait_for("it goes by version 2", |member| member["version"] == 2);
     let overtaken = site.fedge(&["topology", "publish", &file, "--from", "1"]);
-    assert!(String::from_utf8_lossy(&overtaken.stderr).contains("2 is current by now"), "{overtaken:?}");
+    assert!(
+        String::from_utf8_lossy(&overtaken.stderr).contains("2, which anna published, is current by now"),
+        "{overtaken:?}"
+    );
 
     // Without a controller it goes on, and starts from its disk.
     control.signal(Signal::SIGKILL).expect("it runs");
@@ -272,6 +291,65 @@ fn a_store_from_an_old_backup_is_shown_and_brought_forward() {
     assert!(done.starts_with("version 3 is current, and epoch 2 of the route\n"), "{done}");
     site.wait_for("it goes by version 3", |member| member["version"] == 3 && member["epoch"] == 2);
     assert!(site.done(&["audit", "show"]).contains("anna: recover store"));
+}
+
+#[test]
+fn of_two_controllers_one_is_killed_and_the_other_goes_on() {
+    const OTHER: &str = "127.0.5.4:5272";
+    const BERT: (&str, &str) = ("token2", OTHER);
+    let site = Installation::new();
+    site.configure("control2.toml", ("ctl2.contoso.test", OTHER), ("bert", BERT.0));
+    let controller =
+        "[[controller]]\nfqdn = \"ctl2.contoso.test\"\nsite = \"Site1\"\ninternal = [\"127.0.5.4\"]\n[route]";
+    let document = TOPOLOGY.replace("[route]", controller);
+    let file = write(&site.file("topology.toml"), &document);
+    let mut one = site.start("fedge-control", "control.toml");
+    site.done(&["topology", "publish", &file]);
+    site.enrol();
+    let _dns = site.start("fedge-dns", "dns.toml");
+    let log = site.file("control2.log");
+    let _two = site.programs.start("fedge-control", &site.place, &site.file("control2.toml"), &log).expect("it starts");
+    let well = |version: u64| {
+        move |member: &Value| {
+            member["state"] == "reached" && member["version"] == version && member["confirmed"] == true
+        }
+    };
+    site.wait_for("it is reached by one", well(1));
+    site.wait_for_at(BERT, "it is reached by the other", well(1));
+
+    // Both publish in the same moment: one wins, and the other is told by whom.
+    for round in 1..4 {
+        let (hop, other_hop) = (format!("127.0.5.{}", 20 + round), format!("127.0.5.{}", 40 + round));
+        let mine = write(&site.file("mine.toml"), &document.replace("127.0.5.9", &hop));
+        let other = write(&site.file("other.toml"), &document.replace("127.0.5.9", &other_hop));
+        let from = round.to_string();
+        let publish = |token, controller, file: &str| {
+            let mut command = site.fedge_of(token, controller, &["topology", "publish", file, "--from", &from]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs")
+        };
+        let both = [publish("token", CONTROLLER, &mine), publish(BERT.0, BERT.1, &other)];
+        let both = both.map(|child| child.wait_with_output().expect("it is ours"));
+        let won = both.iter().filter(|output| output.status.success()).count();
+        assert_eq!(won, 1, "{both:?}");
+        let winner = if both[0].status.success() { "anna" } else { "bert" };
+        let told = both.iter().find(|output| !output.status.success()).expect("one of them");
+        let told = String::from_utf8_lossy(&told.stderr).into_owned();
+        assert!(told.contains(&format!("{}, which {winner} published, is current by now", round + 1)), "{told}");
+        site.wait_for("it goes by what won", well(round + 1));
+        site.wait_for_at(BERT, "and the other knows", well(round + 1));
+    }
+
+    one.signal(Signal::SIGKILL).expect("it runs");
+    drop(one);
+    let last = write(&site.file("last.toml"), &document.replace("127.0.5.9", "127.0.5.60"));
+    let published = site
+        .fedge_of(BERT.0, &format!("{CONTROLLER},{OTHER}"), &["topology", "publish", &last, "--from", "4"])
+        .output()
+        .expect("it runs");
+    assert!(published.status.success(), "the second is asked where the first is dead: {published:?}");
+    site.wait_for_at(BERT, "the other leads it", well(5));
+    let verified = site.fedge_of(BERT.0, OTHER, &["audit", "verify"]).output().expect("it runs");
+    assert!(verified.status.success(), "{verified:?}");
 }
 
 fn ended(mut daemon: Daemon) {

@@ -62,7 +62,8 @@ async fn what_is_faulty_or_overtaken_or_loses_the_route_changes_nothing() {
     let faulty = publish(&ledger, "anna", "", None, "").await;
     assert!(matches!(faulty, Err(PublishError::Faulty(faults)) if !faults.is_empty()));
     let overtaken = publish(&ledger, "anna", &first.replace("10.0.0.2", "10.0.0.3"), Some(0), "").await;
-    assert!(matches!(overtaken, Err(PublishError::Overtaken { from: 0, current: 1 })));
+    let overtaken = overtaken.expect_err("anna was first").to_string();
+    assert_eq!(overtaken, "the topology was made from version 0, and 1, which anna published, is current by now");
     let lost = publish(&ledger, "anna", &document("pool2.contoso.test"), None, "").await;
     assert!(matches!(lost, Err(PublishError::RouteLost(pool)) if pool == "pool1.contoso.test"));
     assert_eq!(ledger.audit(1, 10).await.expect("it can be read").len(), 1);
@@ -81,6 +82,9 @@ async fn of_two_at_once_one_is_told_that_it_was_overtaken() {
             tokio::join!(publish(&one, "anna", &first, from, ""), publish(&other, "bert", &second, from, ""));
         let good = [&anna, &bert].into_iter().filter(|published| published.is_ok()).count();
         assert_eq!(good, 1, "{anna:?} {bert:?}");
+        let (winner, other) = if anna.is_ok() { ("anna", bert) } else { ("bert", anna) };
+        let told = other.expect_err("one of them").to_string();
+        assert!(told.contains(&format!(", which {winner} published, is current by now")), "{told}");
     }
     assert_eq!(one.verify().await.expect("it can be read").broken, None);
 }
