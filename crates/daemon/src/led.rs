@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::control::{Control, Controlled, ControlledError};
 use crate::desk::Desk;
 
-/// What controllers reach, and the snapshot that is gone by.
+/// What controllers reach, and the snapshot that is gone by. The runtime must have several threads.
 pub struct Led {
     controlled: Controlled,
     desk: LaterDesk,
@@ -42,6 +42,8 @@ impl Led {
     ) -> Result<Led, ControlledError> {
         let desk = LaterDesk::default();
         let asked = desk.clone();
+        // A large one takes a while; what else this thread has to do is done by others.
+        let check = move |sent: &Kept| tokio::task::block_in_place(|| check(sent));
         let mut controlled = Controlled::begin(control, who, check, move |_, request| asked.ask(request))?;
         let (by, first) = controlled.first().await;
         Ok(Led { controlled, desk, by, first })
@@ -70,7 +72,7 @@ impl Led {
         loop {
             let (snapshot, done) = self.controlled.next().await;
             let change = if self.by.content == snapshot.content { Change::Route } else { Change::Content };
-            let taken = take(&snapshot, change);
+            let taken = tokio::task::block_in_place(|| take(&snapshot, change));
             if taken.is_ok() {
                 let (version, epoch) = (snapshot.head.version, snapshot.head.route.epoch);
                 tracing::info!(version, epoch, pool = snapshot.head.route.pool, "this snapshot is gone by");

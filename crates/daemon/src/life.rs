@@ -1,6 +1,6 @@
 //! A daemon's life around its work: signals, listening, readiness, drain.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -112,6 +112,11 @@ fn listen_on(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> 
     }
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// Whether this machine has an address now.
+pub fn has(address: IpAddr) -> bool {
+    std::net::UdpSocket::bind((address, 0)).is_ok()
 }
 
 /// Puts a face to work.

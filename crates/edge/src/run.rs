@@ -156,7 +156,7 @@ impl Start {
 
     async fn led(control: &Control, own: Vec<SocketAddr>) -> Result<Start, Failure> {
         let checking = own.clone();
-        let led = Led::begin(control, (Role::Edge, PROGRAM), move |sent| course(sent, &checking).map(drop)).await?;
+        let led = Led::begin(control, (Role::Edge, PROGRAM), move |sent| check_led(sent, &checking)).await?;
         let course = Course::led(led.snapshot(), &own).map_err(ControlledError::from)?;
         let name = led.agent().fqdn().to_owned();
         Ok(Start::Trunk(Box::new(Trunk { name, files: control.trunk(), course, led: Some((led, own)) })))
@@ -167,6 +167,16 @@ impl Start {
             Start::Gateway(policy) => policy,
             Start::Trunk(trunk) => &trunk.course.policy,
         }
+    }
+}
+
+/// Whether it could be gone by: also after a restart, so where it can't be listened it isn't even kept.
+fn check_led(snapshot: &Kept, own: &[SocketAddr]) -> Result<(), String> {
+    match course(snapshot, own)?.trunk.into_iter().find(|address| !life::has(address.ip())) {
+        None => Ok(()),
+        Some(address) => Err(format!(
+            "gateways were to dial {address}, and this machine doesn't have that address; look at its `internal` in the topology"
+        )),
     }
 }
 

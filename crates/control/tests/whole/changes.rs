@@ -104,5 +104,29 @@ fn an_edge_server_leaves_the_topology_and_comes_back_under_load_and_nobody_notic
         }
         lab
     });
+    let lab = an_address_that_a_machine_does_not_have_is_refused(lab);
     lab.stop().expect("everything ends well");
+}
+
+/// What an edge server couldn't go by after a restart, it doesn't keep.
+fn an_address_that_a_machine_does_not_have_is_refused(mut lab: Installation) -> Installation {
+    let own = lab.ground.machine("edge4").internal;
+    let whole = lab.fedge(&["topology", "show"]).expect("the document");
+    let mistaken = whole.replace(&format!("[\"{own}\"]"), &format!("[\"{own}\", \"10.99.0.1\"]"));
+    let file = lab.folder().join("topology.toml");
+    std::fs::write(&file, mistaken).expect("written");
+    lab.fedge(&["topology", "publish", &file.display().to_string()])
+        .expect("it may be right, for all that is known here");
+    lab.wait_for("the mistake being told", |status| {
+        let wrong = status["wrong"].as_array().into_iter().flatten();
+        wrong.filter(|wrong| wrong["at"] == fqdn("edge4")).any(|wrong| {
+            wrong["what"].as_str().is_some_and(|what| what.contains("10.99.0.1:5270, and this machine doesn't have"))
+        })
+    })
+    .expect("it comes about");
+    lab.end("edge4").expect("it ends");
+    lab.begin("edge4").expect("it starts by what it had");
+    publish(&lab, &whole, "as it was");
+    lab.wait_until_well().expect("all is well again");
+    lab
 }
