@@ -5,3 +5,4 @@ mod metrics;
 mod recover;
 mod rig;
 mod service;
+mod stolen;

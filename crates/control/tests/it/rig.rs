@@ -10,7 +10,7 @@ use agent::enrol::Waiting;
 use agent::keep::Controller as Keeper;
 use agent::serve::{Agent, Member, Serving, serve};
 use agent::state::Kept;
-use api::agent::Role;
+use api::agent::{Digest, Role};
 use api::client::{Client, ClientError};
 use api::control::{Done, Enrol, Overview, Problem, Publish, Published};
 use api::local::{Certificate, Reply, Request, Service, ServiceAction, ServiceState, Status};
@@ -109,7 +109,7 @@ impl Site {
         Authorities::read(&self.file("ca")).expect("they were made")
     }
 
-    fn address(&self, fqdn: &str) -> SocketAddr {
+    pub(crate) fn address(&self, fqdn: &str) -> SocketAddr {
         self.addresses.iter().find(|(name, _)| *name == fqdn).expect("a member").1
     }
 
@@ -195,7 +195,7 @@ impl Site {
         let ca = self.authorities().agent.fingerprint();
         let waiting = Waiting::open(&state, fqdn, role(fqdn), ca, PROGRAM).expect("it can wait");
         let enrol = Enrol { fingerprint: waiting.fingerprint().to_string() };
-        let listener = TcpListener::bind(self.address(fqdn)).await.expect("its port");
+        let listener = self.port(fqdn).await;
         let waiting = tokio::spawn(waiting.enrolled(vec![listener]));
         let done: Done = self
             .administrator(controller)
@@ -214,13 +214,18 @@ impl Site {
         self.administrator(controller).post(&format!("/v1/members/{fqdn}/enrol"), &Enrol { fingerprint }).await
     }
 
+    /// A member's port, once whoever had it has let it go.
+    async fn port(&self, fqdn: &str) -> TcpListener {
+        eventually("its port is free", async || TcpListener::bind(self.address(fqdn)).await.ok()).await
+    }
+
     /// Starts the daemon of a member that was enrolled.
     pub(crate) async fn start(&self, fqdn: &'static str) -> Machine {
         let state = self.file(fqdn);
         // What had the folder, or the port, may be about to end.
         let agent =
             eventually("its state folder is free", async || Agent::open(&state, role(fqdn), PROGRAM).ok()).await;
-        let listener = eventually("its port is free", async || TcpListener::bind(self.address(fqdn)).await.ok()).await;
+        let listener = self.port(fqdn).await;
         let (agent, script) = (Arc::new(agent), Arc::new(Daemon::new()));
         let serving = serve(vec![listener], agent.clone(), script.clone());
         Machine { script, fqdn, agent, _serving: serving }
@@ -231,6 +236,11 @@ impl Machine {
     /// The version of the topology by which it goes.
     pub(crate) fn have(&self) -> Option<u64> {
         self.agent.snapshot().map(|snapshot| snapshot.head.version)
+    }
+
+    /// The hash of its key.
+    pub(crate) fn fingerprint(&self) -> Digest {
+        self.agent.fingerprint()
     }
 
     /// Whether a controller has told it since its start that its route is the route.
