@@ -335,3 +335,15 @@ pub struct Recover {
     /// Why, for the audit trail.
     pub why: String,
 }
+
+/// A step in changing the dialback secrets of both faces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Secrets {
+    /// `add`: accept a new one; `use`: make keys of it; `drop`: forget the old one; `replace`: all at once.
+    pub step: String,
+    /// Why, for the audit trail.
+    pub why: String,
+    /// Also where a member hasn't taken over the step before.
+    #[serde(default)]
+    pub force: bool,
+}

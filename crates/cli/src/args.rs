@@ -58,6 +58,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Service,
     },
+    /// The secrets that dialback keys are made of, of both faces: change them, step by step or at once.
+    Secrets {
+        /// Which step.
+        #[command(subcommand)]
+        command: Secrets,
+    },
     /// Say what members know that the store doesn't, since it was restored from an old backup; and bring it forward.
     /// Exits with 1 where it is behind and was left so.
     Recover(Recover),
@@ -183,6 +189,30 @@ pub(crate) struct First {
     /// A partner.
     #[arg(long, value_name = "DOMAIN", default_value = "fabrikam.test")]
     pub(crate) partner: topology::partner::Pattern,
+}
+
+/// What can be done with the secrets of dialback keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Secrets {
+    /// Draw a new one, which is accepted from then on.
+    Add(Taken),
+    /// Make keys of the newest, once all members accept it.
+    Use(Taken),
+    /// Accept none but the one that makes keys, a minute after that.
+    Drop(Taken),
+    /// Draw a new one and accept no other, for secrets that have leaked. Streams that are being set up fail once.
+    Replace(Taken),
+}
+
+/// A step that is taken.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Taken {
+    /// Why, for the audit trail.
+    #[arg(long, default_value = "")]
+    pub(crate) why: String,
+    /// Also where a member hasn't taken over the step before.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// How a store is brought forward.

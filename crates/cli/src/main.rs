@@ -11,6 +11,7 @@ mod describe;
 mod document;
 mod recover;
 mod remote;
+mod secrets;
 mod service;
 mod status;
 mod trunk;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         args::Command::Enrol { fqdn, fingerprint } => {
             status::enrol(&args.control, &fqdn, fingerprint).map_err(|error| error.to_string())
         }
+        args::Command::Secrets { command } => secrets::run(&args.control, command).map_err(|error| error.to_string()),
         args::Command::Audit { command } => audit::run(&args.control, &command).map_err(|error| error.to_string()),
         args::Command::Ca { command } => ca::run(command).map_err(|error| error.to_string()),
         args::Command::Trunk { command } => trunk::run(command).map_err(|error| error.to_string()),

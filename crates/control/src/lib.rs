@@ -13,6 +13,7 @@ pub mod publish;
 pub mod records;
 pub mod recover;
 pub mod run;
+pub mod secrets;
 pub mod service;
 pub mod status;
 pub mod web;

@@ -38,6 +38,8 @@ pub struct Picture {
     pub current: Option<Arc<Current>>,
     /// When it was read.
     pub at: Instant,
+    /// What dialback keys are made of.
+    pub secrets: Arc<Secrets>,
     /// The members that were enrolled, by name.
     pub enrolled: Arc<BTreeMap<String, Enrolled>>,
     /// That the store is behind what members know, in a sentence, where it is.
@@ -51,7 +53,6 @@ pub struct Members {
     ledger: Arc<Ledger>,
     controller: Controller,
     installation: String,
-    secrets: Secrets,
     picture: watch::Sender<Picture>,
     kept: Mutex<BTreeMap<String, Keeping>>,
     noticed: Mutex<Noticed>,
@@ -116,6 +117,7 @@ impl Members {
             installation: installation.clone(),
             current: None,
             at: Instant::now(),
+            secrets: Arc::new(secrets),
             enrolled: Arc::default(),
             behind: None,
             blind,
@@ -124,7 +126,6 @@ impl Members {
             ledger,
             controller,
             installation,
-            secrets,
             picture,
             kept: Mutex::default(),
             noticed: Mutex::default(),
@@ -194,7 +195,9 @@ impl Members {
     async fn look(&self) -> Result<Picture, StoreError> {
         let at = Instant::now();
         let (head, route) = (records::head(), records::route());
-        let keys = [Keys::One(head.clone()), Keys::One(route.clone()), Keys::Under(records::members())];
+        let hidden = records::secrets();
+        let keys = [&head, &route, &hidden].map(|key| Keys::One(key.clone()));
+        let keys = [&keys[..], &[Keys::Under(records::members())]].concat();
         let snapshot = self.ledger.read(&keys).await?;
         let version = snapshot.get(&head).map(|entry| records::read::<Head>(&head, entry)).transpose()?;
         let routed = snapshot.get(&route).map(|entry| records::read::<records::Route>(&route, entry)).transpose()?;
@@ -209,16 +212,21 @@ impl Members {
             }
             _ => publish::current(&self.ledger).await?.map(Arc::new),
         };
+        let secrets = match snapshot.get(&hidden) {
+            Some(entry) => Arc::new(records::read(&hidden, entry)?),
+            None => self.picture.borrow().secrets.clone(),
+        };
         let behind =
             current.as_ref().and_then(|current| ahead::behind(&self.installation, current, |fqdn| self.seen(fqdn), at));
         let mut enrolled = BTreeMap::new();
-        for (key, entry) in snapshot.entries.iter().filter(|(key, _)| **key != head && **key != route) {
+        for (key, entry) in snapshot.entries.iter().filter(|(key, _)| ![&head, &route, &hidden].contains(key)) {
             enrolled.insert(key.last().to_owned(), records::read(key, entry)?);
         }
         Ok(Picture {
             installation: self.installation.clone(),
             current,
             at,
+            secrets,
             enrolled: Arc::new(enrolled),
             behind,
             blind: None,
@@ -257,25 +265,49 @@ impl Members {
         let certain = picture.blind.is_none() && picture.behind.is_none();
         let wanted = current.topology.members().filter_map(|member| {
             let key = picture.enrolled.get(member.fqdn.as_str())?.fingerprint.parse().ok()?;
-            let wanted =
-                Wanted { target: Target::of(member, key), snapshot: self.snapshot(current, &member.fqdn)?, certain };
+            let wanted = Wanted {
+                target: Target::of(member, key),
+                snapshot: self.snapshot(current, &picture.secrets, &member.fqdn)?,
+                certain,
+            };
             Some((member.fqdn.to_string(), wanted))
         });
         wanted.collect()
     }
 
     /// What a member goes by; the same one where nothing changed for it.
-    fn snapshot(&self, current: &Current, fqdn: &Fqdn) -> Option<Arc<Snapshot>> {
+    fn snapshot(&self, current: &Current, secrets: &Secrets, fqdn: &Fqdn) -> Option<Arc<Snapshot>> {
         let member = current.topology.members().find(|member| member.fqdn == *fqdn)?;
         let secrets = match Role::from(member.role) {
-            Role::Gateway => &self.secrets.internal,
-            Role::Edge | Role::Dns | Role::Controller => &self.secrets.external,
+            Role::Gateway => &secrets.internal,
+            Role::Edge | Role::Dns | Role::Controller => &secrets.external,
         };
         let secrets: Vec<Secret> = secrets.iter().cloned().map(Secret::new).collect();
         let content = view(&current.topology, &secrets, fqdn)?;
         let route = Route { epoch: current.route.epoch, pool: current.route.pool.clone() };
         let document = (current.version, current.document.as_str());
         Some(Arc::new(Snapshot::new(&self.installation, fqdn.as_str(), document, route, content)))
+    }
+
+    /// Edge servers and gateways that don't go by what the store says now, its secrets included.
+    ///
+    /// # Errors
+    /// As the store.
+    pub async fn lagging(&self) -> Result<Vec<String>, StoreError> {
+        let (secrets, _) = self.ledger.one::<Secrets>(&records::secrets()).await?;
+        let (Some(current), Some(secrets)) = (publish::current(&self.ledger).await?, secrets) else {
+            return Ok(Vec::new());
+        };
+        let enrolled = self.picture().enrolled;
+        let lags = |member: &&Member| {
+            let snapshot = self.snapshot(&current, &secrets, &member.fqdn);
+            let seen = self.seen(member.fqdn.as_str()).filter(|seen| seen.connected);
+            let hello = seen.and_then(|seen| seen.hello).filter(|hello| hello.applied);
+            enrolled.contains_key(member.fqdn.as_str())
+                && hello.and_then(|hello| hello.have) != snapshot.map(|snapshot| snapshot.head.clone())
+        };
+        let pools = current.topology.pools.iter().flat_map(|pool| pool.edges.iter().map(|edge| &edge.member));
+        Ok(pools.chain(&current.topology.gateways).filter(lags).map(|member| member.fqdn.to_string()).collect())
     }
 
     /// A connection to a member, beside the one by which it is kept.
@@ -300,7 +332,8 @@ impl Members {
         let current = current.ok_or_else(no_member)?;
         let name: Fqdn = fqdn.parse().map_err(|_| no_member())?;
         let member = current.topology.members().find(|member| member.fqdn == name).ok_or_else(no_member)?;
-        let first = self.snapshot(&current, &name).ok_or_else(|| EnrolError::Controller(fqdn.to_owned()))?;
+        let secrets = self.picture().secrets;
+        let first = self.snapshot(&current, &secrets, &name).ok_or_else(|| EnrolError::Controller(fqdn.to_owned()))?;
         let target = Target::of(member, fingerprint);
         let dialer = self.controller.dialer()?;
         // Let go: what comes next is the keeper's.

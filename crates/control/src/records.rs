@@ -64,6 +64,9 @@ pub struct Secrets {
     pub external: Vec<String>,
     /// Shared by all gateways.
     pub internal: Vec<String>,
+    /// Whether the last of each is a new one that makes no keys yet.
+    #[serde(default)]
+    pub waiting: bool,
 }
 
 impl std::fmt::Debug for Secrets {

@@ -25,6 +25,7 @@ mod failure;
 mod health;
 mod members;
 mod recover;
+mod secrets;
 mod service;
 mod topology;
 
@@ -104,6 +105,7 @@ fn described() -> (Router<Office>, utoipa::openapi::OpenApi) {
         .routes(routes!(health::of_pool))
         .routes(routes!(health::of_address))
         .routes(routes!(service::order))
+        .routes(routes!(secrets::take))
         .routes(routes!(recover::look, recover::forward))
         .split_for_parts()
 }

@@ -13,7 +13,7 @@ use super::*;
 use crate::ahead::behind;
 use crate::ahead::tests::{current, head};
 use crate::publish::Current;
-use crate::records::Enrolled;
+use crate::records::{Enrolled, Secrets};
 
 const EDGE: &str = "edge1.contoso.test";
 const GATEWAY: &str = "gateway1.contoso.test";
@@ -90,6 +90,7 @@ impl Told {
             installation: "contoso-1".to_owned(),
             current: Some(Arc::new(now_current.clone())),
             at,
+            secrets: Arc::new(Secrets { external: Vec::new(), internal: Vec::new(), waiting: false }),
             enrolled: Arc::new(enrolled),
             behind: behind("contoso-1", now_current, seen, at),
             blind: None,

@@ -4,5 +4,6 @@ mod health;
 mod metrics;
 mod recover;
 mod rig;
+mod secrets;
 mod service;
 mod stolen;

@@ -149,7 +149,7 @@ impl Site {
     pub(crate) async fn controller_of(&self, id: &str, name: &str, store: Arc<dyn Store>) -> Controller {
         let (life, clock) = (u64::from(std::process::id()), || 1_000);
         let ledger = Arc::new(Ledger::new(store, name, life, clock).expect("a name"));
-        let secrets = Secrets { external: vec!["a".repeat(64)], internal: vec!["b".repeat(64)] };
+        let secrets = Secrets { external: vec!["a".repeat(64)], internal: vec!["b".repeat(64)], waiting: false };
         let (installation, secrets) = ledger.installation(id, &secrets, name).await.expect("it answers");
         let keeper = Keeper::new(self.authorities(), name).expect("a name");
         let members = Arc::new(Members::new(ledger.clone(), keeper, installation.id, secrets));
@@ -236,6 +236,11 @@ impl Machine {
     /// The version of the topology by which it goes.
     pub(crate) fn have(&self) -> Option<u64> {
         self.agent.snapshot().map(|snapshot| snapshot.head.version)
+    }
+
+    /// What it goes by.
+    pub(crate) fn content(&self) -> Option<String> {
+        self.agent.snapshot().map(|snapshot| snapshot.content.clone())
     }
 
     /// The hash of its key.
