@@ -106,7 +106,7 @@ impl Service {
         let (orders, ordered) = mpsc::channel(ORDERS);
         let mut service = Service { at_work, entrance, scope, orders: ordered, told };
         if stopped.is_some() {
-            tracing::warn!("the federation service was stopped and stays so; `fedge-edge service start` starts it");
+            tracing::warn!("the federation service was stopped, and stays so until it is started");
             service.entrance.runs(false);
             service.say_we_finish().await;
         } else if service.scope.trunks.is_none() {
@@ -184,7 +184,7 @@ impl Service {
     }
 
     fn becomes(&self, state: ServiceState) {
-        tracing::info!("the federation service is {state}");
+        tracing::info!(%state, "the federation service changes");
         self.told.send_modify(|told| (told.state, told.since) = (state, unix(SystemTime::now())));
     }
 

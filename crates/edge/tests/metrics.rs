@@ -145,6 +145,10 @@ fn the_page_has_what_the_catalogue_says() {
         let days = left("use=\"external\",certificate=\"contoso.pem\"") / (24 * 3600);
         assert!((88..=90).contains(&days), "{days} days");
         assert!(left("use=\"internal\",certificate=\"internal CA\"") > 24 * 3600);
+        assert_eq!(page.one("fedge_service_running", "").expect("it is told"), 1);
+        border.ask(&["service", "stop"]).expect("done");
+        assert_eq!(read().await.one("fedge_service_running", "").expect("it is told"), 0);
+        let page = read().await;
         // The root's key lies on the machine here.
         let concerns = border.ask(&["status"]).expect("it answers").matches("warning: ").count();
         assert_eq!(page.one("fedge_concerns", "").expect("it is told"), i64::try_from(concerns).expect("few"));

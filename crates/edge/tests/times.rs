@@ -8,3 +8,5 @@ mod drain;
 mod flood;
 #[path = "times/rig.rs"]
 mod rig;
+#[path = "times/service.rs"]
+mod service;

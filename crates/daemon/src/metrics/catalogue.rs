@@ -98,6 +98,11 @@ pub(super) static STREAMS: Metric = gauge(
     &["face", "direction", "state"],
     "Open streams: accepted or dialed; unproven as long as nobody has proven on it who it is, then proven.",
 );
+pub(super) static SERVICE: Metric = gauge(
+    "fedge_service_running",
+    &[],
+    "Whether the federation service takes partners in: 1, or 0 while it is drained or stopped.",
+);
 pub(super) static CONNECTED: Metric =
     gauge("fedge_member_connected", MEMBER, "Whether the trunk to the other end is up: 1 or 0.");
 pub(super) static ROUTED: Metric =
@@ -110,7 +115,7 @@ pub(super) static CERTIFICATE: Metric = measure(
 );
 
 /// All of them.
-pub static ALL: [&Metric; 37] = [
+pub static ALL: [&Metric; 38] = [
     &BUILD,
     &UP,
     &CONCERNS,
@@ -127,6 +132,7 @@ pub static ALL: [&Metric; 37] = [
     &HELD,
     &HELD_LIMIT,
     &STREAMS,
+    &SERVICE,
     &CONNECTED,
     &ROUTED,
     &CERTIFICATE,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use api::local::Counts;
+use api::local::{Counts, ServiceState};
 use net::holder;
 use net::streams::{Direction, Proof};
 use topology::face::Face;
@@ -38,6 +38,9 @@ impl Source for Desk {
         tell(&catalogue::HELD, of_faces(|account| account.held_bytes))?;
         tell(&catalogue::HELD_LIMIT, of_faces(|account| account.limit_bytes))?;
         tell(&catalogue::STREAMS, streams(desk))?;
+        let service = desk.office.service();
+        let running = service.map(|service| (Vec::new(), i64::from(service.state == ServiceState::Running)));
+        tell(&catalogue::SERVICE, running.into_iter().collect())?;
         let members = desk.office.members();
         let of_members = |value: fn(&net::trunk::members::Standing) -> bool| {
             members.iter().map(|member| (vec![member.name.clone()], i64::from(value(member)))).collect()
