@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -29,7 +29,9 @@ pub struct End {
 #[derive(Default)]
 struct Finish {
     begun: AtomicBool,
-    /// How often each peer has answered that it heard so.
+    /// The number of the last question whether that was heard.
+    asked: AtomicU64,
+    /// Which of them each peer has answered last.
     heard: watch::Sender<HashMap<PeerId, u64>>,
 }
 
@@ -53,12 +55,13 @@ impl End {
     /// told it before; for `patience` at most. What a peer had sent by then is here.
     pub async fn finish(&self, peers: &[(PeerId, FrameSender)], patience: Duration) {
         self.finish.begun.store(true, Ordering::Relaxed);
-        let mut heard = self.finish.heard.subscribe();
-        let before = heard.borrow().clone();
+        let number = self.finish.asked.fetch_add(1, Ordering::Relaxed) + 1;
         for (_, sender) in peers {
             sender.frame(Frame::State(PeerState::Draining));
+            sender.frame(Frame::Ask(number));
         }
-        let all = heard.wait_for(|heard| peers.iter().all(|(peer, _)| heard.get(peer) > before.get(peer)));
+        let mut heard = self.finish.heard.subscribe();
+        let all = heard.wait_for(|heard| peers.iter().all(|(peer, _)| heard.get(peer) >= Some(&number)));
         // Who is away, or just went, answers nothing.
         let _ = tokio::time::timeout(patience, all).await;
     }
@@ -82,10 +85,11 @@ impl End {
         while let Some(frame) = frames.recv().await {
             match frame {
                 Frame::Crossing(crossing) => self.crossed(peer, crossing),
-                Frame::State(state) => {
-                    self.face.holder.state(peer, state);
-                    self.answer(peer, state, &sender);
-                }
+                Frame::State(state) => self.face.holder.state(peer, state),
+                Frame::Ask(number) => sender.frame(Frame::Heard(number)),
+                Frame::Heard(number) => self.finish.heard.send_modify(|heard| {
+                    heard.insert(peer, number);
+                }),
                 // It serves other domains than before.
                 Frame::Hello(hello) => match hello.patterns() {
                     Ok(domains) => self.face.holder.serves(peer, domains),
@@ -96,18 +100,6 @@ impl End {
         }
         self.links.away(peer);
         self.face.holder.away(peer);
-    }
-
-    /// Who finishes is answered with our own state, behind all that it was sent before. Where both finish,
-    /// nobody is: each would answer the other's answer.
-    fn answer(&self, peer: PeerId, state: PeerState, sender: &FrameSender) {
-        match state {
-            PeerState::Draining if !self.finish.begun.load(Ordering::Relaxed) => {
-                sender.frame(Frame::State(PeerState::Up));
-            }
-            PeerState::Up => self.finish.heard.send_modify(|heard| *heard.entry(peer).or_default() += 1),
-            _ => {}
-        }
     }
 
     /// A peer is gone for good.

@@ -11,7 +11,7 @@ use xmpp::stanza::{Reader, StanzaCondition};
 use super::{Crossing, PeerState, Undeliverable};
 
 /// The version of these words; both ends must speak the same.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 /// No frame is longer: a stanza at its largest, and its head.
 const FRAME: usize = 16 << 20;
 
@@ -48,6 +48,10 @@ pub enum Frame {
     Beat,
     /// What the sender can be given from now on.
     State(PeerState),
+    /// Say so when you have heard this, and with it all that was said before.
+    Ask(u64),
+    /// The other end's [`Frame::Ask`] with this number was heard.
+    Heard(u64),
     /// Something crosses.
     Crossing(Crossing),
 }
@@ -75,6 +79,8 @@ const UNSENT: u8 = 9;
 const STUCK: u8 = 10;
 const OPEN: u8 = 11;
 const TRY: u8 = 12;
+const ASK: u8 = 13;
+const HEARD: u8 = 14;
 
 const CONDITIONS: [StanzaCondition; 6] = [
     StanzaCondition::JidMalformed,
@@ -105,6 +111,8 @@ impl Encoder {
             }),
             Frame::Beat => framed(out, BEAT, |_| {}),
             Frame::State(state) => framed(out, STATE, |out| out.put_u8(place(&STATES, state))),
+            Frame::Ask(number) => framed(out, ASK, |out| out.put_u64(*number)),
+            Frame::Heard(number) => framed(out, HEARD, |out| out.put_u64(*number)),
             Frame::Crossing(crossing) => self.crossing(crossing, out),
         }
     }
@@ -235,6 +243,8 @@ impl Decoder {
             }
             HELLO => return hello(body).map(|hello| Some(Frame::Hello(hello))),
             BEAT => return Ok(Some(Frame::Beat)),
+            ASK => return Ok(Some(Frame::Ask(u64_of(body)?))),
+            HEARD => return Ok(Some(Frame::Heard(u64_of(body)?))),
             STATE => {
                 let state = STATES.get(usize::from(u8_of(body)?)).ok_or(WireError("there is no such state"))?;
                 return Ok(Some(Frame::State(*state)));
@@ -322,6 +332,7 @@ mod tests {
         let why = Undeliverable { condition: StanzaCondition::NotAllowed, text: "no ü".into() };
         let hello = Hello { version: VERSION, instance: 7, name: "edge1".into(), serves: vec!["contoso.test".into()] };
         let mut frames = vec![Frame::Hello(hello), Frame::Beat, Frame::State(PeerState::Draining)];
+        frames.extend([Frame::Ask(1), Frame::Heard(u64::MAX)]);
         frames.extend(
             [
                 Crossing::Stanza { pair: out.clone(), number: 1, settled: 0, stanza },
