@@ -134,6 +134,22 @@ impl Host {
 
     /// Finishes what it has and ends, in the order in which the daemons do.
     pub(super) async fn drain(mut self, network: &Network) -> Remains {
+        self.finish(network).await;
+        self.tasks.shutdown().await;
+        self.remains(End::Drained)
+    }
+
+    /// Finishes what it has, and takes new things again, as an edge server does whose service is drained.
+    pub(super) async fn rest(mut self, network: &Network) -> Host {
+        self.finish(network).await;
+        self.served.end.links.resume();
+        self.members.resume();
+        let links = self.served.end.links.clone();
+        self.tasks.spawn(accept(network.clone(), self.life.0, self.face.clone(), links));
+        self
+    }
+
+    async fn finish(&mut self, network: &Network) {
         self.members.finish().await;
         network.close(address(self.life.0, STREAMS));
         let streams = self.face.streams.clone();
@@ -148,8 +164,6 @@ impl Host {
         streams.command_all(Direction::Dialed, Command::Close);
         let _ = timeout(FAREWELL, streams.none_left(Direction::Dialed)).await;
         self.members.finish().await;
-        self.tasks.shutdown().await;
-        self.remains(End::Drained)
     }
 
     /// Waits until nothing that it has to do with is open.

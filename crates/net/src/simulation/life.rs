@@ -63,8 +63,9 @@ pub(super) struct World {
     peaceful: bool,
     servers: Vec<Arc<Server>>,
     hosts: BTreeMap<Place, Host>,
-    /// Those that are being drained.
+    /// Those that are being drained, and those that go on after that.
     draining: JoinSet<Remains>,
+    resting: JoinSet<Host>,
     leaving: Vec<Place>,
     remains: Vec<Remains>,
     pools: [Vec<Place>; 2],
@@ -156,6 +157,7 @@ impl World {
             servers,
             hosts: BTreeMap::new(),
             draining: JoinSet::new(),
+            resting: JoinSet::new(),
             leaving: Vec::new(),
             remains: Vec::new(),
             pools,
@@ -259,7 +261,8 @@ impl World {
 
     /// What an administrator does.
     async fn change(&mut self) -> String {
-        match self.random.below(4) {
+        match self.random.below(5) {
+            4 => self.rest(),
             3 => self.part(),
             0 | 1 => {
                 let pool = self.random.between(0, 1);
@@ -278,6 +281,19 @@ impl World {
                 format!("{place} drains")
             }
         }
+    }
+
+    /// An edge server that isn't the last of its pool takes nothing new until it has finished what it has.
+    fn rest(&mut self) -> String {
+        let place = self.one_of_several().filter(|place| self.plan.edges.contains(place));
+        let Some(place) = place else { return "nothing".to_owned() };
+        self.know_everybody();
+        if let Some(host) = self.hosts.remove(&place) {
+            let network = self.network.clone();
+            self.leaving.push(place);
+            self.resting.spawn(async move { host.rest(&network).await });
+        }
+        format!("{place} rests")
     }
 
     /// A gateway and an edge server are no members of each other's trunk any more; each has others. Those who parted
@@ -381,6 +397,10 @@ impl World {
         self.know_everybody();
         while let Some(drained) = self.draining.join_next().await {
             self.remains.push(drained.expect("a drain that ends"));
+        }
+        while let Some(rested) = self.resting.join_next().await {
+            let host = rested.expect("a drain that ends");
+            self.hosts.insert(host.life.0, host);
         }
         for place in self.plan.gateways.iter().chain(&self.plan.edges).copied().collect::<Vec<_>>() {
             if !self.hosts.contains_key(&place) {
