@@ -1,5 +1,7 @@
 //! What lies in the store: where, and in which form.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::{Entry, Key, StoreError};
@@ -57,6 +59,11 @@ pub struct Enrolled {
     pub who: String,
 }
 
+/// Edge servers whose services are being stopped or drained by a controller, and until when that may take: milliseconds since
+/// 1970.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closing(pub BTreeMap<String, u64>);
+
 /// What dialback keys are made of, on each face: the first makes them, all verify them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secrets {
@@ -78,6 +85,11 @@ impl std::fmt::Debug for Secrets {
 /// Where the secrets lie.
 pub fn secrets() -> Key {
     fixed("secrets")
+}
+
+/// Where it lies whose services are being closed.
+pub fn services() -> Key {
+    fixed("service/closing")
 }
 
 /// Where a member's enrolment lies.

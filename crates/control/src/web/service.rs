@@ -4,10 +4,12 @@ use api::control::{Problem, Service, ServiceDone};
 use api::local::ServiceAction;
 use axum::extract::State;
 use axum::response::Json;
+use store::StoreError;
 
 use super::{Caller, Failure, Office};
 use crate::access::Role;
-use crate::service::{self, LONGEST, Order, Unfit, Whose};
+use crate::records;
+use crate::service::{self, LONGEST, Order, ServiceError, Unfit, Whose};
 
 /// Stop, start or drain federation services: those of a pool, or of one edge server.
 #[utoipa::path(post, path = "/v1/service", request_body = Service, responses((status = 200, body = [ServiceDone]), (status = "default", body = Problem)))]
@@ -18,13 +20,7 @@ pub(super) async fn order(
 ) -> Result<Json<Vec<ServiceDone>>, Failure> {
     let user = office.admit(&caller, Role::Operator)?;
     let order = understood(&asked)?;
-    let picture = office.members.picture();
-    let current = picture.current.ok_or_else(|| {
-        Failure::not_found("there is no topology yet", "publish the first one: `fedge topology publish`")
-    })?;
-    let seen = |fqdn: &str| office.members.seen(fqdn);
-    let chosen = service::chosen(&order, &current, seen, picture.behind)?;
-    let done = service::execute(&office.members, &office.ledger, &order, &chosen, (&user.name, &asked.why)).await?;
+    let done = service::execute(&office.members, &office.ledger, &order, (&user.name, &asked.why)).await?;
     Ok(Json(done))
 }
 
@@ -45,6 +41,22 @@ fn understood(asked: &Service) -> Result<Order, Failure> {
         return Err(Failure::refused(title, format!("give it 1 to {LONGEST} s")));
     }
     Ok(Order { action, whose, seconds: asked.deadline, force: asked.force })
+}
+
+impl From<ServiceError> for Failure {
+    fn from(error: ServiceError) -> Failure {
+        match error {
+            ServiceError::NoTopology => {
+                Failure::not_found(error.to_string(), "publish the first one: `fedge topology publish`")
+            }
+            ServiceError::Unfit(unfit) => unfit.into(),
+            ServiceError::Store(StoreError::Conflict(key)) if key == records::services() => Failure::conflict(
+                "somebody else commands federation services at this moment",
+                "look how they are, and ask again",
+            ),
+            ServiceError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl From<Unfit> for Failure {

@@ -345,14 +345,16 @@ impl Daemon {
 
 impl Script {
     fn order(&mut self, action: ServiceAction, seconds: Option<u64>) -> Reply {
+        if action == ServiceAction::Status {
+            return Reply::Service(self.service.clone());
+        }
         self.orders.push((action, seconds));
         if let Some(why) = &self.refuses {
             return Reply::Refused { why: why.clone() };
         }
         self.service.state = match action {
-            ServiceAction::Status => self.service.state,
             ServiceAction::Stop => ServiceState::Stopped,
-            ServiceAction::Start | ServiceAction::Drain => ServiceState::Running,
+            ServiceAction::Status | ServiceAction::Start | ServiceAction::Drain => ServiceState::Running,
         };
         Reply::Service(self.service.clone())
     }
@@ -388,7 +390,9 @@ impl Member for Daemon {
         let (sender, replies) = mpsc::channel(1);
         self.with(|script| {
             let reply = match request {
-                Request::Service { .. } if script.silent => return script.unanswered.push(sender),
+                Request::Service { action, .. } if script.silent && action != ServiceAction::Status => {
+                    return script.unanswered.push(sender);
+                }
                 Request::Service { action, seconds } => script.order(action, seconds),
                 _ => Reply::Status(script.status()),
             };

@@ -43,17 +43,16 @@ async fn services_are_stopped_and_started_and_it_is_seen_and_written_down() {
     let expected = ServiceDone { server: EDGES[1].to_owned(), what: "it is stopped".to_owned(), done: true };
     assert_eq!(done, [expected]);
     assert_eq!(machines[1].script.with(|script| script.orders.clone()), [(ServiceAction::Stop, Some(20))]);
-    let stopped = |overview: &_| member(overview, EDGES[1]).service.as_deref() == Some("stopped");
-    let overview = controller.sees("it is stopped", stopped).await;
-    let wrong: Vec<&str> = overview.wrong.iter().map(|wrong| wrong.what.as_str()).collect();
-    assert!(wrong[0].contains("`fedge service start --server edge2.contoso.test`"), "{wrong:?}");
-
-    // Now the other is the last one on the route.
+    // At once the other is the last one on the route.
     let last = problem(client.post::<Vec<ServiceDone>>("/v1/service", &of_server("stop", EDGES[0])).await);
     assert!(last.title.contains("federation would stop") && last.fix.contains("--force"), "{last:?}");
     let last = problem(client.post::<Vec<ServiceDone>>("/v1/service", &of_pool("drain", POOLS[0])).await);
     assert!(last.title.contains("pool1.contoso.test carries the route"), "{last:?}");
     assert_eq!(machines[0].script.with(|script| script.orders.len()), 0, "nothing was done");
+    let stopped = |overview: &_| member(overview, EDGES[1]).service.as_deref() == Some("stopped");
+    let overview = controller.sees("it is stopped", stopped).await;
+    let wrong: Vec<&str> = overview.wrong.iter().map(|wrong| wrong.what.as_str()).collect();
+    assert!(wrong[0].contains("`fedge service start --server edge2.contoso.test`"), "{wrong:?}");
 
     let done: Vec<ServiceDone> = client.post("/v1/service", &of_pool("start", POOLS[0])).await.expect("done");
     assert!(done.len() == 2 && done.iter().all(|done| done.done && done.what == "it is running"), "{done:?}");
@@ -124,4 +123,28 @@ async fn nobody_commands_without_the_role_or_what_makes_no_sense() {
         assert!(problem.title.contains(words), "{problem:?}");
     }
     assert!(machines.iter().all(|machine| machine.script.with(|script| script.orders.is_empty())));
+}
+
+#[tokio::test]
+async fn of_two_who_stop_the_last_two_in_the_same_moment_one_is_refused() {
+    let site = Site::new().await;
+    let memory = Memory::new();
+    let one = site.controller("ctl1.contoso.test", Arc::new(memory.clone())).await;
+    let two = site.controller("ctl2.contoso.test", Arc::new(memory)).await;
+    site.publish(&one, &site.topology("10.0.0.2")).await.expect("it is good");
+    let machines = [site.enrol(&one, EDGES[0]).await, site.enrol(&one, EDGES[1]).await];
+    one.sees_all(&EDGES[..2]).await;
+    two.sees_all(&EDGES[..2]).await;
+    let (anna, bert) = (site.client(&one, Role::Operator), site.client(&two, Role::Operator));
+    let (first, second) = (of_server("stop", EDGES[0]), of_server("stop", EDGES[1]));
+    for round in 0..5 {
+        let both = tokio::join!(
+            anna.post::<Vec<ServiceDone>>("/v1/service", &first),
+            bert.post::<Vec<ServiceDone>>("/v1/service", &second)
+        );
+        let running = |machine: &Machine| machine.script.with(|script| script.service.state) == ServiceState::Running;
+        assert!(machines.iter().any(running), "round {round}: {both:?}");
+        let start = of_pool("start", POOLS[0]);
+        anna.post::<Vec<ServiceDone>>("/v1/service", &start).await.expect("they start");
+    }
 }
