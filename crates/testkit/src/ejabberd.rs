@@ -16,8 +16,8 @@ pub const PACKAGES: &[&str] = &["ejabberd"];
 /// What it prints when its users are there.
 const READY: &str = "laboratory users registered";
 
-/// Erlang's threads yield in a loop before they sleep, and newer Linux (6.18) puts who yields behind all others: beside
-/// two busy loops on two cores it started only when those had ended. So they don't wait in that way.
+/// Erlang's threads yield in a loop before they sleep, hundreds of thousands of times during a start. Beside two busy loops
+/// on two cores it started only when those had ended, and in seconds once it didn't wait in that way.
 const UNHURRIED: &[&str] = &["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"];
 
 /// It asks for SRV records by itself, but for addresses by way of the C library: only
