@@ -66,6 +66,11 @@ impl End {
         let _ = tokio::time::timeout(patience, all).await;
     }
 
+    /// What peers are to know of us: whether we take new things.
+    pub fn state(&self) -> PeerState {
+        if self.finish.begun.load(Ordering::Relaxed) { PeerState::Draining } else { PeerState::Up }
+    }
+
     /// Takes new things again, and tells these peers so.
     pub fn resume(&self, peers: &[(PeerId, FrameSender)]) {
         self.finish.begun.store(false, Ordering::Relaxed);
@@ -79,7 +84,7 @@ impl End {
         // First what was said before, then what is new.
         self.links.connected(peer, sender.clone());
         self.face.holder.connected(peer, sender.clone(), PeerState::Up);
-        if self.finish.begun.load(Ordering::Relaxed) {
+        if self.state() == PeerState::Draining {
             sender.frame(Frame::State(PeerState::Draining));
         }
         while let Some(frame) = frames.recv().await {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use api::local::Counts;
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -132,24 +133,15 @@ impl Host {
         self.remains(End::Not)
     }
 
-    /// Finishes what it has and ends, in the order in which the daemons do.
-    pub(super) async fn drain(mut self, network: &Network) -> Remains {
-        self.finish(network).await;
-        self.tasks.shutdown().await;
-        self.remains(End::Drained)
+    /// Finishes what it has and ends.
+    pub(super) async fn drain(self, network: &Network) -> Remains {
+        let mut host = self.rest(network).await;
+        host.tasks.shutdown().await;
+        host.remains(End::Drained)
     }
 
-    /// Finishes what it has, and takes new things again, as an edge server does whose service is drained.
-    pub(super) async fn rest(mut self, network: &Network) -> Host {
-        self.finish(network).await;
-        self.served.end.links.resume();
-        self.members.resume();
-        let links = self.served.end.links.clone();
-        self.tasks.spawn(accept(network.clone(), self.life.0, self.face.clone(), links));
-        self
-    }
-
-    async fn finish(&mut self, network: &Network) {
+    /// Finishes what it has and takes nothing new, in the order in which the daemons do that.
+    pub(super) async fn rest(self, network: &Network) -> Host {
         self.members.finish().await;
         network.close(address(self.life.0, STREAMS));
         let streams = self.face.streams.clone();
@@ -163,7 +155,21 @@ impl Host {
         let _ = timeout(FAREWELL, self.served.end.links.idle()).await;
         streams.command_all(Direction::Dialed, Command::Close);
         let _ = timeout(FAREWELL, streams.none_left(Direction::Dialed)).await;
+        self.served.end.links.resume();
         self.members.finish().await;
+        self
+    }
+
+    /// Takes new things again after it rested.
+    pub(super) fn resume(&mut self, network: &Network) {
+        self.members.resume();
+        let (face, links) = (self.face.clone(), self.served.end.links.clone());
+        self.tasks.spawn(accept(network.clone(), self.life.0, face, links));
+    }
+
+    /// What became of what its links were given.
+    pub(super) fn given(&self) -> Counts {
+        self.served.end.links.given()
     }
 
     /// Waits until nothing that it has to do with is open.

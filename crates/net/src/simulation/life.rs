@@ -63,10 +63,11 @@ pub(super) struct World {
     peaceful: bool,
     servers: Vec<Arc<Server>>,
     hosts: BTreeMap<Place, Host>,
-    /// Those that are being drained, and those that go on after that.
+    /// Those that are being drained.
     draining: JoinSet<Remains>,
-    resting: JoinSet<Host>,
     leaving: Vec<Place>,
+    /// Edge servers that finish what they have, to take up new things later.
+    resting: JoinSet<Host>,
     remains: Vec<Remains>,
     pools: [Vec<Place>; 2],
     routed: usize,
@@ -157,8 +158,8 @@ impl World {
             servers,
             hosts: BTreeMap::new(),
             draining: JoinSet::new(),
-            resting: JoinSet::new(),
             leaving: Vec::new(),
+            resting: JoinSet::new(),
             remains: Vec::new(),
             pools,
             routed: 0,
@@ -211,6 +212,9 @@ impl World {
         // What servers are slow to read, they have in the end.
         sleep(Duration::from_secs(10)).await;
         self.accounts()?;
+        if let Some(host) = self.hosts.values().find(|host| host.given().in_flight > 0) {
+            return Err(format!("{:?}: its links count what is gone: {:?}", host.life, host.given()));
+        }
         self.judge()
     }
 
@@ -261,8 +265,24 @@ impl World {
 
     /// What an administrator does.
     async fn change(&mut self) -> String {
+        while let Some(rested) = self.resting.try_join_next() {
+            self.resume(rested.expect("a rest that ends"));
+        }
         match self.random.below(5) {
-            4 => self.rest(),
+            4 => {
+                let Some(place) = self.one_of_several() else { return "nothing".to_owned() };
+                if self.plan.gateways.contains(&place) {
+                    return "nothing".to_owned();
+                }
+                // Those who stay are to know each other.
+                self.know_everybody();
+                if let Some(host) = self.hosts.remove(&place) {
+                    let network = self.network.clone();
+                    self.leaving.push(place);
+                    self.resting.spawn(async move { host.rest(&network).await });
+                }
+                format!("{place} rests")
+            }
             3 => self.part(),
             0 | 1 => {
                 let pool = self.random.between(0, 1);
@@ -283,17 +303,13 @@ impl World {
         }
     }
 
-    /// An edge server that isn't the last of its pool takes nothing new until it has finished what it has.
-    fn rest(&mut self) -> String {
-        let place = self.one_of_several().filter(|place| self.plan.edges.contains(place));
-        let Some(place) = place else { return "nothing".to_owned() };
-        self.know_everybody();
-        if let Some(host) = self.hosts.remove(&place) {
-            let network = self.network.clone();
-            self.leaving.push(place);
-            self.resting.spawn(async move { host.rest(&network).await });
-        }
-        format!("{place} rests")
+    /// An edge server that rested is there again.
+    fn resume(&mut self, mut host: Host) {
+        let place = host.life.0;
+        self.note(&format!("{place} has rested"));
+        host.resume(&self.network);
+        self.leaving.retain(|leaving| *leaving != place);
+        self.hosts.insert(place, host);
     }
 
     /// A gateway and an edge server are no members of each other's trunk any more; each has others. Those who parted
@@ -395,12 +411,12 @@ impl World {
     async fn mend(&mut self) {
         self.network.thaw();
         self.know_everybody();
+        while let Some(rested) = self.resting.join_next().await {
+            self.resume(rested.expect("a rest that ends"));
+        }
+        self.know_everybody();
         while let Some(drained) = self.draining.join_next().await {
             self.remains.push(drained.expect("a drain that ends"));
-        }
-        while let Some(rested) = self.resting.join_next().await {
-            let host = rested.expect("a drain that ends");
-            self.hosts.insert(host.life.0, host);
         }
         for place in self.plan.gateways.iter().chain(&self.plan.edges).copied().collect::<Vec<_>>() {
             if !self.hosts.contains_key(&place) {
@@ -427,6 +443,12 @@ impl World {
         let faces = faces.chain(self.remains.iter().map(|remains| (remains.life, &remains.face)));
         for (life, face) in faces {
             account(face).map_err(|fault| format!("{life:?}: {fault}"))?;
+        }
+        let links = self.hosts.values().map(|host| (host.life, host.given()));
+        for (life, given) in links {
+            if given.accepted != given.taken + given.returned + given.in_flight {
+                return Err(format!("{life:?}: the account of its links doesn't add up: {given:?}"));
+            }
         }
         Ok(())
     }

@@ -165,7 +165,7 @@ impl Members {
         drop(state);
         self.end.face.holder.retire(peer, !belongs);
         if let Some(sender) = sender {
-            sender.frame(Frame::State(if belongs { PeerState::Up } else { PeerState::Draining }));
+            sender.frame(Frame::State(if belongs { self.end.state() } else { PeerState::Draining }));
         }
         if belongs {
             return;
