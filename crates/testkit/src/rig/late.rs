@@ -11,14 +11,17 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// Watches a timer beside the flood until it is dropped.
 #[derive(Debug)]
-pub(super) struct Lateness {
+pub struct Lateness {
     task: JoinHandle<()>,
     longest_ms: Arc<AtomicU64>,
 }
 
 impl Lateness {
     /// From now on.
-    pub(super) fn watch() -> Lateness {
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub fn watch() -> Lateness {
         let longest_ms = Arc::<AtomicU64>::default();
         let seen = longest_ms.clone();
         let task = tokio::spawn(async move {
@@ -32,7 +35,7 @@ impl Lateness {
     }
 
     /// The longest time that the timer was late so far, in milliseconds.
-    pub(super) fn longest_ms(&self) -> u64 {
+    pub fn longest_ms(&self) -> u64 {
         self.longest_ms.load(Ordering::Relaxed)
     }
 }
