@@ -68,8 +68,9 @@ pub(super) struct Host {
     fates: Arc<Fates>,
     served: Served,
     alive: watch::Sender<bool>,
-    /// Dropped with it: trunks, listeners.
+    /// Dropped with it, as are those: trunks.
     tasks: JoinSet<()>,
+    accepting: JoinSet<()>,
 }
 
 pub(super) fn name(place: Place) -> String {
@@ -113,8 +114,14 @@ impl Host {
         } else {
             tasks.spawn(await_gateways(plan.network.clone(), place, members.clone()));
         }
-        tasks.spawn(accept(plan.network.clone(), place, face.clone(), served.end.links.clone()));
-        Host { life, face, members, fates, served, alive, tasks }
+        let mut host = Host { life, face, members, fates, served, alive, tasks, accepting: JoinSet::new() };
+        host.accept(&plan.network);
+        host
+    }
+
+    fn accept(&mut self, network: &Network) {
+        let (face, links) = (self.face.clone(), self.served.end.links.clone());
+        self.accepting.spawn(accept(network.clone(), self.life.0, face, links));
     }
 
     fn remains(self, end: End) -> Remains {
@@ -136,14 +143,20 @@ impl Host {
     /// Finishes what it has and ends.
     pub(super) async fn drain(self, network: &Network) -> Remains {
         let mut host = self.rest(network).await;
+        if !host.face.streams.list().is_empty() {
+            // With the process, what is left of its connections breaks.
+            network.kill(host.life.0);
+        }
         host.tasks.shutdown().await;
         host.remains(End::Drained)
     }
 
     /// Finishes what it has and takes nothing new, in the order in which the daemons do that.
-    pub(super) async fn rest(self, network: &Network) -> Host {
+    pub(super) async fn rest(mut self, network: &Network) -> Host {
         self.members.finish().await;
         network.close(address(self.life.0, STREAMS));
+        // Who came before that is told, too.
+        while self.accepting.join_next().await.is_some() {}
         let streams = self.face.streams.clone();
         let most = self.face.settings.stream.drain;
         streams.command_all(Direction::Accepted, Command::Shutdown(now() + most));
@@ -163,8 +176,7 @@ impl Host {
     /// Takes new things again after it rested.
     pub(super) fn resume(&mut self, network: &Network) {
         self.members.resume();
-        let (face, links) = (self.face.clone(), self.served.end.links.clone());
-        self.tasks.spawn(accept(network.clone(), self.life.0, face, links));
+        self.accept(network);
     }
 
     /// What became of what its links were given.
