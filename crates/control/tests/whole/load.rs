@@ -59,7 +59,8 @@ pub(crate) fn amid<T: Send + 'static>(
         );
         let (mut at_bob, mut at_alice) = (at_bob.expect("a count"), at_alice.expect("a count"));
         let late_ms = lateness.longest_ms();
-        let crossed = at_bob.forgive_crossing(&mut at_alice, late_ms) + at_alice.forgive_crossing(&mut at_bob, late_ms);
+        // Alice's server is a Prosody, bob's an ejabberd.
+        let crossed = at_bob.forgive_crossing(&mut at_alice, late_ms) + at_alice.forgive_dropping(late_ms);
         println!("{what}: timers were up to {late_ms} ms late; {crossed} crossed a stream's end");
         assert!(is_unnoticed(&at_bob), "{what}; at bob: {at_bob:?}, at alice: {at_alice:?}");
         assert!(is_unnoticed(&at_alice), "{what}; at alice: {at_alice:?}, at bob: {at_bob:?}");

@@ -143,6 +143,32 @@ fn all_faults_are_told_at_once() {
 }
 
 #[test]
+fn twenty_faults_are_twenty() {
+    let mut text = GOOD.to_owned();
+    let mut expected = Vec::new();
+    for number in 1..=4 {
+        text += &format!("\n[[partner]]\ndomains = [\"no domain {number}\"]\n");
+        text += &format!("\n[[site]]\nname = \"Site {number}\"\n[[site]]\nname = \"SITE {number}\"\n");
+        text += &format!(
+            "\n[[gateway]]\nfqdn = \"gateway{number}0.contoso.test\"\nsite = \"Nowhere {number}\"\ninternal = [\"10.0.3.{number}\"]\n"
+        );
+        text += &format!(
+            "\n[[edge]]\nfqdn = \"edge{number}0.contoso.test\"\npool = \"pool1.contoso.test\"\nexternal = [\"address {number}\"]\n\
+             internal = [\"10.0.4.{number}\"]\n"
+        );
+        expected.extend([format!("`no domain {number}`"), format!("two sites SITE {number}")]);
+        expected.push(format!("there is no [[site]] Nowhere {number}"));
+        // Its address is none, so it has none.
+        expected.extend(["invalid IP address syntax", "there is no `external` here"].map(str::to_owned));
+    }
+    let told = faults(&text);
+    assert_eq!(told.len(), 20, "{told:#?}");
+    for expected in expected {
+        assert!(told.iter().any(|fault| fault.contains(&expected)), "{expected}: {told:#?}");
+    }
+}
+
+#[test]
 fn nothing_at_all_is_a_list_of_what_there_should_be() {
     let told = faults("");
     for expected in ["[installation]", "[[site]]", "[[pool]]", "[[gateway]]", "[route]", "[[local]]", "[[partner]]"] {
