@@ -26,6 +26,8 @@ const DOCUMENT: &str = "docs/store.md";
 pub const PORTS: [u16; 2] = [CLIENTS, PEERS];
 const CLIENTS: u16 = 2379;
 const PEERS: u16 = 2380;
+/// Some of etcdctl's commands wait for a leader without end.
+const SHELL_SECONDS: &str = "30";
 /// For a member to be there; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -82,10 +84,10 @@ impl Etcd {
 
     /// A line of a shell script where its clients are; `etcdctl` is found.
     pub fn shell(&self, line: &str) -> Command {
-        let mut command = self.debian.command(&self.clients, "bin/sh");
+        let mut command = self.debian.command(&self.clients, "usr/bin/timeout");
         let found = self.debian.path("usr/bin");
         let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{}:{path}", found.display())).args(["-e", "-c", line]);
+        command.env("PATH", format!("{}:{path}", found.display())).args([SHELL_SECONDS, "sh", "-e", "-c", line]);
         command
     }
 

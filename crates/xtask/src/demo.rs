@@ -42,6 +42,9 @@ enum Store {
 
 /// What is shown.
 trait Stage: Sized + Send + 'static {
+    /// Builds fedge, and checks that it can be started.
+    fn prepare(options: &Options, plan: &LabPlan) -> anyhow::Result<()>;
+
     /// Starts everything in a folder, and says what is being done.
     fn start(options: &Options, plan: &LabPlan, folder: &Path) -> anyhow::Result<Self>;
 
@@ -74,6 +77,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 fn perform<S: Stage>(options: &Options, plan: LabPlan) -> anyhow::Result<()> {
+    S::prepare(options, &plan)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let told = runtime.block_on(show::<S>(options, plan));
     runtime.shutdown_background();
@@ -121,7 +125,16 @@ async fn show<S: Stage>(options: &Options, plan: LabPlan) -> anyhow::Result<()> 
     tokio::pin!(interrupted);
     let given = options.clone();
     let starting = tokio::task::spawn_blocking(move || S::start(&given, &plan, &path));
-    let stage = starting.await.context("starting")??;
+    tokio::pin!(starting);
+    let started = tokio::select! {
+        started = &mut starting => started,
+        () = &mut interrupted => {
+            println!("ending everything, as soon as what is being started is there");
+            starting.await?.and_then(S::stop)?;
+            bail!("interrupted");
+        }
+    };
+    let stage = started.context("starting")??;
     println!("everything runs after {:.1} s\n", began.elapsed().as_secs_f64());
     let told = tokio::select! {
         biased;

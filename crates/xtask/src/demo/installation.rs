@@ -48,10 +48,13 @@ pub(super) fn packages(store: Store) -> Vec<&'static str> {
 pub(super) struct Whole(Installation);
 
 impl Stage for Whole {
+    fn prepare(options: &Options, plan: &LabPlan) -> anyhow::Result<()> {
+        options.store.kind().programs()?;
+        Ground::loopback(Place::here()).check_free(plan, options.store.kind())
+    }
+
     fn start(options: &Options, plan: &LabPlan, folder: &Path) -> anyhow::Result<Whole> {
         let (ground, store) = (Ground::loopback(Place::here()), options.store.kind());
-        store.programs()?;
-        ground.check_free(plan, store)?;
         Ok(Whole(Installation::start(ground, plan, store, folder, &mut |told| println!("{told}"))?))
     }
 
@@ -59,6 +62,7 @@ impl Stage for Whole {
         let Whole(lab) = self;
         let began = Instant::now();
         let delivered = story::tell(async |jid: String| lab.login(&jid).await).await?;
+        let took = began.elapsed();
         for (pool, edges) in POOLS {
             for edge in edges {
                 let account = story::settled(|| lab.ask(edge, &["status"])).await?;
@@ -70,7 +74,7 @@ impl Stage for Whole {
         let partners = |status: &_| members_of(status).filter_map(|member| member["partners"].as_u64()).sum::<u64>();
         lab.wait_for("both partners in the status", |status| partners(status) >= 2)?;
         println!("\n$ fedge status\n{}", lab.fedge(&["status"])?);
-        story::end(delivered, began);
+        story::end(delivered, took);
         Ok(())
     }
 

@@ -22,9 +22,12 @@ contoso.test has a Prosody of its own and federates through fedge, with two part
 pub(super) struct Small(Lab);
 
 impl Stage for Small {
-    fn start(_: &Options, plan: &LabPlan, folder: &Path) -> anyhow::Result<Small> {
+    fn prepare(_: &Options, plan: &LabPlan) -> anyhow::Result<()> {
         testkit::fedge::Programs::built()?;
-        Lab::check_free(&Place::here(), plan)?;
+        Lab::check_free(&Place::here(), plan)
+    }
+
+    fn start(_: &Options, plan: &LabPlan, folder: &Path) -> anyhow::Result<Small> {
         Ok(Small(Lab::start(Place::here(), plan, folder, &mut |told| println!("{told}"))?))
     }
 
@@ -32,9 +35,10 @@ impl Stage for Small {
         let Small(lab) = self;
         let began = Instant::now();
         let delivered = story::tell(async |jid: String| lab.login(&jid).await).await?;
+        let took = began.elapsed();
         println!("the streams that fedge has open, with what passed on each:\n{}", lab.ask(&["streams"])?);
         println!("{}", story::settled(|| lab.ask(&["status"])).await?);
-        story::end(delivered, began);
+        story::end(delivered, took);
         Ok(())
     }
 

@@ -46,8 +46,8 @@ pub(super) async fn settled(mut ask: impl FnMut() -> anyhow::Result<String>) -> 
 }
 
 /// The last line.
-pub(super) fn end(delivered: u32, began: Instant) {
-    println!("{delivered} of {delivered} were delivered, in {:.1} s; nothing was lost", began.elapsed().as_secs_f64());
+pub(super) fn end(delivered: u32, took: Duration) {
+    println!("{delivered} of {delivered} were delivered, in {:.1} s; nothing was lost", took.as_secs_f64());
 }
 
 fn bare(client: &Client) -> &str {
