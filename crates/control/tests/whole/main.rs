@@ -2,4 +2,5 @@
 
 mod alone;
 mod changes;
+mod large;
 mod load;
