@@ -1,16 +1,26 @@
 //! What an administrator does to an installation amid the talk of its users: services and topology.
 
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use testkit::lab::installation::{GATEWAYS, Installation, edges, fqdn, members_of};
 
-use crate::load::{amid, installation};
+use crate::load::{PATIENCE, amid, installation};
 
 /// Whether partners can connect to an edge server.
 fn takes_partners(lab: &Installation, edge: &'static str) -> bool {
     let machine = lab.ground.machine(edge);
     let at = SocketAddr::new(machine.external, 5269);
     machine.place.run(move || async move { TcpStream::connect(at).is_ok() })
+}
+
+/// Waits until they can.
+fn wait_for_partners(lab: &Installation, edge: &'static str) {
+    let began = Instant::now();
+    while !takes_partners(lab, edge) {
+        assert!(began.elapsed() < PATIENCE, "partners can't connect to {edge}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// What the status says of a member's service.
@@ -48,9 +58,7 @@ fn a_service_is_stopped_under_load_stays_so_over_a_restart_and_nobody_notices() 
             lab.fedge(&["service", "start", "--server", &fqdn(edge)]).expect("it is started");
             lab.wait_for_trunks(GATEWAYS[0], edges().count()).expect("trunks");
             wait_for_service(&lab, edge, "running");
-            while !takes_partners(&lab, edge) {
-                std::thread::sleep(std::time::Duration::from_millis(20));
-            }
+            wait_for_partners(&lab, edge);
         }
         lab
     });

@@ -13,9 +13,11 @@ use tokio::sync::watch;
 /// As many messages at once, and so often, each way.
 const WAVE: u32 = 20;
 const EVERY: Duration = Duration::from_millis(100);
+/// So many are said, both ways, before anything is done.
+const BEFORE: u32 = 200;
 /// Nobody says more than this, whatever is done.
 const MOST: u32 = 60_000;
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// It, with a Prosody inside and an ejabberd outside, and the folder that it lives in.
 pub(crate) fn installation() -> (Installation, tempfile::TempDir) {
@@ -42,16 +44,17 @@ pub(crate) fn amid<T: Send + 'static>(
             to.message_with_id("first", PATIENCE).await.expect("the first message");
         }
         let ((ends, over), lateness) = (watch::channel(false), Lateness::watch());
+        let (saying, mut said) = watch::channel(0);
         let work = async {
             // Some of the load comes before it.
-            tokio::time::sleep(EVERY * 5).await;
+            said.wait_for(|said| *said >= BEFORE).await.expect("they talk");
             let done = tokio::task::spawn_blocking(move || done(lab)).await.expect("it is done");
             ends.send_replace(true);
             done
         };
         // How many there will be is known only then; what arrives meanwhile waits.
         let (done, from_alice, from_bob) =
-            tokio::join!(work, speak(&alice, &bob, over.clone()), speak(&bob, &alice, over));
+            tokio::join!(work, speak(&alice, &bob, over.clone(), &saying), speak(&bob, &alice, over, &saying));
         println!("{what}: {from_alice} and {from_bob} messages were said meanwhile");
         let (at_bob, at_alice) = tokio::join!(
             bob.collect(alice.jid(), 0..from_alice, PATIENCE),
@@ -69,12 +72,13 @@ pub(crate) fn amid<T: Send + 'static>(
 }
 
 /// Says wave after wave until it is over; gives how many were said.
-async fn speak(from: &Client, to: &Client, mut over: watch::Receiver<bool>) -> u32 {
+async fn speak(from: &Client, to: &Client, mut over: watch::Receiver<bool>, saying: &watch::Sender<u32>) -> u32 {
     let (mut waves, mut said) = (tokio::time::interval(EVERY), 0);
     while !*over.borrow_and_update() && said < MOST {
         waves.tick().await;
         from.flood(to.jid(), said..said + WAVE, 100, WAVE).await.expect("its server reads");
         said += WAVE;
+        saying.send_modify(|all| *all += WAVE);
     }
     said
 }
