@@ -19,6 +19,8 @@ mod tests;
 /// How often a condition is looked at: soon at first, for what takes milliseconds.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
 const NEXT_LOOKS: Duration = Duration::from_millis(50);
+/// How long a stopped program may take to stand still.
+const STANDSTILL: Duration = Duration::from_secs(20);
 /// How much of a log an error shows.
 const LINES_SHOWN: usize = 25;
 
@@ -135,15 +137,21 @@ impl Daemon {
         Ok(self.status()?.is_none())
     }
 
-    /// Sends `signal` to its process group, for tests in which daemons freeze or die.
+    /// Sends `signal` to its process group, for tests in which daemons freeze or die. After SIGSTOP it stands still: on
+    /// a busy machine its threads go on for a while after the signal was sent, and this waits for them.
     ///
     /// # Errors
-    /// When it has ended.
+    /// When it has ended, or doesn't stand still.
     pub fn signal(&mut self, signal: Signal) -> anyhow::Result<()> {
         if let Some(status) = self.status()? {
             bail!(self.told(&format!("can't be sent {signal}, it has ended ({status})")));
         }
-        Ok(killpg(self.group(), signal)?)
+        killpg(self.group(), signal)?;
+        if signal == Signal::SIGSTOP {
+            let tasks = PathBuf::from(format!("/proc/{}/task", self.pid()));
+            self.wait_for("a standstill", STANDSTILL, || Ok(stand_still(&tasks)?.then_some(())))?;
+        }
+        Ok(())
     }
 
     /// Asks it to end with SIGTERM, kills it when it hasn't ended within `bound`.
@@ -195,6 +203,21 @@ impl Daemon {
     fn group(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
+}
+
+/// Whether all threads of a process are stopped.
+fn stand_still(tasks: &Path) -> anyhow::Result<bool> {
+    for task in fs::read_dir(tasks)? {
+        match fs::read_to_string(task?.path().join("stat")) {
+            // The state follows the name, which is in brackets.
+            Ok(stat) if stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T')) => {}
+            Ok(_) => return Ok(false),
+            // One that just ended.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(true)
 }
 
 impl Drop for Daemon {
