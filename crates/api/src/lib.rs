@@ -3,5 +3,6 @@
 pub mod client;
 pub mod control;
 pub mod local;
+pub mod route;
 
 pub mod agent;
