@@ -3,6 +3,7 @@
 pub mod client;
 pub mod control;
 pub mod local;
+pub mod probe;
 pub mod route;
 
 pub mod agent;

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::UnixStream;
 
+use crate::probe;
+
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
@@ -49,6 +51,8 @@ pub enum Request {
         /// For how many seconds it may drain; what the configuration says where it isn't given.
         seconds: Option<u64>,
     },
+    /// How far a domain's servers can be reached: one [`Reply::Probed`].
+    Probe(probe::Request),
 }
 
 /// What is done with the federation service: with what an edge server does for partners, its entrance and its external
@@ -92,6 +96,8 @@ pub enum Reply {
     },
     /// How the federation service is.
     Service(Service),
+    /// How far a domain's servers could be reached.
+    Probed(probe::Probed),
     /// It was done.
     Done {
         /// What was done.

@@ -290,8 +290,9 @@ async fn attempt(
                     let _ = transport.shutdown().await;
                     return Err(AttemptError::Ended(end));
                 }
-                // Only accepted streams take these.
-                Step::Taken { .. }
+                // Only accepted streams and those that look take these.
+                Step::Looked
+                | Step::Taken { .. }
                 | Step::Authenticated { .. }
                 | Step::Stanza { .. }
                 | Step::Return { .. }

@@ -21,7 +21,7 @@ mod wire;
 mod words;
 
 pub use accepted::Accepted;
-pub use dialed::{Dialed, Goal};
+pub use dialed::{Dialed, Goal, Offers, Phase};
 pub use error::{Condition, End, StreamError};
 
 /// Whether something is demanded, taken if there, or never used: Lync's words for TLS and SASL.
@@ -145,6 +145,8 @@ pub enum Step {
         /// Whether it made the key.
         valid: bool,
     },
+    /// Dialed to look: the peer has said all that it says before anything is proven.
+    Looked,
     /// A stanza that may pass.
     Stanza {
         /// Who speaks to whom.

@@ -326,7 +326,7 @@ impl Driver {
                     self.proven_at.get_or_insert_with(now);
                     tracing::info!(face = %self.face.face, stream = self.entry.number(), %pair, %method, "stream authenticated");
                 }
-                Step::Ready { .. } | Step::Taken { .. } | Step::Verified { .. } => {}
+                Step::Ready { .. } | Step::Taken { .. } | Step::Verified { .. } | Step::Looked => {}
                 Step::Stanza { pair, stanza, receipt } => {
                     self.entry.passed(1);
                     let receipt = Receipt { stream: self.entry.number(), number: receipt };

@@ -209,6 +209,7 @@ impl Carrying {
                 | Step::Authenticated { .. }
                 | Step::Ready { .. }
                 | Step::Verified { .. }
+                | Step::Looked
                 | Step::Stanza { .. }
                 | Step::Return { .. }
                 | Step::Discard { .. } => {}

@@ -16,8 +16,10 @@ use crate::xml::{Frame, Header, Verbatim};
 
 mod acks;
 mod keys;
+mod look;
 
 use acks::Acks;
+pub use look::{Offers, Phase};
 
 /// What a stream is dialed for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +33,11 @@ pub enum Goal {
         id: String,
         /// The key.
         key: String,
+    },
+    /// To see what is there: nothing is proven, and nothing is asked.
+    Look {
+        /// Whether the header says who we are; else it says only whom we look for.
+        named: bool,
     },
 }
 
@@ -50,6 +57,8 @@ pub struct Dialed {
     speaks_dialback: bool,
     /// Why EXTERNAL failed, for the error if dialback fails too.
     external_refused: Option<String>,
+    /// What the peer's latest features offer.
+    offers: Offers,
     /// When we opened the stream on which stanzas go after EXTERNAL.
     opened: Instant,
     /// How long the peer's answer to the first barrier may take.
@@ -71,6 +80,7 @@ enum State {
     ExpectVerdict,
     ExpectEnabled,
     Ready,
+    Looked,
 }
 
 impl Dialed {
@@ -85,7 +95,7 @@ impl Dialed {
         settings: Settings,
     ) -> Dialed {
         let mut dialed = Dialed {
-            wire: Wire::new(now, settings, opening(&pair)),
+            wire: Wire::new(now, settings, opening(&pair, &goal)),
             state: State::ExpectHeader,
             pair,
             goal,
@@ -96,6 +106,7 @@ impl Dialed {
             id: None,
             speaks_dialback: false,
             external_refused: None,
+            offers: Offers::default(),
             opened: now,
             patience: acks::patience(true, Duration::ZERO),
             acks: None,
@@ -225,7 +236,7 @@ impl Dialed {
                 Condition::UnsupportedVersion,
                 "the peer speaks no XMPP 1.0, so it has no STARTTLS; TLS is required",
             );
-        } else {
+        } else if !self.looked() {
             self.by_dialback();
         }
     }
@@ -258,7 +269,7 @@ impl Dialed {
             (State::ExpectSasl, words::SASL, "success") => {
                 self.authenticated = true;
                 self.opened = now;
-                self.wire.restart(opening(&self.pair));
+                self.wire.restart(opening(&self.pair, &self.goal));
                 self.open();
             }
             (State::ExpectSasl, words::SASL, "failure") => self.external_failed(&tree),
@@ -271,7 +282,7 @@ impl Dialed {
             (State::ExpectResult, dialback::NAMESPACE, "result") => self.result(now, &tree),
             (State::ExpectVerdict, dialback::NAMESPACE, "verify") => self.verdict(&tree),
             // Late or unasked-for words of dialback and features of extensions change nothing.
-            (_, dialback::NAMESPACE, _) | (State::Ready, ..) => {}
+            (_, dialback::NAMESPACE, _) | (State::Ready | State::Looked, ..) => {}
             (_, namespace, name) => {
                 let text = format!("`{name}` of `{namespace}` was not expected here");
                 self.fail(Condition::UnsupportedStanzaType, text);
@@ -280,6 +291,7 @@ impl Dialed {
     }
 
     fn features(&mut self, now: Instant, features: &Element) {
+        self.offers = Offers::of(features);
         if !self.secure {
             let offered = features.child(words::TLS, "starttls").is_some();
             match (offered, self.terms.tls) {
@@ -294,6 +306,9 @@ impl Dialed {
                 _ => {}
             }
         }
+        if self.looked() {
+            return;
+        }
         if self.authenticated {
             let declared = features.child(dialback::FEATURE, "dialback").is_some();
             self.patience = acks::patience(declared, now.saturating_duration_since(self.opened));
@@ -307,11 +322,7 @@ impl Dialed {
         if self.ask_about_key() {
             return;
         }
-        let external = features.child(words::SASL, "mechanisms").is_some_and(|mechanisms| {
-            mechanisms
-                .children()
-                .any(|mechanism| mechanism.name == "mechanism" && mechanism.text().trim() == "EXTERNAL")
-        });
+        let external = self.offers.mechanisms.iter().any(|mechanism| mechanism == "EXTERNAL");
         if external && self.own_certificate && self.terms.external != Need::NotSupported {
             self.wire.send(words::sasl_external(self.pair.from.as_str()));
             self.state = State::ExpectSasl;
@@ -392,11 +403,11 @@ impl Dialed {
             (Answer::TlsUp { own_certificate, .. }, State::ExpectTls) => {
                 self.secure = true;
                 self.own_certificate = own_certificate;
-                self.wire.restart(opening(&self.pair));
+                self.wire.restart(opening(&self.pair, &self.goal));
                 self.judge();
             }
             (Answer::Judged(verdict), State::AwaitJudgement) => match verdict {
-                Err(why) if !self.terms.takes_dialback() => {
+                Err(why) if !self.terms.takes_dialback() && !self.only_looks() => {
                     self.fail(
                         Condition::NotAuthorized,
                         format!("the certificate of {} is not accepted: {why}", self.pair.to),
@@ -410,8 +421,9 @@ impl Dialed {
     }
 }
 
-fn opening(pair: &DomainPair) -> Bytes {
-    words::header(Some(pair.from.as_str()), Some(pair.to.as_str()), None, true)
+fn opening(pair: &DomainPair, goal: &Goal) -> Bytes {
+    let from = (*goal != Goal::Look { named: false }).then_some(pair.from.as_str());
+    words::header(from, Some(pair.to.as_str()), None, true)
 }
 
 impl std::fmt::Debug for Dialed {

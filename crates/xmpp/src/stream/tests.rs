@@ -12,6 +12,7 @@ mod dialed;
 mod faults;
 mod finish;
 mod joined;
+mod look;
 mod pairs;
 mod walks;
 

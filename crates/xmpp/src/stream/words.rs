@@ -18,6 +18,8 @@ pub(super) const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 pub(super) const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 /// Stream management (XEP-0198 §3).
 pub(super) const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";
+/// What a peer takes at most (XEP-0478).
+pub(super) const LIMITS: &str = "urn:xmpp:stream-limits:0";
 /// Defined stream error conditions (RFC 6120 §4.9.2).
 pub(super) const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 /// The stream's end.
@@ -102,7 +104,7 @@ fn features_with(more: &str, external: bool, dialback: bool, settings: &Settings
     }
     let _ = write!(
         text,
-        "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>{}</max-bytes><idle-seconds>{}</idle-seconds></limits>",
+        "<limits xmlns='{LIMITS}'><max-bytes>{}</max-bytes><idle-seconds>{}</idle-seconds></limits>",
         settings.limits.stanza_bytes,
         settings.idle.as_secs()
     );

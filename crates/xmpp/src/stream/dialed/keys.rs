@@ -55,7 +55,7 @@ impl Dialed {
         if !self.concerns_us(result) {
             return;
         }
-        let before = self.external_refused.take().map(|why| format!("; before that, {why}")).unwrap_or_default();
+        let before = self.external_refused.as_ref().map(|why| format!("; before that, {why}")).unwrap_or_default();
         match result.attr("type") {
             Some("valid") => self.ready(now, Method::Dialback, self.barrier()),
             Some("invalid") => {
