@@ -18,6 +18,8 @@ use crate::succession::{self, Refusal};
 /// Between two looks at a member that is as it should be, and between two questions how it is; well within what it allows
 /// somebody to be silent.
 const LOOK: Duration = Duration::from_secs(5);
+/// The same while somebody depends on it.
+const CLOSE_LOOK: Duration = Duration::from_millis(500);
 /// Before a member that refused is asked again; as good.
 const AGAIN: Duration = Duration::from_secs(30);
 /// Before a member that wasn't there is dialed again, at first and at most.
@@ -33,6 +35,8 @@ pub struct Wanted {
     /// Whether the store has said lately that this is so. Otherwise the member is only looked at: a controller that can't
     /// see the store doesn't know whether the route has moved.
     pub certain: bool,
+    /// Whether somebody depends on how the member is at this moment, so that it is looked at more often.
+    pub closely: bool,
 }
 
 /// What comes next with a member.
@@ -216,7 +220,11 @@ impl Controller {
             {
                 tracing::warn!(member = target.fqdn, problem, "a member isn't as it should be");
             }
-            let pause = if problem.is_some() { AGAIN } else { LOOK };
+            let pause = match (now.closely, &problem) {
+                (true, _) => CLOSE_LOOK,
+                (false, Some(_)) => AGAIN,
+                (false, None) => LOOK,
+            };
             seen.send_modify(|seen| {
                 (seen.hello, seen.heard) = (Some(connection.hello().clone()), Some(heard));
                 seen.becomes(true, problem);
@@ -309,7 +317,7 @@ mod tests {
         let snapshot = Kept::new("contoso-1", "edge1.contoso.test", (version, &document), route, document.clone());
         let (fqdn, role, key) = (snapshot.head.member.clone(), Role::Edge, sha256(b"key"));
         let target = Target { fqdn, role, addresses: Vec::new(), key };
-        Wanted { target, snapshot: Arc::new(snapshot), certain: true }
+        Wanted { target, snapshot: Arc::new(snapshot), certain: true, closely: false }
     }
 
     fn hello(have: Option<&Wanted>) -> Hello {

@@ -50,9 +50,22 @@ pub enum Request {
         action: ServiceAction,
         /// For how many seconds it may drain; what the configuration says where it isn't given.
         seconds: Option<u64>,
+        /// How it goes on after a drain, where the route has left its pool.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rest: Option<Rest>,
     },
     /// How far a domain's servers can be reached: one [`Reply::Probed`].
     Probe(probe::Request),
+}
+
+/// What follows a drain because the route has left the pool: partners are refused for a while, so that they look for the
+/// pool that has it now, and then taken in again by a pool that stands by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rest {
+    /// The epoch with which the route left. Who has finished for it already, does nothing more.
+    pub epoch: u64,
+    /// For how many seconds partners are refused, at most an hour.
+    pub seconds: u64,
 }
 
 /// What is done with the federation service: with what an edge server does for partners, its entrance and its external
@@ -141,6 +154,9 @@ pub struct Status {
     /// The certificates that it shows.
     #[serde(default)]
     pub certificates: Vec<Certificate>,
+    /// Our own domains for which it has no certificate, or none that is good for another week.
+    #[serde(default)]
+    pub uncovered: Vec<String>,
 }
 
 /// How a federation service is.
@@ -152,6 +168,9 @@ pub struct Service {
     pub since: u64,
     /// How its last drain went, if there was one.
     pub last: Option<Drained>,
+    /// The epoch of the route for which it has finished what it had, since the daemon started.
+    #[serde(default)]
+    pub rested: Option<u64>,
 }
 
 /// How a federation service is, in one word.
@@ -164,6 +183,8 @@ pub enum ServiceState {
     Draining,
     /// It is closed.
     Stopped,
+    /// It is closed for a while, since the route has left its pool.
+    Resting,
 }
 
 impl ServiceState {
@@ -173,6 +194,7 @@ impl ServiceState {
             ServiceState::Running => "running",
             ServiceState::Draining => "draining",
             ServiceState::Stopped => "stopped",
+            ServiceState::Resting => "resting",
         }
     }
 }

@@ -58,6 +58,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Service,
     },
+    /// The federation route: which pool carries it; and its moves, each planned, checked, made, verified.
+    ///
+    /// Exits with 0 when it is done, 2 when it was refused and nothing changed, 3 when it was rolled back, 4 when the route
+    /// has moved and the rest is degraded, 5 when it goes on, 1 when it can't be told.
+    Route {
+        /// What to do.
+        #[command(subcommand)]
+        command: Route,
+    },
     /// The secrets that dialback keys are made of, of both faces: change them, step by step or at once.
     Secrets {
         /// Which step.
@@ -189,6 +198,94 @@ pub(crate) struct First {
     /// A partner.
     #[arg(long, value_name = "DOMAIN", default_value = "fabrikam.test")]
     pub(crate) partner: topology::partner::Pattern,
+}
+
+/// What can be done with the route.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Route {
+    /// Show which pool carries it, who stands by, and the operation that is under way.
+    Show,
+    /// Say what a move would do, and whether it may be made; nothing is changed.
+    Plan(Planned),
+    /// Move it to another pool while the one that has it works: everything is checked first, and nobody loses anything.
+    Switchover(Moved),
+    /// Move it to another pool because the one that has it does not work.
+    Failover(Moved),
+    /// Move it home: to the pool that stands first in the topology's route.
+    Failback(Moved),
+    /// Look whether the pool that has it serves, from outside too.
+    Verify,
+    /// List the last operations, the latest first.
+    History,
+    /// Follow an operation until it rests.
+    Watch {
+        /// Its number.
+        operation: u64,
+        /// Show how it is now, and don't wait.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Have an operation that rests look again at once, driven by the controller that is asked; then follow it.
+    Resume {
+        /// Its number.
+        operation: u64,
+    },
+    /// End an operation whose target isn't the route yet.
+    Abort {
+        /// Its number.
+        operation: u64,
+    },
+}
+
+/// A move to be planned.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Planned {
+    /// The pool that is to carry it, or one of its edge servers; for a failback, the home pool.
+    #[arg(long, value_name = "FQDN", required_unless_present = "failback")]
+    pub(crate) to: Option<topology::fqdn::Fqdn>,
+    /// As a failover: the pool that has it is dead.
+    #[arg(long, conflicts_with = "failback")]
+    pub(crate) failover: bool,
+    /// As a failback: home.
+    #[arg(long)]
+    pub(crate) failback: bool,
+    /// A condition that need not hold, by its code.
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    pub(crate) accept: Vec<String>,
+}
+
+impl Planned {
+    /// What kind of move it is.
+    pub(crate) fn kind(&self) -> api::route::Kind {
+        match (self.failover, self.failback) {
+            (_, true) => api::route::Kind::Failback,
+            (true, false) => api::route::Kind::Failover,
+            (false, false) => api::route::Kind::Switchover,
+        }
+    }
+}
+
+/// A move to be made.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Moved {
+    /// The pool that is to carry it, or one of its edge servers; a failback knows where home is.
+    #[arg(long, value_name = "FQDN")]
+    pub(crate) to: Option<topology::fqdn::Fqdn>,
+    /// The hash of the plan that was looked at: nothing is done where another would come of it by now.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) plan: Option<String>,
+    /// A condition that need not hold, by its code.
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    pub(crate) accept: Vec<String>,
+    /// Accept all conditions that may be accepted not to hold, and don't ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Why, for the audit trail.
+    #[arg(long, default_value = "")]
+    pub(crate) why: String,
+    /// Don't follow it.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
 }
 
 /// What can be done with the secrets of dialback keys.

@@ -11,6 +11,7 @@ mod describe;
 mod document;
 mod recover;
 mod remote;
+mod route;
 mod secrets;
 mod service;
 mod status;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         args::Command::Topology { command } => return document::run(&args.control, command),
         args::Command::Status { watch } => return status::run(&args.control, watch),
         args::Command::Recover(asked) => return recover::run(&args.control, &asked),
+        args::Command::Route { command } => return route::run(&args.control, command),
         args::Command::Service { command } => return service::run(&args.control, command),
         args::Command::Enrol { fqdn, fingerprint } => {
             status::enrol(&args.control, &fqdn, fingerprint).map_err(|error| error.to_string())

@@ -108,7 +108,7 @@ pub(crate) mod tests {
             digest: Hash::of(DOCUMENT.as_bytes()),
             document: DOCUMENT.to_owned(),
             topology,
-            route: records::Route { epoch, pool, previous: None },
+            route: records::Route { epoch, pool, previous: None, operation: None },
         }
     }
 

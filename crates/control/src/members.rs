@@ -13,7 +13,7 @@ use api::agent::view::view;
 use api::agent::{Digest, Role, Route};
 use api::control::Overview;
 use store::{Expect, Keys, StoreError, Transaction};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use topology::document::Member;
@@ -28,6 +28,9 @@ use crate::status::{Noticed, overview};
 
 /// Between two looks at the store; hints come sooner.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// For so long members are looked at more often after somebody has depended on them.
+const CLOSELY: Duration = Duration::from_secs(10);
 
 /// What the store says at one moment.
 #[derive(Debug, Clone)]
@@ -55,6 +58,10 @@ pub struct Members {
     installation: String,
     picture: watch::Sender<Picture>,
     kept: Mutex<BTreeMap<String, Keeping>>,
+    /// Until when somebody depends on how members are at the moment.
+    closely: Mutex<Option<Instant>>,
+    /// The store is to be looked at now.
+    look: Notify,
     noticed: Mutex<Noticed>,
     store_errors: AtomicU64,
 }
@@ -128,6 +135,8 @@ impl Members {
             installation,
             picture,
             kept: Mutex::default(),
+            closely: Mutex::default(),
+            look: Notify::new(),
             noticed: Mutex::default(),
             store_errors: AtomicU64::new(0),
         }
@@ -141,6 +150,25 @@ impl Members {
     /// How a member is seen, where it is kept.
     pub fn seen(&self, fqdn: &str) -> Option<Seen> {
         self.keeping().get(fqdn).map(|keeping| keeping.seen.borrow().clone())
+    }
+
+    /// What a member should go by, where it is kept.
+    pub fn wanted_head(&self, fqdn: &str) -> Option<api::agent::Head> {
+        self.keeping().get(fqdn).map(|keeping| keeping.wanted.borrow().snapshot.head.clone())
+    }
+
+    /// Looks at all members more often for a while: a move depends on how they are now.
+    pub fn closely(&self) {
+        let until = Instant::now() + CLOSELY;
+        *self.closely.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        for keeping in self.keeping().values() {
+            keeping.wanted.send_if_modified(|wanted| !std::mem::replace(&mut wanted.closely, true));
+        }
+    }
+
+    /// Looks at the store now, and tells members what is new.
+    pub fn look_now(&self) {
+        self.look.notify_one();
     }
 
     /// The controller that keeps them.
@@ -186,6 +214,7 @@ impl Members {
             self.overview();
             tokio::select! {
                 () = hints.next() => {}
+                () = self.look.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
@@ -263,12 +292,15 @@ impl Members {
         let Some(current) = &picture.current else { return BTreeMap::new() };
         // By a store that is behind, members would be led back.
         let certain = picture.blind.is_none() && picture.behind.is_none();
+        let until = *self.closely.lock().unwrap_or_else(PoisonError::into_inner);
+        let closely = until.is_some_and(|until| Instant::now() < until);
         let wanted = current.topology.members().filter_map(|member| {
             let key = picture.enrolled.get(member.fqdn.as_str())?.fingerprint.parse().ok()?;
             let wanted = Wanted {
                 target: Target::of(member, key),
                 snapshot: self.snapshot(current, &picture.secrets, &member.fqdn)?,
                 certain,
+                closely,
             };
             Some((member.fqdn.to_string(), wanted))
         });

@@ -204,7 +204,7 @@ async fn transaction(
     let first = topology.route.first().filter(|_| route.is_none());
     Ok(match first {
         Some(pool) => {
-            let route = Route { epoch: 1, pool: pool.to_string(), previous: None };
+            let route = Route { epoch: 1, pool: pool.to_string(), previous: None, operation: None };
             transaction.put(records::route(), records::write(&route))
         }
         None => transaction,

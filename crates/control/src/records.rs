@@ -46,6 +46,16 @@ pub struct Route {
     pub pool: String,
     /// The pool that did before.
     pub previous: Option<String>,
+    /// The operation that moves it, or that moved it and isn't over.
+    #[serde(default)]
+    pub operation: Option<u64>,
+}
+
+/// The number of the last operation that was begun.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operations {
+    /// 0 before the first.
+    pub last: u64,
 }
 
 /// A member that was enrolled.
@@ -133,6 +143,21 @@ pub fn pieces(document: &Hash) -> Key {
 /// Where the route lies.
 pub fn route() -> Key {
     fixed("route/federation")
+}
+
+/// Where the number of the last operation lies.
+pub fn operations_head() -> Key {
+    fixed("operation/head")
+}
+
+/// Where an operation lies.
+pub fn operation(number: u64) -> Key {
+    fixed(&format!("operation/entry/{number:010}"))
+}
+
+/// Below which all operations lie.
+pub fn operations() -> Key {
+    fixed("operation/entry")
 }
 
 /// Below which members lie.

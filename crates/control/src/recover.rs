@@ -173,6 +173,8 @@ pub async fn recover(
         epoch: next.epoch,
         pool: next.pool.clone(),
         previous: moved.or_else(|| current.route.previous.clone()),
+        // What was under way belongs to a past that the members have left behind.
+        operation: None,
     };
     let transaction = Transaction::new()
         .expect(records::head(), expect_head)

@@ -26,6 +26,7 @@ use crate::ledger::Ledger;
 use crate::members::Members;
 use crate::page::Told;
 use crate::records::Secrets;
+use crate::route;
 use crate::web::{self, Answers, Office};
 
 /// The daemon's name.
@@ -138,9 +139,10 @@ async fn work(file: PathBuf, config: Config) -> Result<(), Failure> {
     let answers = Arc::<Answers>::default();
     let told = Told { members: members.clone(), ledger: ledger.clone(), answers: answers.clone(), began };
     let _metrics = metrics::serve(life::listen(&config.metrics, &[])?, Arc::new(told));
-    let office = Office { ledger, members: members.clone(), users: users.clone(), answers };
-    let router = web::router(office);
     let mut tasks = JoinSet::new();
+    let moves = Arc::new(route::open(&ledger, &members, &config.name, random(), &mut tasks));
+    let office = Office { ledger, members: members.clone(), moves, users: users.clone(), answers };
+    let router = web::router(office);
     for listener in life::listen(&config.listen, &[])? {
         tracing::info!(address = %listener.local_addr()?, "serving the API");
         tasks.spawn(http::serve(listener, tls.clone(), router.clone()));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use agent::dial::DialError;
 use agent::keep::Seen;
 use api::control::ServiceDone;
-use api::local::{Reply, Request, Service, ServiceAction, ServiceState};
+use api::local::{Drained, Reply, Request, Rest, Service, ServiceAction, ServiceState};
 use store::{StoreError, Transaction};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -299,15 +299,46 @@ async fn one(members: &Members, member: &Member, order: &Order) -> ServiceDone {
     ServiceDone { server: member.fqdn.to_string(), what, done }
 }
 
+/// Has an edge server finish what it has and refuse partners for a while, since the route has left its pool; says how that
+/// went.
+///
+/// # Errors
+/// Why it didn't.
+pub async fn rest(members: &Members, fqdn: &str, rest: Rest) -> Result<String, String> {
+    let current = members.picture().current;
+    let pools = current.iter().flat_map(|current| &current.topology.pools);
+    let member = pools.flat_map(edges_of).find(|member| member.fqdn.as_str() == fqdn);
+    let member = member.ok_or_else(|| format!("{fqdn} is not in the topology any more"))?;
+    let request = Request::Service { action: ServiceAction::Drain, seconds: None, rest: Some(rest) };
+    let patience = OWN + ANSWER;
+    match timeout(patience, order_service(members, member, request)).await {
+        Ok(Ok(service)) => Ok(finished(&service)),
+        Ok(Err(error)) => Err(plain(&error.to_string())),
+        Err(_) => Err(format!("it hasn't said within {} s that it is done", patience.as_secs())),
+    }
+}
+
+fn finished(service: &Service) -> String {
+    let finished = |last: Drained| {
+        let (finished, returned, left, seconds) = (last.finished, last.returned, last.left, last.seconds);
+        format!("{finished} finished, {returned} returned, {left} left, in {seconds} s")
+    };
+    service.last.map_or_else(|| format!("it is {}", service.state), finished)
+}
+
 async fn ask(
     members: &Members,
     member: &Member,
     action: ServiceAction,
     seconds: Option<u64>,
 ) -> Result<Service, ReachError> {
+    order_service(members, member, Request::Service { action, seconds, rest: None }).await
+}
+
+async fn order_service(members: &Members, member: &Member, request: Request) -> Result<Service, ReachError> {
     let refused = |why: &str| DialError::Refused { fqdn: member.fqdn.to_string(), why: why.to_owned() };
     let mut connection = members.dial(member).await?;
-    connection.local(Request::Service { action, seconds }).await?;
+    connection.local(request).await?;
     while let Some(reply) = connection.next().await? {
         match reply {
             Reply::Service(service) => return Ok(service),

@@ -19,12 +19,14 @@ use crate::access::{Role, User, Users};
 use crate::http::Peer;
 use crate::ledger::{DOCUMENT_BYTES, Ledger};
 use crate::members::Members;
+use crate::route::moves::Moves;
 
 mod audit;
 mod failure;
 mod health;
 mod members;
 mod recover;
+mod route;
 mod secrets;
 mod service;
 mod topology;
@@ -38,6 +40,8 @@ pub struct Office {
     pub ledger: Arc<Ledger>,
     /// Everybody who is kept at what is there.
     pub members: Arc<Members>,
+    /// What is asked of the route.
+    pub moves: Arc<Moves>,
     /// Who may use it.
     pub users: Arc<ArcSwap<Users>>,
     /// What was answered.
@@ -107,6 +111,14 @@ fn described() -> (Router<Office>, utoipa::openapi::OpenApi) {
         .routes(routes!(service::order))
         .routes(routes!(secrets::take))
         .routes(routes!(recover::look, recover::forward))
+        .routes(routes!(route::show))
+        .routes(routes!(route::plan))
+        .routes(routes!(route::begin))
+        .routes(routes!(route::verify))
+        .routes(routes!(route::history))
+        .routes(routes!(route::one))
+        .routes(routes!(route::resume))
+        .routes(routes!(route::abort))
         .split_for_parts()
 }
 

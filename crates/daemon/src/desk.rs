@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use api::local::{
-    self, FaceStatus, Health, Member, Pair, Reply, Request, ServiceAction, ServiceState, Stanza, State, Status, Stream,
+    self, FaceStatus, Health, Member, Pair, Reply, Request, Rest, ServiceAction, ServiceState, Stanza, State, Status,
+    Stream,
 };
 use net::face::FaceState;
 use net::fate::{Fates, Record};
@@ -40,6 +41,9 @@ const NO_SERVICE: &str =
 
 /// What is said where somebody has stopped something.
 const STOPPED: &str = "an administrator has stopped the federation service; `service start` starts it";
+
+/// What is said where the route has just left.
+const RESTING: &str = "the route has left its pool, so partners are refused for a while and look for the other one";
 
 /// What the desk knows.
 pub struct Desk {
@@ -79,13 +83,18 @@ pub trait Office: Send + Sync {
     /// The certificates that this daemon shows.
     fn certificates(&self) -> Vec<Certificate>;
 
+    /// Our own domains for which it has no certificate, or none that is good for another week.
+    fn uncovered(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// How the federation service is, where there is one that can be stopped alone.
     fn service(&self) -> Option<local::Service> {
         None
     }
 
     /// Has something done with it; one reply, when it is done.
-    fn order(&self, _action: ServiceAction, _seconds: Option<u64>) -> mpsc::Receiver<Reply> {
+    fn order(&self, _action: ServiceAction, _seconds: Option<u64>, _rest: Option<Rest>) -> mpsc::Receiver<Reply> {
         let (sender, replies) = mpsc::channel(1);
         // There is room, and somebody to take it.
         let _ = sender.try_send(Reply::Refused { why: NO_SERVICE.to_owned() });
@@ -270,8 +279,8 @@ fn no_stream(number: u64) -> Reply {
 impl Desk {
     /// Answers a local command, or a controller that asks as one would; nothing more comes after the last reply.
     pub fn ask(&self, request: &Request) -> mpsc::Receiver<Reply> {
-        if let Request::Service { action, seconds } = *request {
-            return self.office.order(action, seconds);
+        if let Request::Service { action, seconds, rest } = *request {
+            return self.office.order(action, seconds, rest);
         }
         let (sender, replies) = mpsc::channel(REPLIES);
         if let Request::Trace { stream } = *request
@@ -304,6 +313,7 @@ impl Desk {
                 (State::Draining, Some("its federation service is being drained".to_owned()))
             }
             Some(ServiceState::Stopped) => (State::Stopped, Some(STOPPED.to_owned())),
+            Some(ServiceState::Resting) => (State::Draining, Some(RESTING.to_owned())),
             Some(ServiceState::Running) | None => match self.office.hindrance() {
                 Some(why) => (State::Waiting, Some(why)),
                 None => (State::Ready, None),
@@ -329,6 +339,7 @@ impl Desk {
                 Err(why) => Reply::Refused { why },
             },
             Request::Stanza { id } => Reply::Stanzas { stanzas: self.fates.of(id).iter().map(shown_stanza).collect() },
+            Request::Probe(_) => Reply::Refused { why: "this daemon probes nothing; ask an edge server".to_owned() },
             Request::Service { .. } => match self.office.service() {
                 Some(service) => Reply::Service(service),
                 None => Reply::Refused { why: NO_SERVICE.to_owned() },
@@ -369,6 +380,7 @@ impl Desk {
             service: self.office.service(),
             partners: partners(&self.streams.list()),
             certificates: self.office.certificates().into_iter().map(shown_certificate).collect(),
+            uncovered: self.office.uncovered(),
         }
     }
 }

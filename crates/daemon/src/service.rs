@@ -39,7 +39,7 @@ impl From<Order> for Request {
             Order::Stop(Time { seconds }) => (ServiceAction::Stop, seconds),
             Order::Drain(Time { seconds }) => (ServiceAction::Drain, seconds),
         };
-        Request::Service { action, seconds }
+        Request::Service { action, seconds, rest: None }
     }
 }
 
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn it_reads_how_long_it_has_been_so_and_how_the_last_drain_went() {
-        let mut service = Service { state: ServiceState::Running, since: 1000, last: None };
+        let mut service = Service { state: ServiceState::Running, since: 1000, last: None, rested: None };
         assert_eq!(told(&service, 1012), "the federation service is running, for 12 s\n");
         service.last = Some(Drained { finished: 41, returned: 1, left: 0, seconds: 2 });
         service.state = ServiceState::Stopped;

@@ -46,6 +46,7 @@ fn answer(request: &Request, agent: &Agent, level: &LogLevel, began: Instant) ->
             service: None,
             partners: 0,
             certificates: Vec::new(),
+            uncovered: Vec::new(),
         }),
         Request::LogLevel { level: wanted } => match level.set(wanted) {
             Ok(()) => Reply::Done { what: format!("logging from level {wanted} on") },

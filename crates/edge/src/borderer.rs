@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use agent::serve::Agent;
-use api::local::{self, Reply, ServiceAction, ServiceState};
+use api::local::{self, Reply, Rest, ServiceAction, ServiceState};
 use daemon::control;
 use daemon::desk::{Certificate, Office};
 use gateway::inside::Inside;
@@ -43,12 +44,16 @@ impl Office for Borderer {
         concerns
     }
 
+    fn uncovered(&self) -> Vec<String> {
+        self.files.uncovered(SystemTime::now())
+    }
+
     fn service(&self) -> Option<local::Service> {
         Some(self.service.told())
     }
 
-    fn order(&self, action: ServiceAction, seconds: Option<u64>) -> mpsc::Receiver<Reply> {
-        self.service.order(action, seconds)
+    fn order(&self, action: ServiceAction, seconds: Option<u64>, rest: Option<Rest>) -> mpsc::Receiver<Reply> {
+        self.service.order(action, seconds, rest)
     }
 
     fn led(&self) -> Option<local::Led> {

@@ -58,6 +58,11 @@ impl Files {
         [self.outside.concerns(&policy, now), inside].concat()
     }
 
+    /// Our own domains for which there is no certificate that lasts.
+    pub(crate) fn uncovered(&self, now: SystemTime) -> Vec<String> {
+        self.outside.uncovered(&self.policy.load(), now)
+    }
+
     /// Takes over changed files: certificates and roots by themselves, everything on SIGHUP. Where controllers lead,
     /// the policy is theirs.
     pub(crate) async fn watch(self, file: PathBuf, mut hangup: Signal, trunks: Option<Arc<Trunks>>, led: bool) {

@@ -14,9 +14,12 @@ use net::tls::Tls;
 use topology::face::Face;
 use topology::policy::Policy;
 use xmpp::dialback::Secrets;
+use xmpp::domain::Domain;
 
 /// A certificate that expires within this time is worth a word.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+/// For so long a certificate must be good where the route is moved to.
+const LASTING: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What a file of the external face is at fault with.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +95,14 @@ impl Outside {
             }
         }
         self.parts.look();
+    }
+
+    /// Our own domains for which there is no certificate that is good for another week, and who has the route must have one.
+    pub fn uncovered(&self, policy: &Policy, now: SystemTime) -> Vec<String> {
+        let locals = policy.locals().iter().filter(|local| !local.pattern.is_wildcard());
+        let domains = locals.map(|local| local.pattern.domain());
+        let lasts = |domain: &Domain| self.folder.good_until(domain, now).is_some_and(|until| until > now + LASTING);
+        domains.filter(|domain| !lasts(domain)).map(Domain::to_string).collect()
     }
 
     /// What somebody should look at, in sentences.

@@ -36,7 +36,7 @@ use crate::files::Files;
 use crate::gateways::Trunks;
 use crate::memory::Memory;
 use crate::outside::OutsideError;
-use crate::service::{Scope, Service};
+use crate::service::{Counter, Scope, Service};
 use crate::steering::Steering;
 
 /// The daemon's name and version.
@@ -244,7 +244,7 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
             trunk: trunk.as_ref().map(|trunk| (trunk.name.clone(), trunk.trunks.clone())),
             steering: trunk.as_ref().map(|trunk| trunk.steering.clone()),
             open,
-            service: counter,
+            service: counter.clone(),
             agent: agent.clone(),
         }),
     });
@@ -255,7 +255,7 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
     tokio::select! {
         () = ending.wait() => {}
         never = service.run() => match never {},
-        never = AtTrunk::follow(trunk, &desk) => match never {},
+        never = AtTrunk::follow(trunk, &desk, &counter) => match never {},
     }
     life::stopping();
     desk.drains();
@@ -318,12 +318,18 @@ impl Trunk {
 
 impl AtTrunk {
     /// Goes by each snapshot that comes, where controllers lead. The desk can be asked from here on.
-    async fn follow(trunk: Option<AtTrunk>, desk: &Arc<Desk>) -> Infallible {
+    async fn follow(trunk: Option<AtTrunk>, desk: &Arc<Desk>, service: &Counter) -> Infallible {
         let Some(AtTrunk { led: Some((led, own)), steering, .. }) = trunk else { return std::future::pending().await };
-        led.follow(desk, |snapshot, change| match change {
-            // What reaches a standby is served.
-            Change::Route => Ok(()),
-            Change::Content => steering.take(course(snapshot, &own)?).map_err(|error| error.to_string()),
+        led.follow(desk, |snapshot, change| {
+            match change {
+                // What reaches a standby is served.
+                Change::Route => {}
+                Change::Content => steering.take(course(snapshot, &own)?).map_err(|error| error.to_string())?,
+            }
+            if steering.pool().is_some_and(|pool| *pool == snapshot.head.route.pool) {
+                service.wake();
+            }
+            Ok(())
         })
         .await
     }

@@ -5,12 +5,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use api::local::{Drained, Reply, Service as Told, ServiceAction, ServiceState};
+use api::local::{Drained, Reply, Rest, Service as Told, ServiceAction, ServiceState};
 use daemon::life;
 use daemon::service::LONGEST;
 use net::serve::Served;
 use net::streams::Streams;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::entrance::Entrance;
 use crate::gateways::Trunks;
@@ -38,13 +39,16 @@ pub(crate) struct Service {
     scope: Scope,
     orders: mpsc::Receiver<Order>,
     told: watch::Sender<Told>,
+    /// Until when it rests, where it does.
+    rests: Option<Instant>,
 }
 
-/// What an administrator wants of it.
-struct Order {
-    action: ServiceAction,
-    seconds: Option<u64>,
-    reply: mpsc::Sender<Reply>,
+/// What is wanted of it.
+enum Order {
+    /// By an administrator, or a controller.
+    Given { action: ServiceAction, seconds: Option<u64>, rest: Option<Rest>, reply: mpsc::Sender<Reply> },
+    /// The route has come to its pool: it rests no longer.
+    Wake,
 }
 
 /// Where it is ordered, and can be seen. Cheap to clone.
@@ -58,7 +62,10 @@ pub(crate) struct Counter {
 
 impl std::fmt::Debug for Order {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}", self.action)
+        match self {
+            Order::Given { action, .. } => write!(f, "{action:?}"),
+            Order::Wake => f.write_str("Wake"),
+        }
     }
 }
 
@@ -80,17 +87,30 @@ impl Counter {
     }
 
     /// Has something done with it. There is one answer, when it is done.
-    pub(crate) fn order(&self, action: ServiceAction, seconds: Option<u64>) -> mpsc::Receiver<Reply> {
+    pub(crate) fn order(
+        &self,
+        action: ServiceAction,
+        seconds: Option<u64>,
+        rest: Option<Rest>,
+    ) -> mpsc::Receiver<Reply> {
         let (reply, replies) = mpsc::channel(1);
         if action == ServiceAction::Status {
             // There is room, and somebody to take it.
             let _ = reply.try_send(Reply::Service(self.told()));
-        } else if let Err(error) = self.orders.try_send(Order { action, seconds, reply }) {
+        } else if self.orders.try_send(Order::Given { action, seconds, rest, reply: reply.clone() }).is_err() {
             let why = "too many orders wait for the one before to be carried out; ask how it is, and try again";
-            let order = error.into_inner();
-            let _ = order.reply.try_send(Reply::Refused { why: why.to_owned() });
+            let _ = reply.try_send(Reply::Refused { why: why.to_owned() });
         }
         replies
+    }
+
+    /// The route has come to its pool.
+    pub(crate) fn wake(&self) {
+        // One that is still draining is woken when it has.
+        let closes = matches!(self.told().state, ServiceState::Draining | ServiceState::Resting);
+        if closes && self.orders.try_send(Order::Wake).is_err() {
+            tracing::warn!("the federation service is busy, and takes partners in when its rest is over");
+        }
     }
 }
 
@@ -102,9 +122,9 @@ impl Service {
             Some(since) => (ServiceState::Stopped, since),
             None => (ServiceState::Running, unix(SystemTime::now())),
         };
-        let (told, tells) = watch::channel(Told { state, since, last: None });
+        let (told, tells) = watch::channel(Told { state, since, last: None, rested: None });
         let (orders, ordered) = mpsc::channel(ORDERS);
-        let mut service = Service { at_work, entrance, scope, orders: ordered, told };
+        let mut service = Service { at_work, entrance, scope, orders: ordered, told, rests: None };
         if stopped.is_some() {
             tracing::warn!("the federation service was stopped, and stays so until it is started");
             service.entrance.runs(false);
@@ -123,11 +143,15 @@ impl Service {
         loop {
             tokio::select! {
                 biased;
-                Some(order) = self.orders.recv() => {
-                    let answer = self.carry_out(order.action, order.seconds).await;
-                    // Who asked may have left.
-                    let _ = order.reply.try_send(answer);
-                }
+                Some(order) = self.orders.recv() => match order {
+                    Order::Given { action, seconds, rest, reply } => {
+                        let answer = self.carry_out(action, seconds, rest).await;
+                        // Who asked may have left.
+                        let _ = reply.try_send(answer);
+                    }
+                    Order::Wake => self.wake(),
+                },
+                () = over(self.rests) => self.wake(),
                 change = self.entrance.next() => self.entrance.change(change, &mut self.at_work).await,
             }
         }
@@ -138,9 +162,19 @@ impl Service {
         self.close(self.scope.drain).await;
     }
 
-    async fn carry_out(&mut self, action: ServiceAction, seconds: Option<u64>) -> Reply {
-        if seconds.is_some_and(|seconds| seconds > LONGEST) {
-            return Reply::Refused { why: format!("a drain is given {LONGEST} s at most") };
+    /// Takes partners in again after a rest.
+    fn wake(&mut self) {
+        if self.told.borrow().state == ServiceState::Resting {
+            self.resume();
+        }
+    }
+
+    async fn carry_out(&mut self, action: ServiceAction, seconds: Option<u64>, rest: Option<Rest>) -> Reply {
+        if seconds.into_iter().chain(rest.map(|rest| rest.seconds)).any(|seconds| seconds > LONGEST) {
+            return Reply::Refused { why: format!("a drain, and the rest after it, are given {LONGEST} s at most") };
+        }
+        if rest.is_some_and(|rest| Some(rest.epoch) == self.told.borrow().rested) {
+            return Reply::Service(self.told.borrow().clone());
         }
         let most = seconds.map_or(self.scope.drain, Duration::from_secs);
         let Told { state, since, .. } = *self.told.borrow();
@@ -159,14 +193,29 @@ impl Service {
             return Reply::Refused { why: format!("{error}; nothing was changed") };
         }
         match (action, state) {
-            (ServiceAction::Start, ServiceState::Stopped) => self.resume(),
+            (ServiceAction::Start, ServiceState::Stopped | ServiceState::Resting) => self.resume(),
             (ServiceAction::Stop, ServiceState::Running) => {
                 self.drain_now(most).await;
                 self.becomes(ServiceState::Stopped);
             }
+            (ServiceAction::Stop, ServiceState::Resting) => {
+                self.rests = None;
+                self.becomes(ServiceState::Stopped);
+            }
             (ServiceAction::Drain, ServiceState::Running) => {
                 self.drain_now(most).await;
-                self.resume();
+                match rest {
+                    Some(Rest { epoch, seconds }) => {
+                        self.rests = Some(Instant::now() + Duration::from_secs(seconds));
+                        self.told.send_modify(|told| told.rested = Some(epoch));
+                        self.becomes(ServiceState::Resting);
+                    }
+                    None => self.resume(),
+                }
+            }
+            // There is nothing to finish, and it is closed already.
+            (ServiceAction::Drain, ServiceState::Resting) => {
+                self.told.send_modify(|told| told.rested = rest.map(|rest| rest.epoch).or(told.rested));
             }
             (ServiceAction::Drain, _) => {
                 let why = "the federation service is stopped, so there is nothing to drain; start it first";
@@ -207,11 +256,20 @@ impl Service {
     }
 
     fn resume(&mut self) {
+        self.rests = None;
         if let Some(trunks) = &self.scope.trunks {
             trunks.members().resume();
         }
         self.entrance.runs(true);
         self.becomes(ServiceState::Running);
+    }
+}
+
+/// Waits until then; for ever where nothing ends.
+async fn over(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

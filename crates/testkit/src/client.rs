@@ -25,7 +25,7 @@ mod stanza;
 #[cfg(test)]
 mod tests;
 
-pub use flood::Collected;
+pub use flood::{Collected, Pardon};
 pub use login::LoginError;
 pub use stanza::Stanza;
 

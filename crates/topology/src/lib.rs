@@ -15,3 +15,5 @@ pub mod fqdn;
 pub mod written;
 
 pub mod document;
+
+pub mod records;

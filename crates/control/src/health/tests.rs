@@ -30,9 +30,10 @@ fn well(have: Head, role: api::agent::Role) -> Seen {
         led: None,
         members: vec![trunk],
         concerns: Vec::new(),
-        service: Some(local::Service { state: ServiceState::Running, since: 1, last: None }),
+        service: Some(local::Service { state: ServiceState::Running, since: 1, last: None, rested: None }),
         partners: 0,
         certificates: Vec::new(),
+        uncovered: Vec::new(),
     };
     let hello = Hello {
         words: WORDS,
@@ -143,7 +144,7 @@ fn who_is_stopped_draining_silent_or_without_a_snapshot_is_live_and_no_more() {
 
 fn service(seen: &mut Seen, state: ServiceState) {
     let (status, _) = seen.status.as_mut().expect("it is there");
-    status.service = Some(local::Service { state, since: 1, last: None });
+    status.service = Some(local::Service { state, since: 1, last: None, rested: None });
 }
 
 #[test]

@@ -52,9 +52,10 @@ fn status() -> Status {
         led: None,
         members: Vec::new(),
         concerns: Vec::new(),
-        service: Some(Service { state: ServiceState::Running, since: 1_999_999_000, last: None }),
+        service: Some(Service { state: ServiceState::Running, since: 1_999_999_000, last: None, rested: None }),
         partners: 4,
         certificates: Vec::new(),
+        uncovered: Vec::new(),
     }
 }
 
@@ -137,7 +138,7 @@ fn of_a_member_that_is_well_everything_is_shown_and_nothing_is_wrong() {
 fn a_stopped_service_is_shown_and_has_been_so_since_it_was_stopped() {
     let told = Told::of_edge(|seen| {
         let (status, _) = seen.status.as_mut().expect("it is there");
-        status.service = Some(Service { state: ServiceState::Stopped, since: 1_999_990_000, last: None });
+        status.service = Some(Service { state: ServiceState::Stopped, since: 1_999_990_000, last: None, rested: None });
     });
     assert_eq!(told.edge().service.as_deref(), Some("stopped"));
     assert!(told.wrong(EDGE)[0].contains("`fedge service start --server edge1.contoso.test`"));
@@ -209,7 +210,7 @@ fn whatever_a_member_says_is_bounded_and_harmless_on_a_terminal() {
     let told = Told::of_edge(|seen| {
         let (status, _) = seen.status.as_mut().expect("it is there");
         status.concerns = (0..1000).map(|number| format!("\u{1b}[2J{number}{}", "x".repeat(10_000))).collect();
-        status.service = Some(Service { state: ServiceState::Stopped, since: u64::MAX, last: None });
+        status.service = Some(Service { state: ServiceState::Stopped, since: u64::MAX, last: None, rested: None });
         status.certificates =
             vec![local::Certificate { used_for: "\u{7}".to_owned(), name: String::new(), not_after: u64::MAX }];
         let face = local::FaceStatus {

@@ -22,6 +22,7 @@ use control::members::Members;
 use control::page::Told;
 use control::publish;
 use control::records::Secrets;
+use control::route;
 use control::web::{self, Answers, Office};
 use daemon::metrics;
 use rustls_pki_types::pem::PemObject as _;
@@ -159,8 +160,9 @@ impl Site {
         let told =
             Told { members: members.clone(), ledger: ledger.clone(), answers: answers.clone(), began: Instant::now() };
         let serving = metrics::serve(vec![told_at], Arc::new(told));
-        let router = web::router(Office { ledger: ledger.clone(), members: members.clone(), users, answers });
         let mut tasks = JoinSet::new();
+        let moves = Arc::new(route::open(&ledger, &members, name, life, &mut tasks));
+        let router = web::router(Office { ledger: ledger.clone(), members: members.clone(), moves, users, answers });
         tasks.spawn(http::serve(listener, self.tls(name), router));
         tasks.spawn(members.clone().keep());
         Controller { address, metrics, ledger, members, _tasks: tasks, _metrics: serving }
@@ -326,7 +328,7 @@ fn role(fqdn: &str) -> Role {
 
 impl Daemon {
     fn new() -> Daemon {
-        let service = Service { state: ServiceState::Running, since: 1_700_000_000, last: None };
+        let service = Service { state: ServiceState::Running, since: 1_700_000_000, last: None, rested: None };
         Daemon(Mutex::new(Script {
             service,
             refuses: None,
@@ -373,6 +375,7 @@ impl Script {
             service: Some(self.service.clone()),
             partners: 2,
             certificates: self.certificates.clone(),
+            uncovered: Vec::new(),
         }
     }
 }
@@ -393,7 +396,7 @@ impl Member for Daemon {
                 Request::Service { action, .. } if script.silent && action != ServiceAction::Status => {
                     return script.unanswered.push(sender);
                 }
-                Request::Service { action, seconds } => script.order(action, seconds),
+                Request::Service { action, seconds, .. } => script.order(action, seconds),
                 _ => Reply::Status(script.status()),
             };
             sender.try_send(reply).expect("there is room");

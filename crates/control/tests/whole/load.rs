@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use testkit::client::{Client, Collected};
+use testkit::client::{Client, Collected, Pardon};
 use testkit::lab::installation::{Ground, Installation, StoreKind};
 use testkit::lab::{CONTOSO, FABRIKAM, Kind, LabPlan, Peer};
 use testkit::place::Place;
@@ -63,7 +63,8 @@ pub(crate) fn amid<T: Send + 'static>(
         let (mut at_bob, mut at_alice) = (at_bob.expect("a count"), at_alice.expect("a count"));
         let late_ms = lateness.longest_ms();
         // Alice's server is a Prosody, bob's an ejabberd.
-        let crossed = at_bob.forgive_crossing(&mut at_alice, late_ms) + at_alice.forgive_dropping(late_ms);
+        let crossed = at_bob.forgive_crossing(&mut at_alice, late_ms, &mut Pardon::default())
+            + at_alice.forgive_dropping(late_ms);
         println!("{what}: timers were up to {late_ms} ms late; {crossed} crossed a stream's end");
         assert!(is_unnoticed(&at_bob), "{what}; at bob: {at_bob:?}, at alice: {at_alice:?}");
         assert!(is_unnoticed(&at_alice), "{what}; at alice: {at_alice:?}, at bob: {at_bob:?}");

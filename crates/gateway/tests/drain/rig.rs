@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use testkit::client::{Client, Collected};
+use testkit::client::{Client, Collected, Pardon};
 use testkit::lab::split::Split;
 use testkit::lab::{CONTOSO, FABRIKAM, Kind, LabPlan, Peer};
 use testkit::place::Place;
@@ -35,6 +35,7 @@ pub(crate) struct Talk {
     kinds: (Kind, Kind),
     /// How often they said that many messages.
     rounds: u32,
+    pardon: Pardon,
 }
 
 /// Has two users on servers of these kinds do `work` in a laboratory.
@@ -52,7 +53,7 @@ pub(crate) fn talk(inside: Kind, outside: Kind, work: impl AsyncFnOnce(&mut Talk
             from.message(to.jid(), "first", "first");
             to.message_with_id("first", PATIENCE).await.expect("the first message");
         }
-        let mut talk = Talk { split, alice, bob, kinds: (inside, outside), rounds: 0 };
+        let mut talk = Talk { split, alice, bob, kinds: (inside, outside), rounds: 0, pardon: Pardon::default() };
         work(&mut talk).await;
         talk.split
     });
@@ -81,8 +82,8 @@ impl Talk {
         );
         let late_ms = lateness.longest_ms();
         let (inside, outside) = self.kinds;
-        let crossed = forgive(&mut at_bob, &mut at_alice, inside, late_ms);
-        let crossed = crossed + forgive(&mut at_alice, &mut at_bob, outside, late_ms);
+        let crossed = forgive(&mut at_bob, &mut at_alice, inside, late_ms, &mut self.pardon);
+        let crossed = crossed + forgive(&mut at_alice, &mut at_bob, outside, late_ms, &mut self.pardon);
         println!("{what}: timers were up to {late_ms} ms late; {crossed} crossed a stream's end");
         assert!(is_unnoticed(&at_bob, inside), "{what}; at bob: {at_bob:?}, at alice: {at_alice:?}");
         assert!(is_unnoticed(&at_alice, outside), "{what}; at alice: {at_alice:?}, at bob: {at_bob:?}");
@@ -135,10 +136,10 @@ async fn speak(from: &Client, to: &Client, numbers: Range<u32>, course: &watch::
 }
 
 /// What the sender's server said just then comes back by itself or is gone, depending on what runs there.
-fn forgive(heard: &mut Collected, sender: &mut Collected, kind: Kind, late_ms: u64) -> usize {
+fn forgive(heard: &mut Collected, sender: &mut Collected, kind: Kind, late_ms: u64, pardon: &mut Pardon) -> usize {
     match kind {
         Kind::Ejabberd => heard.forgive_dropping(late_ms),
-        _ => heard.forgive_crossing(sender, late_ms),
+        _ => heard.forgive_crossing(sender, late_ms, pardon),
     }
 }
 

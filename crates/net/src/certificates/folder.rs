@@ -106,6 +106,11 @@ impl Folder {
     pub fn list(&self) -> Vec<Own> {
         self.set.load().all.iter().map(|own| Own::clone(own)).collect()
     }
+
+    /// Until when the certificate is good that is shown as `domain`; nothing where there is none, or not yet.
+    pub fn good_until(&self, domain: &Domain, now: SystemTime) -> Option<SystemTime> {
+        self.set.load().pick(domain).filter(|own| own.not_before <= now).map(|own| own.not_after)
+    }
 }
 
 impl Certificates for Folder {

@@ -1,0 +1,211 @@
+//! `fedge route`: the federation route, shown, planned, moved, verified; a move is followed until it comes to rest.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use api::client::ClientError;
+use api::route::{Begun, Kind, Line, Move, Operation, Plan, State, Verified, Wish};
+
+use crate::args::{self, Control};
+use crate::remote::{RemoteError, ask, print};
+
+mod text;
+
+/// Refused: nothing was changed.
+const REFUSED: u8 = 2;
+/// It was begun, and the route is what it was.
+const ROLLED_BACK: u8 = 3;
+/// The route has moved, and something of the rest can't be done or seen.
+const DEGRADED: u8 = 4;
+/// It goes on; its number is printed.
+const RUNNING: u8 = 5;
+/// It can't be told.
+const TROUBLE: u8 = 1;
+/// Between two looks at an operation.
+const LOOK: Duration = Duration::from_millis(200);
+/// For a plan: everybody is looked at first.
+const PLANNING: Duration = Duration::from_secs(30);
+
+pub(crate) fn run(control: &Control, command: args::Route) -> ExitCode {
+    let done = match command {
+        args::Route::Show => show(control),
+        args::Route::Plan(asked) => plan_only(control, &asked),
+        args::Route::Switchover(asked) => moved(control, Kind::Switchover, asked),
+        args::Route::Failover(asked) => moved(control, Kind::Failover, asked),
+        args::Route::Failback(asked) => moved(control, Kind::Failback, asked),
+        args::Route::Verify => verify(control),
+        args::Route::History => history(control),
+        args::Route::Watch { operation, no_wait } => watch(control, operation, !no_wait),
+        args::Route::Resume { operation } => changed(control, operation, "resume"),
+        args::Route::Abort { operation } => changed(control, operation, "abort"),
+    };
+    match done {
+        Ok(code) => code.into(),
+        Err(error) => {
+            eprintln!("{error}");
+            TROUBLE.into()
+        }
+    }
+}
+
+/// What such a move would do.
+pub(crate) fn plan(control: &Control, wish: &Wish) -> Result<Plan, RemoteError> {
+    ask(control, |client| async move { Ok(client.post_within("/v1/route/plan", wish, PLANNING).await?) })
+}
+
+/// Begins a move, if nothing refuses it.
+pub(crate) fn begin(control: &Control, asked: &Move) -> Result<Begun, RemoteError> {
+    ask(control, |client| async move { Ok(client.post_within("/v1/route/move", asked, PLANNING).await?) })
+}
+
+/// Follows an operation until it comes to rest, and says each line of its journal when it is there.
+pub(crate) fn follow(
+    control: &Control,
+    number: u64,
+    say: &mut dyn FnMut(&Operation, &Line),
+) -> Result<Operation, RemoteError> {
+    ask(control, |client| async move {
+        let path = format!("/v1/operations/{number}");
+        let mut said = 0;
+        loop {
+            let operation: Operation = match client.get(&path).await {
+                Ok(operation) => operation,
+                // Another controller is asked next time, and one of them drives it meanwhile.
+                Err(ClientError::Unreachable(_)) => {
+                    tokio::time::sleep(5 * LOOK).await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            for line in operation.journal.iter().skip(said) {
+                say(&operation, line);
+            }
+            said = operation.journal.len();
+            if rests(&operation) {
+                return Ok(operation);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    })
+}
+
+/// Whether nothing happens any more until somebody does something.
+fn rests(operation: &Operation) -> bool {
+    operation.state.is_over() || operation.state == State::Degraded || is_stopped(operation)
+}
+
+/// The target's services are stopped, and it waits for somebody who starts them.
+fn is_stopped(operation: &Operation) -> bool {
+    operation.state == State::Verifying
+        && operation.waits.as_ref().is_some_and(|waits| waits.contains("fedge service start"))
+}
+
+/// The exit status that an operation comes to.
+pub(crate) fn exit(operation: &Operation) -> u8 {
+    match operation.state {
+        State::Done => 0,
+        State::RolledBack => ROLLED_BACK,
+        State::Degraded | State::Superseded => DEGRADED,
+        _ => RUNNING,
+    }
+}
+
+fn show(control: &Control) -> Result<u8, RemoteError> {
+    let (route, operation) = ask(control, |client| async move {
+        let route: api::route::Route = client.get("/v1/route").await?;
+        let operation: Option<Operation> = match route.operation {
+            Some(number) => Some(client.get(&format!("/v1/operations/{number}")).await?),
+            None => None,
+        };
+        Ok((route, operation))
+    })?;
+    print(control, &route, |route| text::route(route, operation.as_ref()))?;
+    Ok(0)
+}
+
+fn plan_only(control: &Control, asked: &args::Planned) -> Result<u8, RemoteError> {
+    let to = asked.to.as_ref().map(ToString::to_string);
+    let wish = Wish { kind: asked.kind(), to, accept: asked.accept.clone() };
+    let plan = plan(control, &wish)?;
+    print(control, &plan, text::plan)?;
+    Ok(if plan.refusals().next().is_some() { REFUSED } else { 0 })
+}
+
+fn moved(control: &Control, kind: Kind, asked: args::Moved) -> Result<u8, RemoteError> {
+    let args::Moved { to, plan: hash, mut accept, yes, why, no_wait } = asked;
+    let to = to.map(|to| to.to_string());
+    if !yes || accept.is_empty() {
+        let wish = Wish { kind, to: to.clone(), accept: accept.clone() };
+        let found = plan(control, &wish)?;
+        let waivable: Vec<String> = found.refusals().filter(|one| one.waivable).map(|one| one.code.clone()).collect();
+        if found.refusals().all(|one| one.waivable) && !waivable.is_empty() {
+            let accepts = yes || (!control.json && std::io::stdin().is_terminal() && confirmed(&found)?);
+            if accepts {
+                accept.extend(waivable);
+            }
+        }
+    }
+    let wish = Wish { kind, to, accept };
+    let begun = begin(control, &Move { wish, plan: hash, why })?;
+    let Some(number) = begun.operation else {
+        print(control, &begun, |begun| text::refusals(&begun.plan))?;
+        return Ok(REFUSED);
+    };
+    if !control.json {
+        std::io::stdout().write_all(text::begun(&begun.plan, number).as_bytes())?;
+    }
+    watch(control, number, !no_wait)
+}
+
+/// Whether whoever sits there accepts what need not hold.
+fn confirmed(plan: &Plan) -> Result<bool, RemoteError> {
+    eprint!("{}Accept all of these and go on? [y/N] ", text::refusals(plan));
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn watch(control: &Control, number: u64, wait: bool) -> Result<u8, RemoteError> {
+    if !wait {
+        let path = format!("/v1/operations/{number}");
+        let operation: Operation = ask(control, |client| async move { Ok(client.get(&path).await?) })?;
+        print(control, &operation, text::operation)?;
+        return Ok(exit(&operation));
+    }
+    let mut out = std::io::stdout();
+    let json = control.json;
+    let mut unheard = Ok(());
+    let operation = follow(control, number, &mut |operation, line| {
+        if !json && unheard.is_ok() {
+            unheard = out.write_all(text::line(operation, line).as_bytes());
+        }
+    })?;
+    unheard?;
+    print(control, &operation, text::end)?;
+    Ok(exit(&operation))
+}
+
+fn verify(control: &Control) -> Result<u8, RemoteError> {
+    let verified: Verified =
+        ask(control, |client| async move { Ok(client.post_within("/v1/route/verify", &(), PLANNING).await?) })?;
+    print(control, &verified, text::verified)?;
+    Ok(if verified.conditions.iter().all(|condition| condition.holds) { 0 } else { DEGRADED })
+}
+
+fn history(control: &Control) -> Result<u8, RemoteError> {
+    let operations: Vec<Operation> = ask(control, |client| async move { Ok(client.get("/v1/operations").await?) })?;
+    print(control, &operations, |operations| text::history(operations))?;
+    Ok(0)
+}
+
+fn changed(control: &Control, number: u64, verb: &str) -> Result<u8, RemoteError> {
+    let path = format!("/v1/operations/{number}/{verb}");
+    let operation: Operation = ask(control, |client| async move { Ok(client.post(&path, &()).await?) })?;
+    if verb == "abort" {
+        print(control, &operation, text::end)?;
+        return Ok(0);
+    }
+    watch(control, number, true)
+}

@@ -1,0 +1,39 @@
+//! The federation route: what a move would do, whether it may be made, and making it, step by step, until it is seen.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::ledger::Ledger;
+use crate::members::Members;
+
+pub mod conditions;
+pub mod drive;
+pub mod moves;
+pub mod next;
+pub mod operation;
+pub mod outside;
+pub mod plan;
+pub mod sight;
+#[cfg(test)]
+mod testing;
+pub mod world;
+pub mod writing;
+
+/// Drives operations from now on, as one of `tasks`, and gives what is asked of the route. `life` tells this run of the
+/// controller's process from others.
+pub fn open(
+    ledger: &Arc<Ledger>,
+    members: &Arc<Members>,
+    controller: &str,
+    life: u64,
+    tasks: &mut JoinSet<()>,
+) -> moves::Moves {
+    let nudge = Arc::<Notify>::default();
+    let world = Arc::new(world::Real::new(members.clone(), nudge.clone()));
+    let driver = operation::Driver { controller: controller.to_owned(), life, beat: 0 };
+    let drivers = drive::Drivers::new(ledger.clone(), world.clone(), driver.clone(), nudge.clone());
+    tasks.spawn(drivers.run());
+    moves::Moves::new(ledger.clone(), members.clone(), world, driver, nudge)
+}

@@ -1,0 +1,103 @@
+//! Each condition is found not to hold where it doesn't, and no other.
+
+use api::local::ServiceState;
+use api::route::Condition;
+
+use super::super::testing::{EDGES, GATEWAYS, ONE, TWO, sight, with, without};
+use super::*;
+
+fn ground(kind: Kind) -> Ground<'static> {
+    Ground { from: ONE, to: TWO, kind, uncertain: None, busy: None }
+}
+
+fn refused(ground: &Ground<'_>, sight: &Sight, accept: &[&str]) -> Vec<String> {
+    let accept: Vec<String> = accept.iter().map(|code| (*code).to_owned()).collect();
+    let all = conditions(ground, sight, &accept);
+    // A refusal without what to do is none, and what holds needs nothing done.
+    for Condition { code, holds, seen, fix, .. } in &all {
+        assert!(!seen.is_empty() && *holds == fix.is_empty(), "{code}: {seen}; {fix}");
+    }
+    all.into_iter().filter(Condition::refuses).map(|condition| condition.code).collect()
+}
+
+fn switchover(sight: &Sight) -> Vec<String> {
+    refused(&ground(Kind::Switchover), sight, &[])
+}
+
+#[test]
+fn where_all_is_well_a_switchover_may_be_made_and_a_failover_may_not() {
+    let well = sight(1);
+    assert_eq!(switchover(&well), [""; 0]);
+    assert_eq!(refused(&ground(Kind::Failover), &well, &[]), ["old-dead"]);
+    assert_eq!(refused(&ground(Kind::Failover), &well, &["old-dead"]), [""; 0]);
+    assert_eq!(warnings(&ground(Kind::Switchover), &well), [""; 0]);
+}
+
+#[test]
+fn what_the_target_lacks_refuses_any_move_to_it() {
+    let target = &EDGES[2..];
+    let gone = without(sight(1), target);
+    assert_eq!(switchover(&gone), ["target-serves", "target-whole", "target-port"]);
+    let old = with(sight(1), target, |facts| facts.current = false);
+    assert_eq!(switchover(&old), ["target-serves", "target-current"]);
+    let bare = with(sight(1), target, |facts| facts.uncovered = vec!["contoso.test".to_owned()]);
+    assert_eq!(switchover(&bare), ["target-serves", "target-certificates"]);
+    let mut closed = sight(1);
+    closed.probes.get_mut(EDGES[2]).expect("it was probed").good = false;
+    assert_eq!(switchover(&closed), ["target-port"]);
+    closed.probes.clear();
+    assert_eq!(switchover(&closed), ["target-port"], "nobody could look");
+    let cut = with(sight(1), &GATEWAYS, |facts| _ = facts.trunks.remove(EDGES[2]));
+    assert_eq!(switchover(&cut), ["gateways-reach", "gateways-whole"]);
+    for refusing in [gone, old, bare, closed, cut] {
+        let everything: Vec<String> =
+            conditions(&ground(Kind::Failover), &refusing, &[]).into_iter().map(|one| one.code).collect();
+        let everything: Vec<&str> = everything.iter().map(String::as_str).collect();
+        assert_ne!(
+            refused(&ground(Kind::Failover), &refusing, &everything),
+            [""; 0],
+            "nothing waives the target's health"
+        );
+    }
+}
+
+#[test]
+fn a_part_of_the_target_may_be_accepted_to_be_gone() {
+    let ground = Ground { from: TWO, to: ONE, ..ground(Kind::Switchover) };
+    let half = without(sight(1), &EDGES[..1]);
+    assert_eq!(refused(&ground, &half, &[]), ["target-whole"]);
+    assert_eq!(refused(&ground, &half, &["target-whole"]), [""; 0]);
+    let one_gateway = without(sight(1), &GATEWAYS[..1]);
+    assert_eq!(refused(&ground, &one_gateway, &[]), ["gateways-whole"]);
+    assert_eq!(refused(&ground, &one_gateway, &["gateways-whole"]), [""; 0]);
+}
+
+#[test]
+fn a_dead_pool_is_failed_over_from_and_not_switched_over() {
+    let dead = without(sight(1), &EDGES[..2]);
+    assert_eq!(switchover(&dead), ["old-reached"]);
+    assert_eq!(refused(&ground(Kind::Switchover), &dead, &["old-reached"]), ["old-reached"], "that isn't waived");
+    assert_eq!(refused(&ground(Kind::Failover), &dead, &[]), ["old-reached"]);
+    assert_eq!(refused(&ground(Kind::Failover), &dead, &["old-reached"]), [""; 0]);
+    // It is up, and no gateway gets there: for everybody inside it is as good as dead.
+    let cut = with(sight(1), &GATEWAYS, |facts| facts.trunks = [EDGES[2].to_owned()].into());
+    assert_eq!(refused(&ground(Kind::Failover), &cut, &[]), [""; 0]);
+}
+
+#[test]
+fn a_target_whose_services_are_stopped_is_no_dead_one() {
+    let stopped = with(sight(1), &EDGES[2..], |facts| facts.service = Some(ServiceState::Stopped));
+    assert_eq!(switchover(&stopped), [""; 0]);
+    let told = warnings(&ground(Kind::Switchover), &stopped);
+    assert!(told.len() == 1 && told[0].contains("fedge service start --pool pool2.contoso.test"), "{told:?}");
+}
+
+#[test]
+fn an_uncertain_store_and_a_move_that_is_under_way_refuse() {
+    let unsure = Ground { uncertain: Some("the store is behind"), ..ground(Kind::Failover) };
+    assert_eq!(refused(&unsure, &sight(1), &["store-known", "old-dead"]), ["store-known"]);
+    let busy = Ground { busy: Some(7), ..ground(Kind::Switchover) };
+    assert_eq!(refused(&busy, &sight(1), &["no-operation"]), ["no-operation"]);
+    let there = Ground { from: TWO, ..ground(Kind::Switchover) };
+    assert_eq!(refused(&there, &sight(1), &["target-other"]), ["target-other"]);
+}

@@ -1,0 +1,262 @@
+//! What whoever drives an operation does next: decided from what lies in the store and what is seen.
+
+use std::time::Duration;
+
+use api::local::ServiceState;
+use api::route::{Kind, State};
+
+use super::conditions::{Ground, conditions};
+use super::operation::Operation;
+use super::plan::REST;
+use super::sight::{Drain, Facts, Sight};
+
+/// Before the commit, what is missing may take so long to be seen: a controller that just took over knows nobody yet.
+const PREPARE: Duration = Duration::from_secs(6);
+/// What was seen before the commit counts for so long.
+const STALE: Duration = Duration::from_secs(10);
+/// Members that are reached have so long to go by the new route, before the operation goes on without them.
+const APPLY: Duration = Duration::from_secs(10);
+/// For so long traffic is waited for where a probe has got through; it may be night.
+const QUIET: Duration = Duration::from_secs(5);
+/// An edge server that was there before the commit may be busy for so long.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The target has so long to be seen serving.
+const VERIFY: Duration = Duration::from_secs(15);
+
+/// What the decision is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment<'a> {
+    /// The operation.
+    pub operation: &'a Operation,
+    /// Why what the store says can't be relied on, where that is so.
+    pub uncertain: Option<&'a str>,
+    /// Whether the pool that it moves to is in the topology.
+    pub declared: bool,
+    /// What is seen.
+    pub sight: &'a Sight,
+    /// For how long the operation has been in its state, as this driver has seen it.
+    pub waited: Duration,
+    /// How many stanzas the target had taken in when this driver saw the commit.
+    pub stanzas: u64,
+}
+
+/// What is done next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Go on to this state, for this reason.
+    Enter(State, String),
+    /// Make the target the route.
+    Commit,
+    /// Have these edge servers finish what they have.
+    Drain(Vec<String>),
+    /// Take it back, by a new operation, for this reason.
+    TakeBack(String),
+    /// Look again; this is waited for.
+    Wait(String),
+}
+
+/// Decides it.
+pub fn next(moment: &Moment<'_>) -> Next {
+    match moment.operation.state {
+        State::Preparing => prepare(moment),
+        State::Ready if moment.waited > STALE => {
+            Next::Enter(State::Preparing, "what was seen has become old, and is looked at again".to_owned())
+        }
+        State::Ready => Next::Commit,
+        State::Committed => applied(moment),
+        State::Applying => Next::Enter(
+            State::Verifying,
+            "DNS is changed by hand: the records of the plan say how; both pools take partners in meanwhile".to_owned(),
+        ),
+        State::Verifying => verify(moment),
+        State::Degraded => degraded(moment),
+        State::Draining => drain(moment),
+        State::Done | State::RolledBack | State::Superseded => Next::Wait("nothing".to_owned()),
+    }
+}
+
+fn prepare(moment: &Moment<'_>) -> Next {
+    let operation = moment.operation;
+    if !moment.declared {
+        return Next::Enter(State::RolledBack, format!("{} is not in the topology any more", operation.to));
+    }
+    let ground = Ground {
+        from: &operation.from,
+        to: &operation.to,
+        kind: operation.kind,
+        uncertain: moment.uncertain,
+        busy: None,
+    };
+    let conditions = conditions(&ground, moment.sight, &operation.accepted);
+    let missing: Vec<String> = conditions
+        .iter()
+        .filter(|condition| condition.refuses())
+        .map(|condition| format!("{} ({})", condition.code, condition.seen))
+        .collect();
+    if missing.is_empty() {
+        let accepted =
+            conditions.iter().filter(|condition| condition.accepted).map(|condition| condition.code.as_str());
+        let accepted: Vec<&str> = accepted.collect();
+        let waived = if accepted.is_empty() { String::new() } else { format!("; accepted: {}", accepted.join(", ")) };
+        return Next::Enter(State::Ready, format!("{} can take the route{waived}", operation.to));
+    }
+    let missing = missing.join("; ");
+    if moment.waited < PREPARE {
+        return Next::Wait(missing);
+    }
+    Next::Enter(State::RolledBack, format!("the route stays with {}: {missing}", operation.from))
+}
+
+/// Whether members go by the new route. Those that aren't reached are told as soon as they are, and hold up nobody.
+fn applied(moment: &Moment<'_>) -> Next {
+    let epoch = moment.operation.epoch;
+    let goes_by_it = |facts: &Facts| facts.epoch.is_some_and(|known| known >= epoch);
+    let members = &moment.sight.members;
+    let names = |wanted: &dyn Fn(&Facts) -> bool| -> Vec<&str> {
+        members.iter().filter(|(_, facts)| wanted(facts)).map(|(fqdn, _)| fqdn.as_str()).collect()
+    };
+    let late = names(&|facts| facts.reached && !goes_by_it(facts));
+    let gone = names(&|facts| !facts.reached);
+    let told = names(&|facts| facts.reached && goes_by_it(facts));
+    let gateway = moment.sight.gateways().any(|(_, facts)| facts.reached && goes_by_it(facts));
+    let waits = if late.is_empty() { gone.join(", ") } else { late.join(", ") };
+    if !gateway {
+        let why = format!("no gateway goes by epoch {epoch} of the route yet: {waits}");
+        return if moment.waited < APPLY { Next::Wait(why) } else { Next::Enter(State::Degraded, why) };
+    }
+    if !late.is_empty() && moment.waited < APPLY {
+        return Next::Wait(format!("not yet told of epoch {epoch}: {waits}"));
+    }
+    let mut what = format!("{} members go by epoch {epoch}", told.len());
+    for (which, names) in [("told again until they do", late), ("not reached, and told when they are", gone)] {
+        if !names.is_empty() {
+            what.push_str(&format!("; {which}: {}", names.join(", ")));
+        }
+    }
+    Next::Enter(State::Applying, what)
+}
+
+/// What shows that the target serves, or what doesn't.
+fn seen_serving(moment: &Moment<'_>) -> Result<String, String> {
+    let Moment { operation, sight, .. } = moment;
+    let to = operation.to.as_str();
+    let goes_by_it = |facts: &Facts| facts.epoch.is_some_and(|known| known >= operation.epoch);
+    let serving: Vec<&str> =
+        sight.edges(to).filter(|(_, facts)| facts.serves() && goes_by_it(facts)).map(|(fqdn, _)| fqdn).collect();
+    if serving.is_empty() {
+        return Err(format!("no edge server of {to} takes partners in by epoch {}", operation.epoch));
+    }
+    let uses =
+        |facts: &Facts| facts.reached && goes_by_it(facts) && serving.iter().any(|edge| facts.trunks.contains(*edge));
+    let gateways: Vec<&str> = sight.gateways().filter(|(_, facts)| uses(facts)).map(|(fqdn, _)| fqdn).collect();
+    if gateways.is_empty() {
+        return Err(format!("no gateway that goes by epoch {} has a trunk to {to}", operation.epoch));
+    }
+    // One of before the commit says nothing of now.
+    let probes = serving.iter().filter_map(|edge| sight.probes.get(*edge).map(|probe| (*edge, probe)));
+    let fresh: Vec<_> = probes.filter(|(_, probe)| probe.age < moment.waited).collect();
+    let Some((edge, good)) = fresh.iter().find(|(_, probe)| probe.good) else {
+        let bad = fresh.iter().map(|(edge, probe)| format!("{edge}, seen from {}: {}", probe.by, probe.seen));
+        let bad: Vec<String> = bad.collect();
+        let why = if bad.is_empty() { "nobody has looked at it from outside yet".to_owned() } else { bad.join("; ") };
+        return Err(why);
+    };
+    Ok(format!("{edge} answered {} ({}); used by {}", good.by, good.seen, gateways.join(", ")))
+}
+
+/// Stanzas that the target has taken in since the commit, and partners that have a stream open with it.
+fn traffic(moment: &Moment<'_>) -> (u64, u64) {
+    let edges = || moment.sight.edges(&moment.operation.to);
+    let stanzas = edges().fold(0_u64, |sum, (_, facts)| sum.saturating_add(facts.stanzas));
+    let partners = edges().fold(0_u64, |sum, (_, facts)| sum.saturating_add(facts.partners));
+    (stanzas.saturating_sub(moment.stanzas), partners)
+}
+
+/// Why the target serves, in a sentence, once enough is seen.
+fn verified(moment: &Moment<'_>) -> Result<String, String> {
+    let seen = seen_serving(moment)?;
+    let (stanzas, partners) = traffic(moment);
+    if stanzas > 0 || partners > 0 {
+        let partners = if partners == 1 { "1 partner".to_owned() } else { format!("{partners} partners") };
+        return Ok(format!("{seen}; {partners} and {stanzas} stanzas were seen on it"));
+    }
+    if moment.waited < QUIET {
+        return Err("no partner has been seen on it yet".to_owned());
+    }
+    Ok(format!("{seen}; no partner has said anything meanwhile"))
+}
+
+fn verify(moment: &Moment<'_>) -> Next {
+    let operation = moment.operation;
+    let why = match verified(moment) {
+        Ok(seen) => return Next::Enter(State::Draining, seen),
+        Err(why) => why,
+    };
+    let edges = || moment.sight.edges(&operation.to);
+    // It isn't dead, and whoever stopped it knows why.
+    if edges().any(|(_, facts)| facts.is_stopped()) && !edges().any(|(_, facts)| facts.serves()) {
+        return Next::Wait(format!(
+            "the federation services of {} are stopped: `fedge service start --pool {}`",
+            operation.to, operation.to
+        ));
+    }
+    if moment.waited < VERIFY {
+        return Next::Wait(why);
+    }
+    if operation.takes_back.is_none() && is_healthy(moment) {
+        return Next::TakeBack(format!(
+            "{} was not seen serving ({why}), and {} still does",
+            operation.to, operation.from
+        ));
+    }
+    Next::Enter(State::Degraded, why)
+}
+
+/// Whether the pool that had the route could have it again.
+fn is_healthy(moment: &Moment<'_>) -> bool {
+    let sight = moment.sight;
+    let serving: Vec<&str> =
+        sight.edges(&moment.operation.from).filter(|(_, facts)| facts.serves()).map(|(fqdn, _)| fqdn).collect();
+    sight.gateways().any(|(_, facts)| facts.reached && serving.iter().any(|edge| facts.trunks.contains(*edge)))
+}
+
+fn degraded(moment: &Moment<'_>) -> Next {
+    match verified(moment) {
+        Ok(seen) => Next::Enter(State::Draining, seen),
+        Err(why) => Next::Wait(why),
+    }
+}
+
+fn drain(moment: &Moment<'_>) -> Next {
+    let Moment { operation, sight, .. } = moment;
+    let mut untold = Vec::new();
+    let mut busy = Vec::new();
+    let mut reports = Vec::new();
+    for (edge, facts) in sight.edges(&operation.from) {
+        let rested = facts.rested == Some(operation.epoch);
+        match (facts.reached, sight.drains.get(edge)) {
+            (_, Some(Drain::Finished(report))) => reports.push(format!("{edge}: {report}")),
+            (_, Some(Drain::Failed(why))) => reports.push(format!("{edge} couldn't be told: {why}")),
+            (false, _) if operation.kind != Kind::Failover && moment.waited < PATIENCE => busy.push(edge),
+            (false, _) => reports.push(format!("{edge} is not reached, so it wasn't told")),
+            (true, _) if rested => reports.push(format!("{edge} has finished what it had")),
+            (true, Some(Drain::Told)) => busy.push(edge),
+            (true, None) if facts.service == Some(ServiceState::Stopped) => {
+                reports.push(format!("{edge} is stopped, and has nothing to finish"));
+            }
+            (true, None) => untold.push(edge.to_owned()),
+        }
+    }
+    if !untold.is_empty() {
+        return Next::Drain(untold);
+    }
+    if !busy.is_empty() {
+        let partners = sight.partners(&operation.from).unwrap_or_default();
+        return Next::Wait(format!("{} to finish; partners still there: {partners}", busy.join(", ")));
+    }
+    let after = if operation.kind == Kind::Failover { "" } else { ", and stands by then" };
+    Next::Enter(State::Done, format!("{}; {} refuses partners for {REST} s{after}", reports.join("; "), operation.from))
+}
+
+#[cfg(test)]
+mod tests;

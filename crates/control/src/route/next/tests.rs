@@ -1,0 +1,141 @@
+//! What comes next in each state: as it goes when all is well, and when something is missing.
+
+use api::local::ServiceState;
+
+use super::super::sight::Probe;
+use super::super::testing::{EDGES, GATEWAYS, operation, sight, with, without};
+use super::*;
+
+const SOON: Duration = Duration::from_secs(1);
+const LATE: Duration = Duration::from_secs(60);
+
+fn decided(operation: &Operation, sight: &Sight, waited: Duration) -> Next {
+    next(&Moment { operation, uncertain: None, declared: true, sight, waited, stanzas: 0 })
+}
+
+fn entered(operation: &Operation, sight: &Sight, waited: Duration) -> State {
+    match decided(operation, sight, waited) {
+        Next::Enter(state, why) => {
+            assert!(!why.is_empty());
+            state
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn waits(operation: &Operation, sight: &Sight, waited: Duration) -> String {
+    match decided(operation, sight, waited) {
+        Next::Wait(what) => what,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn at(state: State) -> Operation {
+    operation(Kind::Switchover, state)
+}
+
+/// All is well and goes by the new epoch, and partners are there.
+fn moved() -> Sight {
+    with(sight(2), &EDGES[2..], |facts| (facts.partners, facts.stanzas) = (1, 20))
+}
+
+#[test]
+fn it_goes_from_state_to_state_where_all_is_well() {
+    assert_eq!(entered(&at(State::Preparing), &sight(1), SOON), State::Ready);
+    assert_eq!(decided(&at(State::Ready), &sight(1), SOON), Next::Commit);
+    assert_eq!(entered(&at(State::Committed), &sight(2), SOON), State::Applying);
+    assert_eq!(entered(&at(State::Applying), &sight(2), SOON), State::Verifying);
+    assert_eq!(entered(&at(State::Verifying), &moved(), SOON), State::Draining);
+    let edges = EDGES[..2].iter().map(|edge| (*edge).to_owned()).collect();
+    assert_eq!(decided(&at(State::Draining), &moved(), SOON), Next::Drain(edges));
+    let finished = with(moved(), &EDGES[..2], |facts| facts.rested = Some(2));
+    assert_eq!(entered(&at(State::Draining), &finished, SOON), State::Done);
+}
+
+#[test]
+fn before_the_commit_what_is_missing_is_waited_for_and_then_it_is_rolled_back() {
+    let gone = without(sight(1), &EDGES[2..]);
+    assert!(waits(&at(State::Preparing), &gone, SOON).contains("target-serves"));
+    assert_eq!(entered(&at(State::Preparing), &gone, LATE), State::RolledBack);
+    // Who was accepted to be gone may be.
+    let half = without(sight(1), &GATEWAYS[..1]);
+    assert_eq!(entered(&at(State::Preparing), &half, LATE), State::RolledBack);
+    let accepted = Operation { accepted: vec!["gateways-whole".to_owned()], ..at(State::Preparing) };
+    assert_eq!(entered(&accepted, &half, SOON), State::Ready);
+    // What was seen long ago is looked at again, and a pool that was taken out of the topology isn't the route.
+    assert_eq!(entered(&at(State::Ready), &sight(1), LATE), State::Preparing);
+    let (operation, well) = (at(State::Preparing), sight(1));
+    let undeclared =
+        Moment { operation: &operation, uncertain: None, declared: false, sight: &well, waited: SOON, stanzas: 0 };
+    assert!(matches!(next(&undeclared), Next::Enter(State::RolledBack, _)));
+}
+
+#[test]
+fn members_that_do_not_go_by_it_are_waited_for_and_those_that_are_gone_are_not() {
+    let late = with(sight(2), &GATEWAYS[..1], |facts| facts.epoch = Some(1));
+    assert!(waits(&at(State::Committed), &late, SOON).contains(GATEWAYS[0]));
+    assert_eq!(entered(&at(State::Committed), &late, LATE), State::Applying);
+    assert_eq!(entered(&at(State::Committed), &without(sight(2), &GATEWAYS[..1]), SOON), State::Applying);
+    let alone = without(sight(2), &GATEWAYS);
+    waits(&at(State::Committed), &alone, SOON);
+    assert_eq!(entered(&at(State::Committed), &alone, LATE), State::Degraded);
+}
+
+#[test]
+fn it_is_verified_by_what_is_seen_since_the_commit() {
+    let mut old = moved();
+    old.probes.values_mut().for_each(|probe| probe.age = LATE);
+    assert!(waits(&at(State::Verifying), &old, SOON).contains("nobody has looked at it"));
+    // At night nobody says anything, and then the probe is enough.
+    let quiet = sight(2);
+    assert!(waits(&at(State::Verifying), &quiet, SOON).contains("no partner"));
+    assert_eq!(entered(&at(State::Verifying), &quiet, LATE), State::Draining);
+    let behind = with(moved(), &EDGES[2..], |facts| facts.epoch = Some(1));
+    assert!(waits(&at(State::Verifying), &behind, SOON).contains("epoch 2"));
+}
+
+#[test]
+fn a_target_that_does_not_serve_is_taken_back_once_where_the_old_pool_does() {
+    let closed = |mut sight: Sight| {
+        let seen = "connection refused".to_owned();
+        sight
+            .probes
+            .insert(EDGES[2].to_owned(), Probe { by: EDGES[0].to_owned(), good: false, seen, age: Duration::ZERO });
+        sight
+    };
+    assert!(waits(&at(State::Verifying), &closed(moved()), SOON).contains("connection refused"));
+    assert!(matches!(decided(&at(State::Verifying), &closed(moved()), LATE), Next::TakeBack(_)));
+    let back = Operation { takes_back: Some(1), ..at(State::Verifying) };
+    assert_eq!(entered(&back, &closed(moved()), LATE), State::Degraded, "never to and fro");
+    let nowhere = closed(without(moved(), &EDGES[..2]));
+    assert_eq!(entered(&at(State::Verifying), &nowhere, LATE), State::Degraded);
+    // It is looked at again and again, and goes on when it serves.
+    waits(&at(State::Degraded), &nowhere, LATE);
+    assert_eq!(entered(&at(State::Degraded), &moved(), SOON), State::Draining);
+}
+
+#[test]
+fn a_target_that_an_administrator_has_stopped_is_waited_for_without_an_end() {
+    let stopped = with(sight(2), &EDGES[2..], |facts| facts.service = Some(ServiceState::Stopped));
+    let what = waits(&at(State::Verifying), &stopped, LATE);
+    assert!(what.contains("fedge service start --pool pool2.contoso.test"), "{what}");
+}
+
+#[test]
+fn who_had_the_route_finishes_and_who_is_gone_is_named() {
+    let mut busy = moved();
+    busy.drains.insert(EDGES[0].to_owned(), Drain::Told);
+    busy.drains.insert(EDGES[1].to_owned(), Drain::Finished("41 finished, 0 returned, 0 left, in 2 s".to_owned()));
+    let busy = with(busy, &EDGES[..1], |facts| facts.partners = 3);
+    assert_eq!(waits(&at(State::Draining), &busy, LATE), "edge1.contoso.test to finish; partners still there: 3");
+    // One that was there a moment ago may be busy.
+    let gone = without(moved(), &EDGES[..2]);
+    waits(&at(State::Draining), &gone, SOON);
+    let failover = operation(Kind::Failover, State::Draining);
+    match decided(&failover, &gone, SOON) {
+        Next::Enter(State::Done, why) => assert!(why.contains("edge1.contoso.test is not reached"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    let stopped = with(moved(), &EDGES[..2], |facts| facts.service = Some(ServiceState::Stopped));
+    assert_eq!(entered(&at(State::Draining), &stopped, SOON), State::Done);
+}

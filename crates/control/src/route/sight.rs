@@ -1,0 +1,175 @@
+//! What a controller sees of everything that a move depends on, at one moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use agent::keep::Seen;
+use api::agent::Head;
+use api::local::ServiceState;
+use tokio::time::Instant;
+use topology::document::{Member, Role};
+
+use crate::publish::Current;
+use crate::status::plain;
+
+/// All of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// The members that are or should be led, by name.
+    pub members: BTreeMap<String, Facts>,
+    /// What the last probes of edge servers' external addresses found, by the server's name.
+    pub probes: BTreeMap<String, Probe>,
+    /// How far edge servers are that were told to finish what they have, by name.
+    pub drains: BTreeMap<String, Drain>,
+}
+
+/// What is known of a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// What it is.
+    pub role: Role,
+    /// The pool of an edge server.
+    pub pool: Option<String>,
+    /// Whether it was heard a moment ago.
+    pub reached: bool,
+    /// Why not, or what is wrong with it, where that is known.
+    pub problem: Option<String>,
+    /// Whether it goes by exactly what the store says: topology, secrets and route.
+    pub current: bool,
+    /// The epoch of the route by which it goes.
+    pub epoch: Option<u64>,
+    /// Its federation service, where it has one.
+    pub service: Option<ServiceState>,
+    /// The epoch for which it finished last what it had.
+    pub rested: Option<u64>,
+    /// The edge servers to which a gateway has a trunk.
+    pub trunks: BTreeSet<String>,
+    /// Partners with whom an edge server has a stream open.
+    pub partners: u64,
+    /// Stanzas that an edge server has taken in or given away, since it started.
+    pub stanzas: u64,
+    /// Local domains for which it has no certificate that lasts.
+    pub uncovered: Vec<String>,
+}
+
+/// What a probe found: a stream that another edge server, or a witness, opened to an external address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Who opened it.
+    pub by: String,
+    /// Whether it got as far as a partner would.
+    pub good: bool,
+    /// What was seen, in a sentence.
+    pub seen: String,
+    /// How long ago.
+    pub age: Duration,
+}
+
+/// How far an edge server is that was told to finish what it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Drain {
+    /// It was told, and hasn't said that it is done.
+    Told,
+    /// It is done, with this report.
+    Finished(String),
+    /// It couldn't be told, or can't do it.
+    Failed(String),
+}
+
+impl Facts {
+    /// What a member of this topology looks like; `wanted` is what it should go by, where it was enrolled. Who hasn't been
+    /// heard since `since` isn't there.
+    pub fn of(
+        member: &Member,
+        pool: Option<&str>,
+        wanted: Option<&Head>,
+        seen: Option<&Seen>,
+        since: Instant,
+    ) -> Facts {
+        let fresh = |seen: &&Seen| seen.connected && seen.heard.is_some_and(|heard| heard >= since);
+        let there = seen.filter(fresh);
+        let hello = there.and_then(|seen| seen.hello.as_ref());
+        let have = hello.and_then(|hello| hello.have.as_ref());
+        let status = there.and_then(|seen| seen.status.as_ref()).map(|(status, _)| status);
+        let applied = hello.is_some_and(|hello| hello.applied);
+        let service = status.and_then(|status| status.service.as_ref());
+        let trunks = status.into_iter().flat_map(|status| &status.members).filter(|other| other.connected);
+        let external = status.into_iter().flat_map(|status| &status.faces);
+        Facts {
+            role: member.role,
+            pool: pool.map(str::to_owned),
+            reached: hello.is_some(),
+            problem: seen.and_then(|seen| seen.problem.as_deref()).map(plain),
+            current: applied && wanted.is_some() && have == wanted,
+            epoch: have.filter(|_| applied).map(|have| have.route.epoch),
+            service: service.map(|service| service.state),
+            rested: service.and_then(|service| service.rested),
+            trunks: trunks.map(|other| other.name.clone()).collect(),
+            partners: status.map_or(0, |status| status.partners),
+            stanzas: external.fold(0, |sum, face| sum.saturating_add(face.stanzas.accepted)),
+            uncovered: status
+                .map(|status| status.uncovered.iter().map(|domain| plain(domain)).collect())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Whether it takes partners in, or would if an administrator hadn't stopped it.
+    pub fn can_serve(&self) -> bool {
+        self.reached && self.current && self.uncovered.is_empty()
+    }
+
+    /// Whether it takes partners in.
+    pub fn serves(&self) -> bool {
+        self.reached && self.epoch.is_some() && self.service.is_none_or(|service| service == ServiceState::Running)
+    }
+
+    /// Whether an administrator stopped it.
+    pub fn is_stopped(&self) -> bool {
+        self.reached && self.service == Some(ServiceState::Stopped)
+    }
+}
+
+impl Sight {
+    /// The members of a topology, each as `seen` and `wanted` say.
+    pub fn of(
+        current: &Current,
+        wanted: impl Fn(&str) -> Option<Head>,
+        seen: impl Fn(&str) -> Option<Seen>,
+        since: Instant,
+    ) -> Sight {
+        let edges = current
+            .topology
+            .pools
+            .iter()
+            .flat_map(|pool| pool.edges.iter().map(move |edge| (&edge.member, Some(pool.fqdn.as_str()))));
+        let others = current.topology.gateways.iter().chain(&current.topology.dns).map(|member| (member, None));
+        let facts = edges.chain(others).map(|(member, pool)| {
+            let fqdn = member.fqdn.as_str();
+            (fqdn.to_owned(), Facts::of(member, pool, wanted(fqdn).as_ref(), seen(fqdn).as_ref(), since))
+        });
+        Sight { members: facts.collect(), ..Sight::default() }
+    }
+
+    /// The edge servers of a pool.
+    pub fn edges<'a>(&'a self, pool: &'a str) -> impl Iterator<Item = (&'a str, &'a Facts)> {
+        let is_meant = move |facts: &Facts| facts.pool.as_deref() == Some(pool);
+        self.members.iter().filter(move |(_, facts)| is_meant(facts)).map(|(fqdn, facts)| (fqdn.as_str(), facts))
+    }
+
+    /// The gateways.
+    pub fn gateways(&self) -> impl Iterator<Item = (&str, &Facts)> {
+        self.of_role(Role::Gateway)
+    }
+
+    /// Members of this role.
+    pub fn of_role(&self, role: Role) -> impl Iterator<Item = (&str, &Facts)> {
+        self.members.iter().filter(move |(_, facts)| facts.role == role).map(|(fqdn, facts)| (fqdn.as_str(), facts))
+    }
+
+    /// Partners with a stream open with a pool; nothing where none of its edge servers is seen.
+    pub fn partners(&self, pool: &str) -> Option<u64> {
+        let seen: Vec<u64> =
+            self.edges(pool).filter(|(_, facts)| facts.reached).map(|(_, facts)| facts.partners).collect();
+        (!seen.is_empty()).then(|| seen.iter().fold(0_u64, |sum, partners| sum.saturating_add(*partners)))
+    }
+}

@@ -1,0 +1,211 @@
+//! What drivers of operations see and do outside the store: members, probes of external addresses, drains.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use api::local::Rest;
+use api::route::State;
+use store::StoreError;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use topology::document::{Member, Pool};
+
+use super::operation::Operation;
+use super::outside::{self, Looker};
+use super::plan::REST;
+use super::sight::{Drain, Probe, Sight};
+use crate::members::Members;
+use crate::publish::Current;
+use crate::service;
+
+/// Who was heard longer ago than this isn't there: members are asked twice a second while a move depends on them.
+const FRESH: Duration = Duration::from_secs(3);
+/// The same before the commit, where who is gone should be known soon.
+const FRESHER: Duration = Duration::from_millis(1500);
+/// Between two probes of one edge server while somebody depends on them.
+const AGAIN: Duration = Duration::from_secs(2);
+/// What was probed longer ago isn't shown any more.
+const KEPT: Duration = Duration::from_secs(60);
+
+/// What a driver sees and does. All of it is begun and goes on by itself: how far it is shows in the next sight.
+pub trait World: Send + Sync {
+    /// What the store says of topology and route, as far as it is here already.
+    fn current(&self) -> impl Future<Output = Result<Option<Arc<Current>>, StoreError>> + Send;
+
+    /// Why what the store says can't be relied on, where that is so.
+    fn uncertain(&self) -> Option<String>;
+
+    /// Everything that this operation depends on; what has to be looked at from outside, is.
+    fn sight(&self, current: &Current, operation: &Operation) -> Sight;
+
+    /// The route has moved: members should be told now.
+    fn committed(&self);
+
+    /// Has an edge server finish what it has, since the route has left its pool with this epoch. Once is enough.
+    fn drain(&self, edge: &str, epoch: u64);
+
+    /// There is no operation any more.
+    fn rest(&self);
+}
+
+/// The members themselves.
+#[derive(Debug)]
+pub struct Real {
+    members: Arc<Members>,
+    changed: Arc<Notify>,
+    probes: Arc<Mutex<BTreeMap<String, Probing>>>,
+    drains: Arc<Mutex<BTreeMap<(String, u64), Drain>>>,
+}
+
+/// Probes of one edge server.
+#[derive(Debug, Default)]
+struct Probing {
+    last: Option<(Probe, Instant)>,
+    running: Option<JoinHandle<()>>,
+}
+
+impl Real {
+    /// Those members. `changed` is notified when something that was begun has come to its end.
+    pub fn new(members: Arc<Members>, changed: Arc<Notify>) -> Real {
+        Real { members, changed, probes: Arc::default(), drains: Arc::default() }
+    }
+
+    /// What is seen of the members, looked at closely from now on for a while.
+    pub fn members(&self, current: &Current) -> Sight {
+        self.members.closely();
+        let now = Instant::now();
+        self.members_since(current, now.checked_sub(FRESH).unwrap_or(now))
+    }
+
+    /// What is seen of the members; those that haven't been heard since then aren't there.
+    pub fn members_since(&self, current: &Current, since: Instant) -> Sight {
+        let mut sight =
+            Sight::of(current, |fqdn| self.members.wanted_head(fqdn), |fqdn| self.members.seen(fqdn), since);
+        let now = Instant::now();
+        let probes = held(&self.probes);
+        let shown = probes.iter().filter_map(|(fqdn, probing)| {
+            let (probe, at) = probing.last.as_ref()?;
+            let age = now.duration_since(*at);
+            (age < KEPT).then(|| (fqdn.clone(), Probe { age, ..probe.clone() }))
+        });
+        sight.probes = shown.collect();
+        sight
+    }
+
+    /// Whether a member was heard since then, or can't be expected to be.
+    pub fn is_heard(&self, member: &Member, since: Instant) -> bool {
+        let seen = self.members.seen(member.fqdn.as_str()).filter(|seen| seen.connected);
+        seen.is_none_or(|seen| seen.heard.is_some_and(|heard| heard >= since))
+    }
+
+    /// Whether an edge server was probed since then, or so shortly before that it counts.
+    pub fn is_probed(&self, edge: &str, since: Instant) -> bool {
+        held(&self.probes)
+            .get(edge)
+            .and_then(|probing| probing.last.as_ref())
+            .is_some_and(|(_, at)| *at + AGAIN >= since)
+    }
+
+    /// Whether anybody could look at an edge server from outside.
+    pub fn has_lookers(&self, current: &Current, sight: &Sight, edge: &str) -> bool {
+        let mut edges = current.topology.pools.iter().flat_map(|pool| &pool.edges);
+        let edge = edges.find(|other| other.member.fqdn.as_str() == edge);
+        edge.is_some_and(|edge| !outside::lookers(&current.topology, sight, edge).is_empty())
+    }
+
+    /// Looks at the external addresses of a pool from outside, unless that was done a moment ago.
+    pub fn probe(&self, current: &Current, sight: &Sight, pool: &Pool) {
+        let now = Instant::now();
+        for edge in &pool.edges {
+            let fqdn = edge.member.fqdn.to_string();
+            let lookers = outside::lookers(&current.topology, sight, edge);
+            let mut probes = held(&self.probes);
+            let probing = probes.entry(fqdn.clone()).or_default();
+            let running = probing.running.as_ref().is_some_and(|running| !running.is_finished());
+            let recent = probing.last.as_ref().is_some_and(|(_, at)| now.duration_since(*at) < AGAIN);
+            if running || recent || lookers.is_empty() {
+                continue;
+            }
+            let (members, all, changed) = (self.members.clone(), self.probes.clone(), self.changed.clone());
+            probing.running = Some(tokio::spawn(async move {
+                let began = Instant::now();
+                let probe = look(&members, lookers).await;
+                // Of its beginning: what it saw was so since then.
+                held(&all).entry(fqdn).or_default().last = Some((probe, began));
+                changed.notify_one();
+            }));
+        }
+    }
+}
+
+/// The first of them who can look says what it sees.
+async fn look(members: &Members, lookers: Vec<Looker>) -> Probe {
+    let mut last = None;
+    for looker in lookers {
+        let by = looker.by.fqdn.to_string();
+        match outside::look(members, &looker).await {
+            Ok((good, seen)) => return Probe { by, good, seen, age: Duration::ZERO },
+            Err(error) => last = Some((by, error)),
+        }
+    }
+    let (by, why) = last.unwrap_or_default();
+    Probe { by, good: false, seen: format!("it couldn't be asked to look: {why}"), age: Duration::ZERO }
+}
+
+impl World for Real {
+    async fn current(&self) -> Result<Option<Arc<Current>>, StoreError> {
+        Ok(self.members.picture().current)
+    }
+
+    fn uncertain(&self) -> Option<String> {
+        let picture = self.members.picture();
+        picture.behind.or(picture.blind.map(|(_, why)| format!("the store can't be asked: {why}")))
+    }
+
+    fn sight(&self, current: &Current, operation: &Operation) -> Sight {
+        self.members.closely();
+        let (now, fresh) = (Instant::now(), if operation.state.is_committed() { FRESH } else { FRESHER });
+        let mut sight = self.members_since(current, now.checked_sub(fresh).unwrap_or(now));
+        let looks = matches!(operation.state, State::Preparing | State::Verifying | State::Degraded);
+        let target = current.topology.pools.iter().find(|pool| pool.fqdn.as_str() == operation.to);
+        if let Some(target) = target.filter(|_| looks) {
+            self.probe(current, &sight, target);
+        }
+        let drains = held(&self.drains);
+        let of_this = drains.iter().filter(|((_, epoch), _)| *epoch == operation.epoch);
+        sight.drains = of_this.map(|((edge, _), drain)| (edge.clone(), drain.clone())).collect();
+        sight
+    }
+
+    fn committed(&self) {
+        self.members.look_now();
+    }
+
+    fn drain(&self, edge: &str, epoch: u64) {
+        let key = (edge.to_owned(), epoch);
+        if held(&self.drains).insert(key.clone(), Drain::Told).is_some() {
+            return;
+        }
+        let (members, drains, changed) = (self.members.clone(), self.drains.clone(), self.changed.clone());
+        let edge = edge.to_owned();
+        tokio::spawn(async move {
+            let done = service::rest(&members, &edge, Rest { epoch, seconds: REST }).await;
+            let drain = match done {
+                Ok(report) => Drain::Finished(report),
+                Err(why) => Drain::Failed(why),
+            };
+            held(&drains).insert(key, drain);
+            changed.notify_one();
+        });
+    }
+
+    fn rest(&self) {
+        held(&self.drains).clear();
+    }
+}
+
+fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
