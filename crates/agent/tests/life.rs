@@ -60,6 +60,7 @@ fn status() -> local::Status {
         service: None,
         partners: 3,
         certificates: Vec::new(),
+        uncovered: Vec::new(),
     }
 }
 
@@ -317,7 +318,7 @@ async fn controllers_keep_a_member_at_what_should_be() {
     let snapshot = |version| Arc::new(installation.snapshot(version, 1, &format!("{version}")));
     let key = enrolled(&installation, &snapshot(1)).await;
     let (agent, daemon, address, serving) = started(&installation.state()).await;
-    let wanted = Wanted { target: target(address, key), snapshot: snapshot(1), certain: true };
+    let wanted = Wanted { target: target(address, key), snapshot: snapshot(1), certain: true, closely: false };
     let mut one = Keeping::begin(&installation, "control1.contoso.test", wanted.clone());
     let mut two = Keeping::begin(&installation, "control2.contoso.test", wanted);
     one.sees_confirmed(1).await;
@@ -357,7 +358,7 @@ async fn a_member_is_asked_how_it_is_and_holds_up_nothing_when_it_does_not_answe
     let snapshot = |version| Arc::new(installation.snapshot(version, 1, &format!("{version}")));
     let key = enrolled(&installation, &snapshot(1)).await;
     let (_agent, daemon, address, _serving) = started(&installation.state()).await;
-    let wanted = Wanted { target: target(address, key), snapshot: snapshot(1), certain: true };
+    let wanted = Wanted { target: target(address, key), snapshot: snapshot(1), certain: true, closely: false };
     let mut one = Keeping::begin(&installation, "control1.contoso.test", wanted);
     one.sees("how it is", |seen| seen.status.as_ref().is_some_and(|(said, _)| *said == status())).await;
 

@@ -15,20 +15,21 @@ use control::http::{self, Tls};
 use control::ledger::Ledger;
 use control::members::Members;
 use control::records::Secrets;
+use control::route;
 use control::web::{self, Office};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls_pki_types::PrivateKeyDer;
 use store::Memory;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 /// A controller's API on a port of this machine, and who may use it.
 struct Served {
     address: SocketAddr,
     ledger: Arc<Ledger>,
     folder: tempfile::TempDir,
-    _task: JoinHandle<()>,
+    _tasks: JoinSet<()>,
 }
 
 async fn served() -> Served {
@@ -56,16 +57,19 @@ async fn served() -> Served {
     let controller = Controller::new(authorities, "ctl1.contoso.test").expect("a name");
     let secrets = Secrets { external: Vec::new(), internal: Vec::new(), waiting: false };
     let members = Arc::new(Members::new(ledger.clone(), controller, "one".to_owned(), secrets));
+    let mut tasks = JoinSet::new();
+    let moves = route::open(&ledger, &members, "ctl1.contoso.test", 1, &mut tasks);
     let office = Office {
         ledger: ledger.clone(),
         members,
+        moves: Arc::new(moves),
         users: Arc::new(ArcSwap::from_pointee(Users::new(users))),
         answers: Arc::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let task = tokio::spawn(http::serve(listener, tls, web::router(office)));
-    Served { address, ledger, folder, _task: task }
+    tasks.spawn(http::serve(listener, tls, web::router(office)));
+    Served { address, ledger, folder, _tasks: tasks }
 }
 
 impl Served {

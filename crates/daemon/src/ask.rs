@@ -106,8 +106,8 @@ fn plain(reply: &Reply) -> String {
         Reply::Stanzas { stanzas } if stanzas.is_empty() => "no stanza with this id came through lately\n".to_owned(),
         Reply::Stanzas { stanzas } => stanzas.iter().map(stanza_text).collect(),
         Reply::Traced { line } => format!("{line}\n"),
-        Reply::Probed(probed) => api::probe::table(probed),
         Reply::Service(service) => service::text(service),
+        Reply::Probed(probed) => api::probe::table(probed),
         Reply::Done { what } | Reply::Refused { why: what } => format!("{what}\n"),
     }
 }

@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 use topology::face::Face;
 
 use crate::log::LogLevel;
+use crate::probe::{NO_FACE, Probes};
 
 /// A request is longer only by mistake.
 const REQUEST: u64 = 64 * 1024;
@@ -61,6 +62,8 @@ pub struct Desk {
     pub draining: AtomicBool,
     /// Each face, and where it listens.
     pub faces: Vec<(Arc<FaceState>, Vec<SocketAddr>)>,
+    /// What is probed at this moment.
+    pub probes: Probes,
     /// What is this daemon's alone.
     pub office: Box<dyn Office>,
 }
@@ -282,6 +285,10 @@ impl Desk {
         if let Request::Service { action, seconds, rest } = *request {
             return self.office.order(action, seconds, rest);
         }
+        if let Request::Probe(request) = request {
+            let faces: Vec<_> = self.faces.iter().map(|(face, _)| face.clone()).collect();
+            return self.probes.begin(&faces, request);
+        }
         let (sender, replies) = mpsc::channel(REPLIES);
         if let Request::Trace { stream } = *request
             && let Some(lines) = self.streams.trace(stream)
@@ -339,7 +346,7 @@ impl Desk {
                 Err(why) => Reply::Refused { why },
             },
             Request::Stanza { id } => Reply::Stanzas { stanzas: self.fates.of(id).iter().map(shown_stanza).collect() },
-            Request::Probe(_) => Reply::Refused { why: "this daemon probes nothing; ask an edge server".to_owned() },
+            Request::Probe(_) => Reply::Refused { why: NO_FACE.to_owned() },
             Request::Service { .. } => match self.office.service() {
                 Some(service) => Reply::Service(service),
                 None => Reply::Refused { why: NO_SERVICE.to_owned() },

@@ -17,4 +17,5 @@ pub mod control;
 pub mod enrol;
 pub mod health;
 pub mod led;
+pub mod probe;
 pub mod service;

@@ -10,6 +10,7 @@ use daemon::ask::{Ask, Asked, ask};
 use daemon::enrol::{Enrol, EnrolFailure, enrol};
 use daemon::exit;
 use daemon::health::{self, Look};
+use daemon::probe::{self, Probe};
 use daemon::service::Order;
 use edge::run::{self, Failure};
 
@@ -46,6 +47,9 @@ enum Command {
     /// Stop, drain or start the federation service, while trunk, agent and local commands go on.
     #[command(subcommand)]
     Service(Order),
+    /// Say how far the servers of a domain can be reached from here, and why not further. Exits with 0 where
+    /// nothing is bad, 1 where something is bad, 2 where it can't be told.
+    Probe(Probe),
     /// Ask the daemon that runs on this machine.
     #[command(flatten)]
     Ask(Ask),
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
             told => exit::told(told, |_| false),
         },
         Command::Service(order) => asks(&order.into()),
+        Command::Probe(probe) => probe::tell(&probe, &asked),
         Command::Ask(request) => asks(&request.into()),
     }
 }

@@ -17,6 +17,7 @@ use daemon::life::{self, Ending, ListenError};
 use daemon::log::{self, LogLevel};
 use daemon::metrics;
 use daemon::parts::{PartsError, Shared};
+use daemon::probe::Probes;
 use daemon::settings::{ConfigError, FaceConfig};
 use gateway::inside::InsideError;
 use net::bridge::{self, End};
@@ -238,6 +239,7 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
         streams: shared.streams.clone(),
         fates: shared.fates.clone(),
         draining: AtomicBool::new(false),
+        probes: Probes::default(),
         faces,
         office: Box::new(Borderer {
             files: files.clone(),

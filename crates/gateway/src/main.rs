@@ -10,6 +10,7 @@ use daemon::ask::{Ask, Asked, ask};
 use daemon::enrol::{Enrol, EnrolFailure, enrol};
 use daemon::exit;
 use daemon::health::{self, Look};
+use daemon::probe::{self, Probe};
 use gateway::run::{self, Failure};
 
 /// The gateway of XMPP federation: stands inside, next to the XMPP servers, and reaches partners
@@ -48,6 +49,9 @@ enum Command {
     },
     /// Whether the daemon can serve: `ready` and exit status 0, or another word and 1.
     Health(Look),
+    /// Say how far the next hop of a local domain can be reached from here, and why not further. Exits with 0 where
+    /// nothing is bad, 1 where something is bad, 2 where it can't be told.
+    Probe(Probe),
     /// Ask the daemon that runs on this machine.
     #[command(flatten)]
     Ask(Ask),
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
             told => exit::told(told, |_| false),
         },
         Command::Route { pool } => asks(&Request::Route { pool }),
+        Command::Probe(probe) => probe::tell(&probe, &asked),
         Command::Ask(request) => asks(&request.into()),
     }
 }

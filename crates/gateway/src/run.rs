@@ -17,6 +17,7 @@ use daemon::life::{self, Ending, ListenError};
 use daemon::log::{self, LogLevel};
 use daemon::metrics;
 use daemon::parts::{PartsError, Shared};
+use daemon::probe::Probes;
 use daemon::settings::ConfigError;
 use net::crypto::random_below;
 use net::trunk::members::Members;
@@ -168,6 +169,7 @@ async fn work(file: &Path, config: Config, level: LogLevel) -> Result<(), Failur
         streams: shared.streams.clone(),
         fates: shared.fates.clone(),
         draining: AtomicBool::new(false),
+        probes: Probes::default(),
         faces: vec![(face.clone(), config.face.listen.clone())],
         office: Box::new(Gatekeeper {
             name,

@@ -8,6 +8,7 @@ use xmpp::domain::Domain;
 mod folder;
 mod leaf;
 mod pem;
+mod shown;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub use folder::{Fault, Faults, Folder, Own};
 pub(crate) use leaf::system_time;
 pub use leaf::{Leaf, Malformed, utc};
 pub(crate) use pem::{Fingerprint, read_bounded};
+pub use shown::Shown;
 
 /// Where certificates of ours come from: a folder of files, or a CA that mints them on demand.
 pub trait Certificates: Send + Sync {

@@ -40,6 +40,8 @@ pub mod face;
 
 pub mod dial;
 
+pub mod probe;
+
 pub mod links;
 
 mod link;

@@ -1,6 +1,7 @@
 //! Where a domain's servers are: from a domain or a next hop to addresses, in the order in which they are tried.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::proto::rr::Name;
@@ -14,10 +15,12 @@ use crate::crypto::random_below;
 mod ask;
 mod choose;
 mod error;
+mod survey;
 
 use ask::{Dns, both};
 use choose::{Choice, Service, Srv, choose};
 pub use error::ResolveError;
+pub use survey::{Said, Survey};
 
 /// Hosts of one domain that are looked at, the best ones; more is a zone gone wrong, or an attack.
 const HOSTS: usize = 16;
@@ -43,6 +46,7 @@ pub struct Target {
 #[derive(Clone)]
 pub struct Resolver {
     dns: Dns,
+    servers: Arc<[SocketAddr]>,
 }
 
 /// Says whether an address may be dialed.
@@ -58,7 +62,15 @@ impl Resolver {
             name: "anything".to_owned(),
             why: error.to_string(),
         };
-        Ok(Resolver { dns: Dns::new(servers).map_err(failed)? })
+        Ok(Resolver { dns: Dns::new(servers).map_err(failed)?, servers: servers.into() })
+    }
+
+    /// One that asks the same servers and remembers nothing of what they said before.
+    ///
+    /// # Errors
+    /// As [`Resolver::new`].
+    pub fn afresh(&self) -> Result<Resolver, ResolveError> {
+        Resolver::new(&self.servers)
     }
 
     /// Where the servers of `domain` are, as its SRV records say, or its address records where it
@@ -71,26 +83,11 @@ impl Resolver {
         let late = || Service::Failed("no answer in time".to_owned());
         let (starttls, direct) =
             both(self.service(domain, false), self.service(domain, true), is_of_use, THE_REST, late).await;
-        let mut own = false;
-        let mut hosts = match choose(starttls, direct, random_below) {
-            Choice::Hosts(hosts) => hosts,
-            Choice::OwnAddress => {
-                own = true;
-                let host = domain.to_ascii().to_owned();
-                vec![Srv { priority: 0, weight: 0, port: S2S_PORT, host, direct_tls: false }]
-            }
-            Choice::NotOffered => return Err(ResolveError::NotOffered(domain.clone())),
-            Choice::NoPort => return Err(ResolveError::NoPort(domain.clone())),
-            Choice::Failed(why) => return Err(ResolveError::Failed { name: domain.to_string(), why }),
-        };
-        hosts.truncate(HOSTS);
+        let (hosts, own) = hosts(domain, starttls, direct)?;
         let names = names(&hosts);
         let targets = self.addresses(hosts, domain.as_str()).await?;
-        match (targets.is_empty(), own) {
-            (true, true) => Err(ResolveError::NoServer(domain.clone())),
-            (true, false) => Err(ResolveError::NoAddress { hosts: names, of: domain.to_string() }),
-            (false, _) => permitted(targets, guard).map_err(|why| ResolveError::Forbidden { of: domain.clone(), why }),
-        }
+        let targets = some(targets, domain, own, names)?;
+        permitted(targets, guard).map_err(|why| ResolveError::Forbidden { of: domain.clone(), why })
     }
 
     /// Where a configured next hop is.
@@ -185,6 +182,32 @@ impl Resolver {
             Some(failure) if targets.is_empty() => Err(failure),
             _ => Ok(targets),
         }
+    }
+}
+
+/// The hosts that are tried, in this order, and whether that is the domain itself, which has no records.
+fn hosts(domain: &Domain, starttls: Service, direct: Service) -> Result<(Vec<Srv>, bool), ResolveError> {
+    match choose(starttls, direct, random_below) {
+        Choice::Hosts(mut hosts) => {
+            hosts.truncate(HOSTS);
+            Ok((hosts, false))
+        }
+        Choice::OwnAddress => {
+            let host = domain.to_ascii().to_owned();
+            Ok((vec![Srv { priority: 0, weight: 0, port: S2S_PORT, host, direct_tls: false }], true))
+        }
+        Choice::NotOffered => Err(ResolveError::NotOffered(domain.clone())),
+        Choice::NoPort => Err(ResolveError::NoPort(domain.clone())),
+        Choice::Failed(why) => Err(ResolveError::Failed { name: domain.to_string(), why }),
+    }
+}
+
+/// Those targets, if there is one. `names` are those of the hosts.
+fn some(targets: Vec<Target>, domain: &Domain, own: bool, names: String) -> Result<Vec<Target>, ResolveError> {
+    match (targets.is_empty(), own) {
+        (true, true) => Err(ResolveError::NoServer(domain.clone())),
+        (true, false) => Err(ResolveError::NoAddress { hosts: names, of: domain.to_string() }),
+        (false, _) => Ok(targets),
     }
 }
 

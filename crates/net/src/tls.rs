@@ -155,8 +155,37 @@ impl Tls {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
+        self.shake(io, self.certificates.certificate(from), to, direct).await
+    }
+
+    /// As [`Tls::dial`], as nobody: no certificate of ours is shown.
+    ///
+    /// # Errors
+    /// As [`Tls::dial`].
+    pub async fn look<IO>(
+        &self,
+        io: IO,
+        to: &Domain,
+        direct: bool,
+    ) -> Result<(client::TlsStream<IO>, Established), TlsError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.shake(io, None, to, direct).await
+    }
+
+    async fn shake<IO>(
+        &self,
+        io: IO,
+        own: Option<Arc<CertifiedKey>>,
+        to: &Domain,
+        direct: bool,
+    ) -> Result<(client::TlsStream<IO>, Established), TlsError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
         let name = ServerName::try_from(to.to_ascii().to_owned()).map_err(|_| TlsError::NotInDns(to.clone()))?;
-        let own = Arc::new(IfAsked::new(self.certificates.certificate(from)));
+        let own = Arc::new(IfAsked::new(own));
         let mut config = ClientConfig::clone(&self.client);
         config.client_auth_cert_resolver = own.clone();
         if direct {

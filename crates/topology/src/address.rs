@@ -11,6 +11,9 @@ pub enum Forbidden {
     /// Not an address of one host on the Internet: loopback, private, link-local, multicast, reserved.
     #[error("{0} is not a public address; a partner there needs a `next_hop`")]
     NotPublic(IpAddr),
+    /// Not an address of another machine: loopback, link-local, multicast, or none at all.
+    #[error("{0} is no address of another machine; name one that others reach it by")]
+    NotElsewhere(IpAddr),
 }
 
 /// Whether `address` may be dialed because a partner's DNS leads there. `own` are the addresses
@@ -28,6 +31,25 @@ pub fn may_dial(address: IpAddr, own: &[IpAddr]) -> Result<(), Forbidden> {
         IpAddr::V6(address) => is_public_v6(address),
     };
     if public { Ok(()) } else { Err(Forbidden::NotPublic(address)) }
+}
+
+/// Whether an administrator may have `address` looked at: other machines, those of private networks too, but nothing
+/// that only this machine reaches.
+///
+/// # Errors
+/// When it isn't another machine's.
+pub fn may_look(address: IpAddr) -> Result<(), Forbidden> {
+    let elsewhere = match address.to_canonical() {
+        IpAddr::V4(plain) => {
+            let [first, ..] = plain.octets();
+            first != 0
+                && !(plain.is_loopback() || plain.is_link_local() || plain.is_multicast() || plain.is_broadcast())
+        }
+        IpAddr::V6(plain) => {
+            !(plain.is_unspecified() || plain.is_loopback() || plain.is_unicast_link_local() || plain.is_multicast())
+        }
+    };
+    if elsewhere { Ok(()) } else { Err(Forbidden::NotElsewhere(address)) }
 }
 
 /// What the IANA registry of special-purpose addresses (RFC 6890) calls globally reachable.
@@ -101,6 +123,18 @@ mod tests {
         }
         for address in ["8.8.8.8", "193.0.14.129", "2a00:1450::1", "64:ff9b::808:808", "::ffff:8.8.8.8"] {
             assert_eq!(may_dial(address.parse().expect("an address"), &[]), Ok(()), "{address}");
+        }
+    }
+
+    #[test]
+    fn an_administrator_looks_at_other_machines_only() {
+        for address in
+            ["127.0.0.1", "0.0.0.0", "169.254.169.254", "224.0.0.1", "::1", "::", "fe80::1", "::ffff:127.0.0.1"]
+        {
+            assert!(may_look(address.parse().expect("an address")).is_err(), "{address}");
+        }
+        for address in ["10.1.2.3", "203.0.113.5", "8.8.8.8", "fd00::1", "2001:db8::1"] {
+            assert_eq!(may_look(address.parse().expect("an address")), Ok(()), "{address}");
         }
     }
 

@@ -63,7 +63,7 @@ impl Terms {
     }
 
     /// Whether dialback is enough to prove a domain.
-    pub(crate) fn takes_dialback(self) -> bool {
+    pub fn takes_dialback(self) -> bool {
         self.dialback && self.external != Need::Required
     }
 }

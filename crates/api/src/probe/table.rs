@@ -28,7 +28,7 @@ fn summary(probed: &Probed) -> String {
     match (reached, all) {
         (_, 0) => format!("{}, in {ms} ms", probed.verdict),
         (0, _) => format!("{}, reached at none of {all} targets, in {ms} ms", probed.verdict),
-        (reached, 1) if reached == 1 => format!("{}, reached, in {ms} ms", probed.verdict),
+        (1, 1) => format!("{}, reached, in {ms} ms", probed.verdict),
         (reached, all) => format!("{}, reached at {reached} of {all} targets, in {ms} ms", probed.verdict),
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::conditions::{Ground, conditions};
 use super::operation::{Driver, Operation, may_be_superseded};
 use super::plan::{Known, PlanError, plan, pools, target};
-use super::sight::Sight;
+use super::sight::{Facts, Sight};
 use super::world::{Real, World as _};
 use super::writing::{self, Beginning, Held};
 use crate::audit::Deed;
@@ -295,7 +295,7 @@ impl Moves {
             if heard && let Some(pool) = pool {
                 self.world.probe(current, &sight, pool);
             }
-            let waits = |fqdn: &str| sight.members.get(fqdn).is_some_and(|facts| facts.serves());
+            let waits = |fqdn: &str| sight.members.get(fqdn).is_some_and(Facts::serves);
             let probed = pool.is_none_or(|pool| {
                 let mut edges = pool.edges.iter().map(|edge| edge.member.fqdn.as_str());
                 edges.all(|edge| {

@@ -2,6 +2,7 @@
 
 use api::route::{Kind, Plan, Pool, RecordChange, Step, Wish};
 use topology::document::Topology;
+use topology::fqdn::Fqdn;
 use topology::records::{RecordSet, records};
 
 use super::conditions::{Ground, conditions, warnings};
@@ -45,7 +46,7 @@ pub struct Known<'a> {
 /// # Errors
 /// That there is none.
 pub fn target<'a>(topology: &'a Topology, wish: &Wish) -> Result<&'a str, PlanError> {
-    let home = topology.route.first().map(|fqdn| fqdn.as_str()).unwrap_or_default();
+    let home = topology.route.first().map(Fqdn::as_str).unwrap_or_default();
     let Some(wanted) = &wish.to else {
         return if wish.kind == Kind::Failback { Ok(home) } else { Err(PlanError::NoTarget) };
     };

@@ -4,3 +4,4 @@ mod alone;
 mod changes;
 mod large;
 mod load;
+mod moves;

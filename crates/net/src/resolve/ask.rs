@@ -108,6 +108,13 @@ impl Dns {
         }
     }
 
+    /// Whether this name is an alias of another.
+    pub(super) async fn is_alias(&self, host: &str) -> bool {
+        let Ok(name) = Name::from_ascii(format!("{host}.")) else { return false };
+        let asked = in_time(self.records(&name, RecordType::CNAME)).await;
+        asked.is_ok_and(|records| records.iter().any(|data| matches!(data, RData::CNAME(_))))
+    }
+
     async fn records(&self, name: &Name, kind: RecordType) -> Result<Vec<RData>, String> {
         match self.0.lookup(name.clone(), kind).await {
             Ok(lookup) => Ok(lookup.answers().iter().map(|record| record.data.clone()).collect()),

@@ -57,8 +57,8 @@ pub struct Dialed {
     speaks_dialback: bool,
     /// Why EXTERNAL failed, for the error if dialback fails too.
     external_refused: Option<String>,
-    /// What the peer's latest features offer.
-    offers: Offers,
+    /// What the peer's latest features offer, once they have come as well protected as the stream is now.
+    offers: Option<Offers>,
     /// When we opened the stream on which stanzas go after EXTERNAL.
     opened: Instant,
     /// How long the peer's answer to the first barrier may take.
@@ -106,7 +106,7 @@ impl Dialed {
             id: None,
             speaks_dialback: false,
             external_refused: None,
-            offers: Offers::default(),
+            offers: None,
             opened: now,
             patience: acks::patience(true, Duration::ZERO),
             acks: None,
@@ -291,7 +291,9 @@ impl Dialed {
     }
 
     fn features(&mut self, now: Instant, features: &Element) {
-        self.offers = Offers::of(features);
+        let offers = Offers::of(features);
+        let external = offers.mechanisms.iter().any(|mechanism| mechanism == "EXTERNAL");
+        self.offers = Some(offers);
         if !self.secure {
             let offered = features.child(words::TLS, "starttls").is_some();
             match (offered, self.terms.tls) {
@@ -322,7 +324,6 @@ impl Dialed {
         if self.ask_about_key() {
             return;
         }
-        let external = self.offers.mechanisms.iter().any(|mechanism| mechanism == "EXTERNAL");
         if external && self.own_certificate && self.terms.external != Need::NotSupported {
             self.wire.send(words::sasl_external(self.pair.from.as_str()));
             self.state = State::ExpectSasl;
@@ -402,6 +403,7 @@ impl Dialed {
         match (answer, self.state) {
             (Answer::TlsUp { own_certificate, .. }, State::ExpectTls) => {
                 self.secure = true;
+                self.offers = None;
                 self.own_certificate = own_certificate;
                 self.wire.restart(opening(&self.pair, &self.goal));
                 self.judge();

@@ -61,9 +61,9 @@ impl Offers {
 }
 
 impl Dialed {
-    /// What the peer's latest features offer; nothing before they came.
-    pub fn offers(&self) -> &Offers {
-        &self.offers
+    /// What the peer's latest features offer; nothing before they came, and again nothing until they come behind TLS.
+    pub fn offers(&self) -> Option<&Offers> {
+        self.offers.as_ref()
     }
 
     /// Whether the peer's latest header declares dialback.

@@ -1,0 +1,70 @@
+//! The route moved by an administrator's one command, while people talk: nobody notices, and what the clients count says where
+//! it went.
+
+use std::time::{Duration, Instant};
+
+use testkit::lab::installation::{GATEWAYS, Installation, POOLS, fqdn};
+
+use crate::load::{amid, installation};
+
+/// A switchover is committed and its members told within 3 s; a machine that does much else gets ten times as much.
+const MOVED: Duration = Duration::from_secs(30);
+
+/// Runs `fedge route …`; gives its exit status and what it printed.
+fn route(lab: &Installation, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = lab.try_fedge(&[&["route"], arguments].concat()).expect("it runs");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.code(), format!("{out}{err}"))
+}
+
+/// The state of the last operation and the seconds since its beginning with which each of its lines was written.
+fn journal(lab: &Installation) -> Vec<(String, f64)> {
+    let told = lab.fedge(&["route", "history", "--json"]).expect("the history");
+    let operations: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    let last = &operations[0];
+    let began = last["began"].as_f64().expect("a time");
+    let lines = last["journal"].as_array().expect("a journal").iter();
+    lines
+        .map(|line| {
+            let at = line["at"].as_f64().expect("a time");
+            (line["state"].as_str().expect("a state").to_owned(), (at - began) / 1000.0)
+        })
+        .collect()
+}
+
+/// Which pool's edge servers have a stream on which federation goes on.
+fn carrying(lab: &Installation) -> Vec<&'static str> {
+    let streams = |edge: &str| lab.ask(edge, &["streams"]).expect("streams").contains("fabrikam.test");
+    POOLS.into_iter().filter(|(_, edges)| edges.iter().any(|edge| streams(edge))).map(|(pool, _)| pool).collect()
+}
+
+#[test]
+fn a_switchover_and_a_failback_under_load_and_nobody_notices() {
+    let (lab, _folder) = installation();
+    let lab = amid("the route is moved and moved home", lab, |lab| {
+        for (verb, to, other) in [("switchover", "pool2", "pool1"), ("failback", "pool1", "pool2")] {
+            let target = fqdn(to);
+            let arguments = if verb == "failback" {
+                vec![verb]
+            } else {
+                vec![verb, "--to", target.as_str(), "--why", "maintenance"]
+            };
+            let began = Instant::now();
+            let (status, told) = route(&lab, &arguments);
+            println!("{told}{verb} took {:.2?}", began.elapsed());
+            assert_eq!(status, Some(0), "{told}");
+            let journal = journal(&lab);
+            println!("{journal:?}");
+            let applied = journal.iter().find(|(state, _)| state == "applying").expect("members went by it");
+            assert!(applied.1 < MOVED.as_secs_f64(), "{journal:?}");
+            // What is said from here on goes by the new pool alone: the clients' counts say that it arrived.
+            assert_eq!(carrying(&lab), [to], "and not by {other}");
+            for gateway in GATEWAYS {
+                let told = lab.ask(gateway, &["status"]).expect("it answers");
+                assert!(told.contains(&format!("the route is on {target}")), "{told}");
+            }
+        }
+        lab
+    });
+    lab.stop().expect("everything ends well");
+}
