@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
     /// The connection broke.
-    #[error("the connection broke ({0})")]
+    #[error("the connection broke ({})", broke(.0))]
     Io(#[from] io::Error),
     /// The other end closed it.
     #[error("the other end closed the connection")]
@@ -39,6 +39,15 @@ pub enum LineError {
     /// It isn't what is said here. The next line may be.
     #[error("what the other end said can't be read ({0}); do both run the same version of fedge?")]
     Unreadable(#[from] serde_json::Error),
+}
+
+/// rustls explains at length what is one thing here: whoever dies says no good-bye.
+fn broke(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        "it was closed without a word".to_owned()
+    } else {
+        error.to_string()
+    }
 }
 
 /// Makes a socket ready: lines go out at once, and a host that vanished is noticed in two minutes, also where nothing is

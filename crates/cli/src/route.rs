@@ -135,15 +135,13 @@ fn plan_only(control: &Control, asked: &args::Planned) -> Result<u8, RemoteError
 fn moved(control: &Control, kind: Kind, asked: args::Moved) -> Result<u8, RemoteError> {
     let args::Moved { to, plan: hash, mut accept, yes, why, no_wait } = asked;
     let to = to.map(|to| to.to_string());
-    if !yes || accept.is_empty() {
+    if yes || (!control.json && std::io::stdin().is_terminal()) {
         let wish = Wish { kind, to: to.clone(), accept: accept.clone() };
         let found = plan(control, &wish)?;
         let waivable: Vec<String> = found.refusals().filter(|one| one.waivable).map(|one| one.code.clone()).collect();
-        if found.refusals().all(|one| one.waivable) && !waivable.is_empty() {
-            let accepts = yes || (!control.json && std::io::stdin().is_terminal() && confirmed(&found)?);
-            if accepts {
-                accept.extend(waivable);
-            }
+        let suffices = found.refusals().all(|one| one.waivable);
+        if suffices && !waivable.is_empty() && (yes || confirmed(&found)?) {
+            accept.extend(waivable);
         }
     }
     let wish = Wish { kind, to, accept };

@@ -24,6 +24,7 @@ pub mod paced;
 pub mod played;
 mod settings;
 pub mod split;
+pub mod steady;
 pub mod target;
 
 pub use layout::{Layout, Spot};

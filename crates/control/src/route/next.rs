@@ -254,8 +254,11 @@ fn drain(moment: &Moment<'_>) -> Next {
         let partners = sight.partners(&operation.from).unwrap_or_default();
         return Next::Wait(format!("{} to finish; partners still there: {partners}", busy.join(", ")));
     }
-    let after = if operation.kind == Kind::Failover { "" } else { ", and stands by then" };
-    Next::Enter(State::Done, format!("{}; {} refuses partners for {REST} s{after}", reports.join("; "), operation.from))
+    let rests = sight.edges(&operation.from).any(|(edge, facts)| {
+        facts.rested == Some(operation.epoch) || matches!(sight.drains.get(edge), Some(Drain::Finished(_)))
+    });
+    let then = format!("; {} refuses partners for {REST} s, and stands by then", operation.from);
+    Next::Enter(State::Done, format!("{}{}", reports.join("; "), if rests { then.as_str() } else { "" }))
 }
 
 #[cfg(test)]

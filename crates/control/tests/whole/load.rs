@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use testkit::client::{Client, Collected, Pardon};
-use testkit::lab::installation::{Ground, Installation, StoreKind};
+use testkit::lab::installation::{Ground, Installation, StoreKind, members_of};
+use testkit::lab::steady::{Tally, steady};
 use testkit::lab::{CONTOSO, FABRIKAM, Kind, LabPlan, Peer};
 use testkit::place::Place;
 use testkit::rig::Lateness;
@@ -17,14 +18,21 @@ const EVERY: Duration = Duration::from_millis(100);
 const BEFORE: u32 = 200;
 /// Nobody says more than this, whatever is done.
 const MOST: u32 = 60_000;
+/// What they say before and after something is done, where they talk at a steady pace: load, and nothing is waited for.
+const AWHILE: Duration = Duration::from_secs(1);
+const PACE: Duration = Duration::from_millis(5);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// It, with a Prosody inside and an ejabberd outside, and the folder that it lives in.
 pub(crate) fn installation() -> (Installation, tempfile::TempDir) {
+    installation_on(Ground::loopback(Place::isolated().expect("root")))
+}
+
+/// The same on this ground.
+pub(crate) fn installation_on(ground: Ground) -> (Installation, tempfile::TempDir) {
     let peer = |kind| Peer { kind, authentication: External };
     let plan = LabPlan::new(peer(Kind::Prosody), &[(FABRIKAM, peer(Kind::Ejabberd))]);
     let folder = tempfile::tempdir().expect("a folder");
-    let ground = Ground::loopback(Place::isolated().expect("root"));
     let lab = Installation::start(ground, &plan, StoreKind::Sqlite, folder.path(), &mut |_| {});
     (lab.expect("an installation"), folder)
 }
@@ -70,6 +78,41 @@ pub(crate) fn amid<T: Send + 'static>(
         assert!(is_unnoticed(&at_alice), "{what}; at alice: {at_alice:?}, at bob: {at_bob:?}");
         done
     })
+}
+
+/// Has something done to it while two users talk, one message each 5 ms each way; gives what the client of the one outside
+/// counted of what was said inside, and the other way round. They stop when it is done and a while is over.
+pub(crate) fn talking<T: Send + 'static>(
+    lab: Installation,
+    done: impl FnOnce(Installation) -> T + Send + 'static,
+) -> (T, [Tally; 2]) {
+    let runtime = tokio::runtime::Runtime::new().expect("threads");
+    runtime.block_on(async {
+        let alice = lab.login(&format!("alice@{CONTOSO}")).await.expect("a login");
+        let bob = lab.login(&format!("bob@{FABRIKAM}")).await.expect("a login");
+        for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+            from.message(to.jid(), "first", "first");
+            to.message_with_id("first", PATIENCE).await.expect("the first message");
+        }
+        let (ends, over) = watch::channel(false);
+        let work = async {
+            tokio::time::sleep(AWHILE).await;
+            let done = tokio::task::spawn_blocking(move || done(lab)).await.expect("it is done");
+            tokio::time::sleep(AWHILE).await;
+            ends.send_replace(true);
+            done
+        };
+        let (done, told) = tokio::join!(work, steady([&alice, &bob], PACE, over, PATIENCE / 3));
+        (done, told.expect("both hear to the end"))
+    })
+}
+
+/// The epochs of the route that members say they go by.
+pub(crate) fn epochs(status: &serde_json::Value) -> Vec<u64> {
+    members_of(status)
+        .filter(|member| member["role"] != "controller")
+        .filter_map(|member| member["epoch"].as_u64())
+        .collect()
 }
 
 /// Says wave after wave until it is over; gives how many were said.

@@ -2,6 +2,8 @@
 
 mod alone;
 mod changes;
+mod crash;
+mod disaster;
 mod large;
 mod load;
 mod moves;

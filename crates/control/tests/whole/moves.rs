@@ -11,17 +11,21 @@ use crate::load::{amid, installation};
 const MOVED: Duration = Duration::from_secs(30);
 
 /// Runs `fedge route …`; gives its exit status and what it printed.
-fn route(lab: &Installation, arguments: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn route(lab: &Installation, arguments: &[&str]) -> (Option<i32>, String) {
     let output = lab.try_fedge(&[&["route"], arguments].concat()).expect("it runs");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     (output.status.code(), format!("{out}{err}"))
 }
 
-/// The state of the last operation and the seconds since its beginning with which each of its lines was written.
-fn journal(lab: &Installation) -> Vec<(String, f64)> {
+/// The operations as the history has them, the latest first.
+pub(crate) fn operations(lab: &Installation) -> Vec<serde_json::Value> {
     let told = lab.fedge(&["route", "history", "--json"]).expect("the history");
-    let operations: serde_json::Value = serde_json::from_str(&told).expect("JSON");
-    let last = &operations[0];
+    serde_json::from_str(&told).expect("JSON")
+}
+
+/// The states of the last operation, and after how many seconds each of its lines was written.
+fn journal(lab: &Installation) -> Vec<(String, f64)> {
+    let last = operations(lab).swap_remove(0);
     let began = last["began"].as_f64().expect("a time");
     let lines = last["journal"].as_array().expect("a journal").iter();
     lines
@@ -33,9 +37,12 @@ fn journal(lab: &Installation) -> Vec<(String, f64)> {
 }
 
 /// Which pool's edge servers have a stream on which federation goes on.
-fn carrying(lab: &Installation) -> Vec<&'static str> {
-    let streams = |edge: &str| lab.ask(edge, &["streams"]).expect("streams").contains("fabrikam.test");
-    POOLS.into_iter().filter(|(_, edges)| edges.iter().any(|edge| streams(edge))).map(|(pool, _)| pool).collect()
+pub(crate) fn carrying(lab: &Installation) -> Vec<&'static str> {
+    // One that was killed has none.
+    let streams = |edge: &str| lab.ask(edge, &["streams"]).is_ok_and(|told| told.contains("fabrikam.test"));
+    let running = |edge: &&str| lab.daemons.contains_key(*edge);
+    let carries = |edges: &[&'static str]| edges.iter().filter(|edge| running(edge)).any(|edge| streams(edge));
+    POOLS.into_iter().filter(|(_, edges)| carries(edges)).map(|(pool, _)| pool).collect()
 }
 
 #[test]

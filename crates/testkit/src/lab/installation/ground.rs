@@ -30,7 +30,7 @@ pub struct Ground {
     machines: BTreeMap<&'static str, Machine>,
     /// etcd's members.
     pub(super) etcd: Vec<Spot>,
-    _network: Option<Arc<Network>>,
+    network: Option<Arc<Network>>,
 }
 
 impl Ground {
@@ -50,7 +50,7 @@ impl Ground {
         let etcd = (1..=etcd::MEMBERS as u8).map(|number| [127, 0, 11, number].into());
         let etcd = etcd.map(|address| Spot { place: place.clone(), address }).collect();
         let machines = everybody().map(machine).collect();
-        Ground { layout: Layout::loopback(place), machines, etcd, _network: None }
+        Ground { layout: Layout::loopback(place), machines, etcd, network: None }
     }
 
     /// Each on a host of its own, all on one network; the second controller beside the first, at an address of its own.
@@ -80,7 +80,7 @@ impl Ground {
             public_dns,
             partners,
         };
-        Ok(Ground { layout, machines, etcd, _network: Some(Arc::new(network)) })
+        Ok(Ground { layout, machines, etcd, network: Some(Arc::new(network)) })
     }
 
     /// Checks that nobody listens where everything will, which only matters on the machine's own loopback.
@@ -104,6 +104,18 @@ impl Ground {
         }
         addresses.extend(of_servers(plan, &self.layout));
         check_free(&self.layout.public_dns.place, addresses)
+    }
+
+    /// Plugs a machine in, or pulls its plug: nothing reaches it any more, and it doesn't know. Only where each has a host of
+    /// its own.
+    ///
+    /// # Errors
+    /// With what `ip` says when it fails.
+    pub fn plug(&self, name: &str, plugged: bool) -> anyhow::Result<()> {
+        match (&self.network, self.machine(name).internal) {
+            (Some(network), IpAddr::V4(address)) => network.part(address, !plugged),
+            _ => anyhow::bail!("{name} has no host of its own here"),
+        }
     }
 
     /// Where a machine is.

@@ -1,0 +1,95 @@
+//! The pool with the route dies, or vanishes, while people talk: one command, and federation goes on by the other pool.
+
+use std::time::{Duration, Instant};
+
+use testkit::lab::installation::{Ground, Installation, POOLS, fqdn};
+use testkit::lab::steady::Tally;
+use testkit::place::Place;
+
+use crate::load::{self, installation_on, talking};
+use crate::moves::{carrying, route};
+
+/// Outbound is promised to flow again within 3 s of the command; a machine that does much else gets ten times as much.
+const FLOWS: Duration = Duration::from_secs(30);
+/// An ejabberd may have said so much into connections that are gone before it hears of it; its sender isn't told.
+const WINDOW: usize = 200;
+
+/// Fails over to the second pool, after what `strike` does to the first; both users talk from before until `FLOWS` is over or
+/// all is well again.
+fn failed_over(
+    ground: Ground,
+    strike: impl FnOnce(&mut Installation) + Send + 'static,
+) -> (Installation, tempfile::TempDir, [Tally; 2]) {
+    let (lab, folder) = installation_on(ground);
+    let (lab, told) = talking(lab, |mut lab| {
+        strike(&mut lab);
+        let began = Instant::now();
+        // What a dead pool can't say must be accepted by name.
+        let (status, told) = route(&lab, &["failover", "--to", &fqdn("pool2")]);
+        assert_eq!(status, Some(2), "{told}");
+        assert!(told.contains("NO        old-reached: not reached"), "{told}");
+        println!("refused after {:.2?}: {told}", began.elapsed());
+        let began = Instant::now();
+        let arguments = ["failover", "--to", &fqdn("pool2"), "--accept", "old-reached", "--why", "the site burns"];
+        let (status, told) = route(&lab, &arguments);
+        println!("{told}failed over in {:.2?}", began.elapsed());
+        assert_eq!(status, Some(0), "{told}");
+        // Whoever vanished may not know that it has.
+        assert!(carrying(&lab).contains(&"pool2"));
+        lab
+    });
+    (lab, folder, told)
+}
+
+/// What came back or is gone at the moment of the fault may have been on its way; what was said later flows.
+fn assert_flows(outbound: &Tally) {
+    println!("outbound: {outbound}");
+    assert!(outbound.lost.is_empty(), "lost without a word: {outbound:?}");
+    assert!(outbound.gap < FLOWS, "{outbound:?}");
+    assert_eq!(outbound.doubled, 0, "{outbound:?}");
+}
+
+#[test]
+fn every_edge_server_of_the_pool_is_killed_and_it_is_failed_over() {
+    let ground = Ground::loopback(Place::isolated().expect("root"));
+    let (mut lab, _folder, [outbound, inbound]) = failed_over(ground, |lab| {
+        for edge in POOLS[0].1 {
+            lab.kill(edge);
+        }
+    });
+    assert_flows(&outbound);
+    println!("inbound: {inbound}");
+    assert!(inbound.lost.len() <= WINDOW && inbound.gap < FLOWS, "{inbound:?}");
+    // They come back with what they had on their disks, and are told what is so; the route stays where it is.
+    for edge in POOLS[0].1 {
+        lab.begin(edge).expect("it starts");
+    }
+    lab.wait_for("the old pool going by the new route", |status| {
+        load::epochs(status).into_iter().all(|epoch| epoch == 2) && load::epochs(status).len() == 7
+    })
+    .expect("it comes about");
+    let (_, told) = route(&lab, &["show"]);
+    assert!(told.contains("the route is on pool2.contoso.test, epoch 2"), "{told}");
+    lab.fedge(&["audit", "verify"]).expect("the trail is whole");
+    lab.stop().expect("everything ends well");
+}
+
+#[test]
+fn the_pools_hosts_vanish_without_a_word_and_it_is_failed_over() {
+    let (mut lab, _folder, [outbound, _]) = failed_over(Ground::hosts().expect("hosts"), |lab| {
+        for edge in POOLS[0].1 {
+            lab.ground.plug(edge, false).expect("it is parted");
+        }
+    });
+    assert_flows(&outbound);
+    for edge in POOLS[0].1 {
+        lab.ground.plug(edge, true).expect("it is there again");
+    }
+    lab.wait_for("the old pool going by the new route", |status| {
+        load::epochs(status).into_iter().all(|epoch| epoch == 2) && load::epochs(status).len() == 7
+    })
+    .expect("it comes about");
+    let edges: Vec<&'static str> = POOLS[0].1.into();
+    edges.into_iter().for_each(|edge| lab.kill(edge));
+    lab.stop().expect("everything else ends well");
+}

@@ -1,0 +1,184 @@
+//! Two users who talk at a steady pace, each to the other, while something is done; and what their clients count.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::client::{Client, Stanza};
+
+/// What became of what one of them said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// How many were said.
+    pub sent: usize,
+    /// How many arrived.
+    pub delivered: usize,
+    /// Which came back, and with which condition.
+    pub returned: Vec<(usize, String)>,
+    /// Of which nothing was heard.
+    pub lost: Vec<usize>,
+    /// How often one arrived again.
+    pub doubled: usize,
+    /// How many arrived after one that was said later.
+    pub overtaken: usize,
+    /// The longest time without an arrival while they talked.
+    pub gap: Duration,
+}
+
+/// One of the two ways.
+struct Way<'a> {
+    from: &'a Client,
+    to: &'a Client,
+    prefix: &'static str,
+    sent: usize,
+    arrived: Vec<bool>,
+    returned: Vec<(usize, String)>,
+    doubled: usize,
+    overtaken: usize,
+    /// The latest that arrived.
+    last: Option<usize>,
+    /// When one arrived last.
+    heard: Instant,
+    gap: Duration,
+}
+
+/// Both talk, one message each `every` so often, until `over` says so; then it is waited until all of it has arrived or come
+/// back, at most for `patience`. What else arrives at either is dropped. Gives what became of what the first, and of what
+/// the second, said.
+///
+/// # Errors
+/// When a stream of one of the two ends.
+pub async fn steady(
+    [one, two]: [&Client; 2],
+    every: Duration,
+    mut over: watch::Receiver<bool>,
+    patience: Duration,
+) -> anyhow::Result<[Tally; 2]> {
+    let mut ways = [Way::new(one, two, "one-"), Way::new(two, one, "two-")];
+    let mut ticks = interval(every);
+    // A pace: whoever was late says what is due, and no more.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut until = None;
+    loop {
+        if until.is_none() && *over.borrow_and_update() {
+            until = Some(Instant::now() + patience);
+        }
+        let talks = until.is_none();
+        if until.is_some_and(|until| Instant::now() >= until || ways.iter().all(Way::is_settled)) {
+            return Ok(ways.map(Way::tally));
+        }
+        tokio::select! {
+            _ = ticks.tick() => if talks {
+                ways.iter_mut().for_each(Way::say);
+            },
+            stanza = one.next(Duration::MAX) => {
+                let stanza = stanza.context("in the middle of what is said")?;
+                ways[1].arrives(&stanza, talks);
+                ways[0].returns(&stanza);
+            }
+            stanza = two.next(Duration::MAX) => {
+                let stanza = stanza.context("in the middle of what is said")?;
+                ways[0].arrives(&stanza, talks);
+                ways[1].returns(&stanza);
+            }
+        }
+    }
+}
+
+impl<'a> Way<'a> {
+    fn new(from: &'a Client, to: &'a Client, prefix: &'static str) -> Way<'a> {
+        let (sent, arrived, returned, doubled, overtaken, last) = (0, Vec::new(), Vec::new(), 0, 0, None);
+        Way {
+            from,
+            to,
+            prefix,
+            sent,
+            arrived,
+            returned,
+            doubled,
+            overtaken,
+            last,
+            heard: Instant::now(),
+            gap: Duration::ZERO,
+        }
+    }
+
+    fn say(&mut self) {
+        self.from.message(self.to.jid(), &format!("{}{}", self.prefix, self.sent), "one of many");
+        self.sent += 1;
+        self.arrived.push(false);
+    }
+
+    fn number(&self, stanza: &Stanza) -> Option<usize> {
+        let number = stanza.id()?.strip_prefix(self.prefix)?.parse().ok()?;
+        (number < self.sent).then_some(number)
+    }
+
+    fn arrives(&mut self, stanza: &Stanza, talks: bool) {
+        let Some(number) = self.number(stanza).filter(|_| !stanza.is_error()) else { return };
+        if std::mem::replace(&mut self.arrived[number], true) {
+            self.doubled += 1;
+            return;
+        }
+        let now = Instant::now();
+        // The first one may have waited for a stream.
+        if talks && self.last.is_some() {
+            self.gap = self.gap.max(now.duration_since(self.heard));
+        }
+        self.heard = now;
+        if self.last.is_some_and(|last| number < last) {
+            self.overtaken += 1;
+        }
+        self.last = self.last.max(Some(number));
+    }
+
+    fn returns(&mut self, stanza: &Stanza) {
+        if let Some(number) = self.number(stanza).filter(|_| stanza.is_error()) {
+            self.returned.push((number, stanza.condition().unwrap_or_default()));
+        }
+    }
+
+    fn lost(&self) -> Vec<usize> {
+        let heard = |number: &usize| self.arrived[*number] || self.returned.iter().any(|(back, _)| back == number);
+        (0..self.sent).filter(|number| !heard(number)).collect()
+    }
+
+    fn is_settled(&self) -> bool {
+        self.lost().is_empty()
+    }
+
+    fn tally(self) -> Tally {
+        let lost = self.lost();
+        Tally {
+            sent: self.sent,
+            delivered: self.arrived.iter().filter(|arrived| **arrived).count(),
+            lost,
+            returned: self.returned,
+            doubled: self.doubled,
+            overtaken: self.overtaken,
+            gap: self.gap,
+        }
+    }
+}
+
+impl Tally {
+    /// Whether all arrived once, and nothing came back.
+    pub fn is_perfect(&self) -> bool {
+        self.delivered == self.sent && self.returned.is_empty() && self.doubled == 0
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally { sent, delivered, returned, lost, doubled, gap, .. } = self;
+        let (returned, lost) = (returned.len(), lost.len());
+        write!(f, "{sent} sent, {delivered} delivered, {returned} returned, {lost} lost")?;
+        if *doubled > 0 {
+            write!(f, ", {doubled} twice")?;
+        }
+        write!(f, "; longest gap {:.2} s", gap.as_secs_f64())
+    }
+}
