@@ -216,6 +216,9 @@ pub struct Drained {
     pub left: u64,
     /// How long it took.
     pub seconds: u64,
+    /// Partners' streams that stay until they pause, since what they say meanwhile would be lost otherwise.
+    #[serde(default)]
+    pub stay: u64,
 }
 
 /// A certificate that a daemon shows.

@@ -321,7 +321,11 @@ pub async fn rest(members: &Members, fqdn: &str, rest: Rest) -> Result<String, S
 fn finished(service: &Service) -> String {
     let finished = |last: Drained| {
         let (finished, returned, left, seconds) = (last.finished, last.returned, last.left, last.seconds);
-        format!("{finished} finished, {returned} returned, {left} left, in {seconds} s")
+        let stay = match last.stay {
+            0 => String::new(),
+            stay => format!("; {stay} streams stay until their partners pause, which lose what they say otherwise"),
+        };
+        format!("{finished} finished, {returned} returned, {left} left, in {seconds} s{stay}")
     };
     service.last.map_or_else(|| format!("it is {}", service.state), finished)
 }

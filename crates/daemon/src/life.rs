@@ -173,6 +173,7 @@ pub async fn drain(at_work: &mut [Served], streams: &Streams, most: Duration) ->
         returned: after.returned + after.failed - before.returned - before.failed,
         left: after.in_flight,
         seconds: began.elapsed().as_secs(),
+        stay: 0,
     }
 }
 
@@ -183,6 +184,44 @@ fn total(at_work: &[Served]) -> Counts {
     match at_work {
         [alone] => came_in + alone.end.links.given(),
         _ => came_in,
+    }
+}
+
+/// The same for a pool that the route has left, and that works on: nobody is hurried. Who never pauses and counts nothing
+/// loses what it says while it hears of an end, so it says on; such streams stay until they pause, and are told how many
+/// they are.
+pub async fn depart(at_work: &mut [Served], streams: &Streams, most: Duration) -> Drained {
+    let began = Instant::now();
+    let before = total(at_work);
+    for served in at_work.iter_mut() {
+        served.stop_accepting().await;
+    }
+    streams.command_all(Direction::Accepted, Command::Depart);
+    let _ = tokio::time::timeout(most, streams.none_left(Direction::Accepted)).await;
+    let stay = streams.list().iter().filter(|info| info.direction == Direction::Accepted).count();
+    if stay == 0 {
+        let left = most.saturating_sub(began.elapsed()).max(FAREWELL);
+        let _ = tokio::time::timeout(left, settled(at_work)).await;
+    }
+    for served in at_work.iter() {
+        let _ = tokio::time::timeout(FAREWELL, served.end.links.idle()).await;
+    }
+    streams.command_all(Direction::Dialed, Command::Close);
+    let _ = tokio::time::timeout(FAREWELL, streams.none_left(Direction::Dialed)).await;
+    let after = total(at_work);
+    tracing::info!(
+        seconds = began.elapsed().as_secs(),
+        stay,
+        left = after.in_flight,
+        "the pool has let its partners go"
+    );
+    Drained {
+        finished: after.taken - before.taken,
+        returned: after.returned + after.failed - before.returned - before.failed,
+        // What those say who stay is under way, and no remainder.
+        left: if stay == 0 { after.in_flight } else { 0 },
+        seconds: began.elapsed().as_secs(),
+        stay: stay as u64,
     }
 }
 

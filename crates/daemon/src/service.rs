@@ -56,9 +56,12 @@ fn told(service: &Service, now: u64) -> String {
         text.push_str(&format!(", for {}", span(now.saturating_sub(service.since))));
     }
     text.push('\n');
-    if let Some(Drained { finished, returned, left, seconds }) = service.last {
+    if let Some(Drained { finished, returned, left, seconds, stay }) = service.last {
         let took = span(seconds);
         text.push_str(&format!("its last drain took {took}: {finished} finished, {returned} returned, {left} left\n"));
+        if stay > 0 {
+            text.push_str(&format!("{stay} streams were left open until their partners pause\n"));
+        }
     }
     text
 }
@@ -72,7 +75,7 @@ mod tests {
     fn it_reads_how_long_it_has_been_so_and_how_the_last_drain_went() {
         let mut service = Service { state: ServiceState::Running, since: 1000, last: None, rested: None };
         assert_eq!(told(&service, 1012), "the federation service is running, for 12 s\n");
-        service.last = Some(Drained { finished: 41, returned: 1, left: 0, seconds: 2 });
+        service.last = Some(Drained { finished: 41, returned: 1, left: 0, seconds: 2, stay: 0 });
         service.state = ServiceState::Stopped;
         let last = "its last drain took 2 s: 41 finished, 1 returned, 0 left\n";
         assert_eq!(told(&service, 1180), format!("the federation service is stopped, for 3 min\n{last}"));

@@ -20,6 +20,18 @@ use crate::memory::Memory;
 /// Orders that may wait while one is carried out.
 const ORDERS: usize = 8;
 
+/// For partners to go where the route has left; those who can't without a loss stay, and it isn't waited for them.
+const DEPART: Duration = Duration::from_secs(5);
+
+/// How a drain ends what partners have opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// All of it, in time.
+    InTime,
+    /// Only where they lose nothing by it: the process goes on.
+    Patient,
+}
+
 /// What the service has to do with, besides the faces.
 pub(crate) struct Scope {
     /// The open streams.
@@ -159,7 +171,7 @@ impl Service {
 
     /// The process ends.
     pub(crate) async fn end(mut self) {
-        self.close(self.scope.drain).await;
+        self.close(self.scope.drain, End::InTime).await;
     }
 
     /// Takes partners in again after a rest.
@@ -195,15 +207,17 @@ impl Service {
         match (action, state) {
             (ServiceAction::Start, ServiceState::Stopped | ServiceState::Resting) => self.resume(),
             (ServiceAction::Stop, ServiceState::Running) => {
-                self.drain_now(most).await;
+                self.drain_now(most, End::InTime).await;
                 self.becomes(ServiceState::Stopped);
             }
             (ServiceAction::Stop, ServiceState::Resting) => {
                 self.rests = None;
+                // Of those who stay until they pause, too.
+                self.drain_now(most, End::InTime).await;
                 self.becomes(ServiceState::Stopped);
             }
             (ServiceAction::Drain, ServiceState::Running) => {
-                self.drain_now(most).await;
+                self.drain_now(most, if rest.is_some() { End::Patient } else { End::InTime }).await;
                 match rest {
                     Some(Rest { epoch, seconds }) => {
                         self.rests = Some(Instant::now() + Duration::from_secs(seconds));
@@ -226,9 +240,9 @@ impl Service {
         Reply::Service(self.told.borrow().clone())
     }
 
-    async fn drain_now(&mut self, most: Duration) {
+    async fn drain_now(&mut self, most: Duration, end: End) {
         self.becomes(ServiceState::Draining);
-        let drained = self.close(most).await;
+        let drained = self.close(most, end).await;
         self.told.send_modify(|told| told.last = Some(drained));
     }
 
@@ -238,10 +252,13 @@ impl Service {
     }
 
     /// Takes nothing new, and finishes what was accepted. What is given nevertheless, by whoever hasn't heard so yet, goes out.
-    async fn close(&mut self, most: Duration) -> Drained {
+    async fn close(&mut self, most: Duration, end: End) -> Drained {
         self.entrance.runs(false);
         self.say_we_finish().await;
-        let drained = life::drain(&mut self.at_work, &self.scope.streams, most).await;
+        let drained = match end {
+            End::InTime => life::drain(&mut self.at_work, &self.scope.streams, most).await,
+            End::Patient => life::depart(&mut self.at_work, &self.scope.streams, most.min(DEPART)).await,
+        };
         self.at_work.iter().for_each(|served| served.end.links.resume());
         // What became of the last stanzas is heard, too.
         self.say_we_finish().await;

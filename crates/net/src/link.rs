@@ -244,7 +244,7 @@ fn given_up() -> Undeliverable {
 pub(crate) fn told(command: Command) -> Option<StreamError> {
     match command {
         Command::Close => None,
-        Command::Shutdown(_) | Command::Leave => {
+        Command::Shutdown(_) | Command::Depart | Command::Leave => {
             Some(StreamError::new(Condition::SystemShutdown, "this server is shutting down"))
         }
     }

@@ -80,6 +80,8 @@ pub enum Command {
     Close,
     /// Everything ends: say so, then as [`Command::Close`]; all of it by then.
     Shutdown(Instant),
+    /// The route is elsewhere: say the same, at a moment at which the peer loses nothing by it, however late that is.
+    Depart,
     /// What comes can't be brought any further, and may be elsewhere: say the same, at once.
     Leave,
 }

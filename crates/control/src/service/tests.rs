@@ -64,7 +64,7 @@ fn with_a_store_that_is_behind_nobody_knows_the_route_and_nothing_is_stopped() {
 
 #[test]
 fn what_became_of_it_is_told_in_numbers_and_done_only_if_it_is_so() {
-    let last = Drained { finished: 12, returned: 1, left: 0, seconds: 3 };
+    let last = Drained { finished: 12, returned: 1, left: 0, seconds: 3, stay: 0 };
     let service = Service { state: ServiceState::Stopped, since: 1, last: Some(last), rested: None };
     let what = "it is stopped; of what was under way, 12 were finished, 1 returned and 0 left, in 3 s";
     assert_eq!(told(ServiceAction::Stop, &service), (true, what.to_owned()));

@@ -59,9 +59,9 @@ pub(super) async fn serve(
 ) -> io::Result<End> {
     let since = now();
     match unless_closed(opening, &mut commands).await? {
-        (Some(opened), over) => {
+        (Some(opened), leaving) => {
             let mut driver = Driver::new(since, opened, face, links, entry);
-            driver.shutting_down = over.map(|over| (now(), over));
+            driver.shutting_down = leaving;
             // Boxed, for thousands of connections that have been silent for long.
             Box::pin(driver.run(commands)).await
         }
@@ -85,7 +85,7 @@ struct Driver {
     policy: Arc<Policy>,
     proven_at: Option<Instant>,
     /// Since when everything ends, as long as the peer hasn't been told; and by when it is over.
-    shutting_down: Option<(Instant, Instant)>,
+    shutting_down: Option<Leaving>,
     /// When the peer was last heard of for certain, after something had lain here.
     heard: Instant,
 }
@@ -191,7 +191,7 @@ impl Driver {
             let deadline = self.machine.deadline();
             // What the machine doesn't look at now is left where it is, so that the peer feels it.
             let may_read = !ended && self.machine.input().len() < most;
-            let leave = self.shutting_down.map(|(since, over)| (self.proven_at.unwrap_or(since) + SETTLE).min(over));
+            let leave = self.shutting_down.map(|leaving| leaving.at(self.proven_at));
             tokio::select! {
                 // A peer that never stops sending keeps nothing else from its turn.
                 biased;
@@ -205,12 +205,16 @@ impl Driver {
                 Some(Ok(answer)) = self.verifying.join_next() => self.machine.answer(now(), answer),
                 Some(command) = commands.recv() => self.told(command),
                 () = until(leave) => {
-                    let over = self.shutting_down.take().map_or_else(now, |(_, over)| over);
+                    let over = self.shutting_down.take().and_then(|leaving| leaving.over);
+                    let why = told(Command::Depart);
                     if self.proven_at.is_some() {
-                        self.machine.finish(now(), told(Command::Shutdown(over)), Some(over));
+                        match over {
+                            Some(over) => self.machine.finish(now(), why, Some(over)),
+                            None => self.machine.finish_patiently(now(), why),
+                        }
                     } else {
                         // Nothing can come from it that we would wait for.
-                        self.machine.close(now(), told(Command::Shutdown(over)).as_ref());
+                        self.machine.close(now(), why.as_ref());
                         let end = self.steps(commands).await?;
                         return Ok(end.unwrap_or(End::Closed));
                     }
@@ -286,7 +290,8 @@ impl Driver {
     fn told(&mut self, command: Command) {
         match command {
             Command::Close => self.machine.finish(now(), told(command), None),
-            Command::Shutdown(over) => self.shutting_down = Some((now(), over)),
+            Command::Shutdown(over) => self.shutting_down = Some(Leaving { since: now(), over: Some(over) }),
+            Command::Depart => self.shutting_down = Some(Leaving { since: now(), over: None }),
             Command::Leave => self.machine.close(now(), told(command).as_ref()),
         }
     }
@@ -316,7 +321,7 @@ impl Driver {
                     let handshake = Box::pin(handshake);
                     let (Opened { transport, chain }, over) = unless_closed(handshake, commands).await?;
                     (self.transport, self.chain) = (transport, chain);
-                    self.shutting_down = self.shutting_down.or(over.map(|over| (now(), over)));
+                    self.shutting_down = self.shutting_down.or(over);
                     let answer = Answer::TlsUp { certificate: !self.chain.is_empty(), own_certificate: true };
                     self.machine.answer(now(), answer);
                 }
@@ -369,12 +374,29 @@ impl Driver {
     }
 }
 
+/// That a stream is to leave.
+#[derive(Debug, Clone, Copy)]
+struct Leaving {
+    /// Since when.
+    since: Instant,
+    /// By when everything is over; nothing where it takes as long as it takes.
+    over: Option<Instant>,
+}
+
+impl Leaving {
+    /// When that is begun: whoever has just proven itself is about to say something.
+    fn at(self, proven: Option<Instant>) -> Instant {
+        let at = proven.unwrap_or(self.since) + SETTLE;
+        self.over.map_or(at, |over| at.min(over))
+    }
+}
+
 /// Does that unless the stream is to be closed meanwhile, when nothing has been accepted on it yet;
-/// and by when everything is over, if it was told so.
+/// and that it is to leave, if it was told so.
 async fn unless_closed<T>(
     mut what: impl Future<Output = io::Result<T>> + Unpin,
     commands: &mut mpsc::UnboundedReceiver<Command>,
-) -> io::Result<(T, Option<Instant>)> {
+) -> io::Result<(T, Option<Leaving>)> {
     let command = tokio::select! {
         biased;
         done = &mut what => return done.map(|done| (done, None)),
@@ -382,9 +404,11 @@ async fn unless_closed<T>(
     };
     match command {
         Command::Close | Command::Leave => Err(io::Error::other("it was closed before a stream was up")),
-        Command::Shutdown(over) => {
+        Command::Shutdown(_) | Command::Depart => {
+            let over = if let Command::Shutdown(over) = command { Some(over) } else { None };
+            let leaving = Leaving { since: now(), over };
             let done = tokio::time::timeout(SETTLE, what).await;
-            done.map_err(|_| late())?.map(|done| (done, Some(over)))
+            done.map_err(|_| late())?.map(|done| (done, Some(leaving)))
         }
     }
 }

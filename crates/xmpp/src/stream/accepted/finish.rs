@@ -5,7 +5,8 @@
 //! is said in a pause of what the peer says, early in it, when nothing of it is on the way to us. One that counts is
 //! asked for its own count first, so that it is known how long our words take to be heard. Where there is no such
 //! pause for long, one is made: if few stanzas came before its answer, nothing new is looked at until what came is
-//! settled. Who has much to say that we haven't heard yet is listened to instead, for nearly as long as there is time.
+//! settled. Who has much to say that we haven't heard yet is listened to instead, for nearly as long as there is time;
+//! or, where nothing hurries, for as long as it takes.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -16,6 +17,14 @@ use super::{Accepted, StreamError, words};
 // COMPAT(Prosody 0.12): when it reads our end, it closes its own side at once and returns to their senders those
 // of its last 500 stanzas that aren't acknowledged; no word of ours that comes later could change that.
 const BREATH: Duration = Duration::from_millis(5);
+/// For so long a pause of who doesn't count must be known to go on.
+// COMPAT(ejabberd 23.01): what it says while it reads our end is gone without a word. Where something is said each few
+// milliseconds, a pause that comes about by chance is over before it has read that.
+const MARGIN: Duration = Duration::from_millis(20);
+/// So many pauses like that must be remembered.
+const KNOWN: usize = 3;
+/// Who has said nothing for so long, and for longer than ever, has stopped.
+const STOPPED: Duration = Duration::from_millis(500);
 /// Who pauses for longer doesn't speak by any rhythm.
 const LONG: Duration = Duration::from_secs(1);
 /// Pauses that are remembered.
@@ -63,6 +72,32 @@ impl Rhythm {
         let moments = self.pauses.iter().map(|pause| *pause * 3 / 2).filter(|moment| *moment > from).chain([from]);
         self.heard + moments.filter(goes_on).min().unwrap_or(LONG * 2)
     }
+
+    /// The same for a peer that doesn't count: the moment must be early in a pause of a kind that is well known, or the peer
+    /// has stopped.
+    fn surely_pauses_at(&self, at: Instant) -> Instant {
+        let from = at.saturating_duration_since(self.heard).max(BREATH);
+        let goes_on = |paused: &Duration| {
+            // Those that took as long as this one does now, and what they took in the end.
+            let like_it = || self.pauses.iter().filter(|pause| **pause * 3 > *paused * 2);
+            like_it().all(|pause| *pause >= (*paused * 2).max(*paused + MARGIN)) && like_it().count() >= KNOWN
+        };
+        let moments = self.pauses.iter().map(|pause| *pause * 3 / 2).filter(|moment| *moment > from).chain([from]);
+        let longest = self.pauses.iter().max().copied().unwrap_or_default();
+        let stopped = (longest * 3 / 2).max(STOPPED).max(from);
+        self.heard + moments.filter(goes_on).chain([stopped]).min().unwrap_or(stopped)
+    }
+}
+
+/// By when an end has to be.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// From when on any moment will do.
+    hurry: Instant,
+    /// From when on nothing more is looked at.
+    deaf: Instant,
+    /// When waiting for anything ends.
+    until: Instant,
 }
 
 /// An end that is to come.
@@ -77,12 +112,8 @@ pub(super) struct Finish {
     seek: Instant,
     /// Until when at the latest nothing new is looked at, while that is so.
     hush: Option<Instant>,
-    /// From when on any moment will do.
-    hurry: Instant,
-    /// From when on nothing more is looked at.
-    deaf: Instant,
-    /// When waiting for anything ends.
-    until: Instant,
+    /// By when it has to be; nothing where it takes as long as it takes.
+    bounds: Option<Bounds>,
     /// When waiting for the peer's end does, where that is to be sooner than it would be.
     over: Option<Instant>,
 }
@@ -92,14 +123,32 @@ impl Accepted {
     /// tell; where it doesn't pause, at a moment that is made for it. As with [`close`](Self::close), reading goes
     /// on until the peer's end, but not after `over`, if that is given. Only the first call counts.
     pub fn finish(&mut self, now: Instant, error: Option<StreamError>, over: Option<Instant>) {
-        if self.finish.is_some() || self.wire.is_closing() {
+        // Whoever took his time has none any more.
+        if self.finish.as_ref().is_some_and(|finish| finish.bounds.is_some()) || self.wire.is_closing() {
             return;
         }
         let drain = self.wire.settings.drain;
         let part = over.map_or(drain, |over| drain.min(over.saturating_duration_since(now))) / 12;
         let [seek, hurry, deaf, until] = [6, 8, 9, 10].map(|parts| now + part * parts);
-        self.finish = Some(Finish { error, looked: now, asked: None, seek, hush: None, hurry, deaf, until, over });
+        let bounds = Some(Bounds { hurry, deaf, until });
+        self.finish = Some(Finish { error, looked: now, asked: None, seek, hush: None, bounds, over });
         self.finish_in_time(now);
+    }
+
+    /// The same without any hurry: where the peer never pauses, and doesn't count, so that no pause can be made for it, it
+    /// says on what it has to say.
+    pub fn finish_patiently(&mut self, now: Instant, error: Option<StreamError>) {
+        if self.finish.is_some() || self.wire.is_closing() {
+            return;
+        }
+        let seek = now + AGAIN;
+        self.finish = Some(Finish { error, looked: now, asked: None, seek, hush: None, bounds: None, over: None });
+        self.finish_in_time(now);
+    }
+
+    /// From then on, at which moment the peer pauses and is likely to go on doing so.
+    fn pauses_at(&self, at: Instant) -> Instant {
+        if self.handled.is_counted() { self.rhythm.pauses_at(at) } else { self.rhythm.surely_pauses_at(at) }
     }
 
     /// When to look whether our side ends.
@@ -108,19 +157,22 @@ impl Accepted {
         if self.is_hush_over(finish, finish.looked) {
             return Some(finish.looked);
         }
-        let moments = [finish.seek, finish.hurry, finish.deaf, finish.until].into_iter().chain(finish.hush);
-        let at = moments.filter(|at| *at > finish.looked).min().unwrap_or(finish.until);
-        Some(self.may_finish_at(finish).map_or(at, |may| may.min(at)))
+        let bounds = finish.bounds.iter().flat_map(|bounds| [bounds.hurry, bounds.deaf, bounds.until]);
+        let moments = bounds.chain([finish.seek]).chain(finish.hush);
+        let last = finish.bounds.map(|bounds| bounds.until);
+        let at = moments.filter(|at| *at > finish.looked).min().or(last);
+        self.may_finish_at(finish).into_iter().chain(at).min()
     }
 
     /// From the last look on, when our side may end, if nothing is open.
     fn may_finish_at(&self, finish: &Finish) -> Option<Instant> {
         let looked = finish.looked;
-        match (looked >= finish.hurry, looked >= finish.deaf || self.wire.input.is_empty()) {
+        let is_past = |moment: fn(&Bounds) -> Instant| finish.bounds.is_some_and(|bounds| looked >= moment(&bounds));
+        match (is_past(|bounds| bounds.hurry), is_past(|bounds| bounds.deaf) || self.wire.input.is_empty()) {
             _ if !self.handled.is_settled() => None,
             _ if finish.hush.is_some() => Some(looked),
             (true, true) => Some(looked),
-            (false, true) => finish.asked.is_none().then(|| self.rhythm.pauses_at(looked)),
+            (false, true) => finish.asked.is_none().then(|| self.pauses_at(looked)),
             (_, false) => None,
         }
     }
@@ -141,7 +193,7 @@ impl Accepted {
         if hush_is_over {
             (finish.hush, finish.seek) = (None, now + AGAIN);
         }
-        let (hurry, until) = (now >= finish.hurry, now >= finish.until);
+        let (hurry, until) = finish.bounds.map_or((false, false), |bounds| (now >= bounds.hurry, now >= bounds.until));
         let Some(finish) = self.finish.as_ref() else { return };
         let may = self.may_finish_at(finish).is_some_and(|may| now >= may);
         let counts = self.handled.is_counted();
@@ -188,7 +240,10 @@ impl Accepted {
 
     /// Whether what the peer says isn't looked at any more, so that what has come can all be settled.
     pub(super) fn is_deaf(&self, now: Instant) -> bool {
-        let deaf = self.finish.as_ref().is_some_and(|finish| finish.hush.is_some() || now >= finish.deaf);
+        let deaf = self
+            .finish
+            .as_ref()
+            .is_some_and(|finish| finish.hush.is_some() || finish.bounds.is_some_and(|bounds| now >= bounds.deaf));
         deaf && self.handled.is_counted() && !self.wire.is_closing()
     }
 }

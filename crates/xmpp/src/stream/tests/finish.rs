@@ -121,12 +121,58 @@ fn who_pauses_as_a_rule_is_told_early_in_a_pause() {
     assert_eq!(tick(&mut host), Duration::ZERO);
     assert!(!host.sent.contains("</stream:stream>"), "the next stanza may be on its way");
     let deadline = host.machine.deadline().expect("a deadline");
-    assert_eq!(deadline - host.now, 35 * MS, "if it doesn't come, the peer has stopped");
+    assert_eq!(deadline - host.now, 460 * MS, "if nothing comes for so long, the peer has stopped");
     host.now += 10 * MS;
     host.hears(HELLO);
     host.machine.settled(7);
     assert_eq!(tick(&mut host), 5 * MS);
     assert!(host.sent.contains("</stream:stream>"));
+}
+
+#[test]
+fn who_counts_nothing_and_says_something_all_the_time_says_on_until_it_stops() {
+    let mut host = Host::authenticated();
+    let mut number = 0;
+    let mut says = |host: &mut Host, after: Duration| {
+        let until = host.now + after;
+        while host.now < until {
+            host.now += MS;
+            host.machine.tick(host.now);
+            host.run();
+        }
+        number += 1;
+        host.hears(HELLO);
+        host.machine.settled(number);
+        host.run();
+    };
+    (0..50).for_each(|_| says(&mut host, 5 * MS));
+    host.machine.finish_patiently(host.now, None);
+    // Now and then the machine has something else to do, and it comes late.
+    for round in 0..2000 {
+        says(&mut host, if round % 40 == 0 { 45 * MS } else { 5 * MS });
+        assert_eq!(host.sent, "", "round {round}");
+    }
+    let deadline = host.machine.deadline().expect("a deadline");
+    assert!(deadline - host.now >= 400 * MS, "{:?}", deadline - host.now);
+    host.now = deadline;
+    host.machine.tick(host.now);
+    host.run();
+    assert!(host.sent.contains("</stream:stream>"));
+}
+
+#[test]
+fn whoever_took_his_time_has_none_when_everything_ends() {
+    let mut host = Host::authenticated();
+    host.hears(HELLO);
+    host.machine.finish_patiently(host.now, None);
+    host.now += Duration::from_secs(60);
+    host.machine.tick(host.now);
+    host.run();
+    assert!(!host.sent.contains("</stream:stream>"), "something is open");
+    host.machine.finish(host.now, None, Some(host.now + Duration::from_secs(3)));
+    while !matches!(host.steps.last(), Some(Step::End(_))) {
+        tick(&mut host);
+    }
 }
 
 #[test]
