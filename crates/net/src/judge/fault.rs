@@ -114,6 +114,9 @@ pub(super) fn explain(error: &webpki::Error, leaf: &Leaf) -> CertificateFault {
             CertificateFault::Constrained("there are too many issuers between root and leaf")
         }
         E::EndEntityUsedAsCa => CertificateFault::Constrained("it is no CA"),
+        E::InvalidSignatureForPublicKey => {
+            CertificateFault::Untrusted("its CA has the name of a trusted one, and another key".to_owned())
+        }
         E::CaUsedAsEndEntity => CertificateFault::Untrusted("it is a CA's, not a server's".to_owned()),
         E::BadDer
         | E::BadDerTime

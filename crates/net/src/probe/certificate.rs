@@ -133,7 +133,11 @@ fn faulty(fault: &CertificateFault, scene: &Scene) -> Finding {
         CertificateFault::Constrained(_) => {
             ("its CA isn't allowed to issue such a certificate".to_owned(), scene.have("get one from another CA"))
         }
-        CertificateFault::Malformed(_) | CertificateFault::TooBig { .. } | CertificateFault::Untrusted(_) => (
+        CertificateFault::Untrusted(_) => (
+            "its CA was made anew or isn't the one that it looks like, or the certificate is unusual".to_owned(),
+            format!("{}{pin}", scene.have("get a certificate from a CA that everybody trusts")),
+        ),
+        CertificateFault::Malformed(_) | CertificateFault::TooBig { .. } => (
             "what the server shows is damaged, or unusual".to_owned(),
             scene.have("show its certificate and the intermediate ones, and nothing else"),
         ),

@@ -204,6 +204,9 @@ fn by_peer(stage: Name, error: &StreamError, scene: &Scene) -> Finding {
         Condition::PolicyViolation | Condition::NotAuthorized if stage == Name::External => {
             refused_certificate(Finding::bad(said.clone()), &error.text, scene)
         }
+        Condition::PolicyViolation | Condition::NotAuthorized if scene.from.is_none() => Finding::warning(said)
+            .because("it lets nobody in who shows no certificate that it takes, as many servers do")
+            .mend("name as whom to look with --from: a domain that it federates with"),
         Condition::PolicyViolation | Condition::NotAuthorized => finding(
             format!("its policy doesn't let {us} in: an allow-list, a block, or a demand on certificates"),
             scene.have(&format!("let {us} federate")),
