@@ -46,6 +46,41 @@ impl Request {
     }
 }
 
+/// What the control plane is asked to have probed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Wanted {
+    /// The domain to reach: a partner's, or a local one.
+    pub domain: String,
+    /// From where: a pool, an edge server or a gateway. All edge servers of the pool that carries the route where it isn't
+    /// given.
+    #[serde(default)]
+    pub via: Option<String>,
+    /// The local domain as which it is spoken; from a gateway, the partner.
+    #[serde(default)]
+    pub local: Option<String>,
+    /// This address instead of what DNS or the policy says. Nothing is proven there: it is only looked at.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub at: Option<SocketAddr>,
+    /// Whether TLS begins with the first byte at `at` (XEP-0368).
+    #[serde(default)]
+    pub direct_tls: bool,
+    /// Seconds for each server's probe, from 1 to 60; 10 where it isn't given.
+    #[serde(default)]
+    pub seconds: Option<u64>,
+}
+
+/// What one server has probed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProbedBy {
+    /// The edge server or gateway.
+    pub server: String,
+    /// What came of it.
+    pub probed: Option<Probed>,
+    /// Why nothing did, in a sentence.
+    pub why: Option<String>,
+}
+
 /// What came of a probe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Probed {
@@ -65,6 +100,13 @@ pub struct Probed {
     pub targets: Vec<Target>,
     /// Milliseconds for all of it.
     pub ms: u64,
+}
+
+impl From<&Wanted> for Request {
+    fn from(wanted: &Wanted) -> Request {
+        let Wanted { domain, local, at, direct_tls, seconds, via: _ } = wanted.clone();
+        Request { to: domain, from: local, at, direct_tls, seconds }
+    }
 }
 
 impl Probed {

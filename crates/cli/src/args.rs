@@ -67,6 +67,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Route,
     },
+    /// Say how far the servers of a domain can be reached, from each edge server of a pool, and why not further. Exits with
+    /// 1 where something is bad, and with 2 where it can't be told.
+    Probe(Probe),
     /// The secrets that dialback keys are made of, of both faces: change them, step by step or at once.
     Secrets {
         /// Which step.
@@ -384,6 +387,28 @@ pub(crate) struct Drain {
     /// Also where no edge server of the pool that carries the route would be left.
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// What is probed, and from where.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Probe {
+    /// The domain: a partner's, or a local one.
+    pub(crate) partner: String,
+    /// From there: a pool, an edge server or a gateway; without it, from the pool that carries the route.
+    #[arg(long, value_name = "FQDN")]
+    pub(crate) via: Option<topology::fqdn::Fqdn>,
+    /// Speak as this local domain; from a gateway, as this partner.
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) domain: Option<Domain>,
+    /// Look at this address, instead of where DNS or the policy leads; nothing is proven there.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) at: Option<std::net::SocketAddr>,
+    /// Begin TLS with the first byte at that address.
+    #[arg(long, requires = "at")]
+    pub(crate) direct_tls: bool,
+    /// For how many seconds at most.
+    #[arg(long, value_name = "SECONDS", default_value_t = api::probe::USUAL, value_parser = clap::value_parser!(u64).range(1..=api::probe::LONGEST))]
+    pub(crate) within: u64,
 }
 
 /// What can be done with the audit trail.

@@ -9,6 +9,7 @@ mod audit;
 mod ca;
 mod describe;
 mod document;
+mod probe;
 mod recover;
 mod remote;
 mod route;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         args::Command::Status { watch } => return status::run(&args.control, watch),
         args::Command::Recover(asked) => return recover::run(&args.control, &asked),
         args::Command::Route { command } => return route::run(&args.control, command),
+        args::Command::Probe(probe) => return probe::run(&args.control, probe),
         args::Command::Service { command } => return service::run(&args.control, command),
         args::Command::Enrol { fqdn, fingerprint } => {
             status::enrol(&args.control, &fqdn, fingerprint).map_err(|error| error.to_string())

@@ -25,6 +25,7 @@ mod audit;
 mod failure;
 mod health;
 mod members;
+mod probe;
 mod recover;
 mod route;
 mod secrets;
@@ -110,6 +111,7 @@ fn described() -> (Router<Office>, utoipa::openapi::OpenApi) {
         .routes(routes!(health::of_address))
         .routes(routes!(service::order))
         .routes(routes!(secrets::take))
+        .routes(routes!(probe::all))
         .routes(routes!(recover::look, recover::forward))
         .routes(routes!(route::show))
         .routes(routes!(route::plan))
