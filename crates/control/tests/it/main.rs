@@ -2,6 +2,7 @@
 
 mod health;
 mod metrics;
+mod probe;
 mod recover;
 mod rig;
 mod secrets;

@@ -14,6 +14,7 @@ use api::agent::{Digest, Role};
 use api::client::{Client, ClientError};
 use api::control::{Done, Enrol, Overview, Problem, Publish, Published};
 use api::local::{Certificate, Reply, Request, Service, ServiceAction, ServiceState, Status};
+use api::probe::{self, Probed, Verdict};
 use arc_swap::ArcSwap;
 use control::access::{self, Token, User, Users};
 use control::http::{self, Tls};
@@ -67,6 +68,10 @@ pub(crate) struct Script {
     pub(crate) silent: bool,
     pub(crate) orders: Vec<(ServiceAction, Option<u64>)>,
     pub(crate) certificates: Vec<Certificate>,
+    /// What it was to probe.
+    pub(crate) probes: Vec<probe::Request>,
+    /// What it says of all of them.
+    pub(crate) verdict: Verdict,
     unanswered: Vec<mpsc::Sender<Reply>>,
 }
 
@@ -335,6 +340,8 @@ impl Daemon {
             silent: false,
             orders: Vec::new(),
             certificates: Vec::new(),
+            probes: Vec::new(),
+            verdict: Verdict::Good,
             unanswered: Vec::new(),
         }))
     }
@@ -359,6 +366,23 @@ impl Script {
             ServiceAction::Status | ServiceAction::Start | ServiceAction::Drain => ServiceState::Running,
         };
         Reply::Service(self.service.clone())
+    }
+
+    fn probe(&mut self, request: probe::Request) -> Reply {
+        self.probes.push(request.clone());
+        if let Some(why) = &self.refuses {
+            return Reply::Refused { why: why.clone() };
+        }
+        Reply::Probed(Probed {
+            to: request.to,
+            from: request.from,
+            face: "external".to_owned(),
+            verdict: self.verdict,
+            reached: self.verdict < Verdict::Bad,
+            stages: Vec::new(),
+            targets: Vec::new(),
+            ms: 1,
+        })
     }
 
     fn status(&self) -> Status {
@@ -397,6 +421,8 @@ impl Member for Daemon {
                     return script.unanswered.push(sender);
                 }
                 Request::Service { action, seconds, .. } => script.order(action, seconds),
+                Request::Probe(_) if script.silent => return script.unanswered.push(sender),
+                Request::Probe(request) => script.probe(request),
                 _ => Reply::Status(script.status()),
             };
             sender.try_send(reply).expect("there is room");

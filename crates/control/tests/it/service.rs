@@ -9,7 +9,7 @@ use store::Memory;
 
 use crate::rig::{Controller, EDGES, GATEWAY, Machine, POOLS, Site, member, problem};
 
-async fn installation() -> (Site, Controller, Vec<Machine>) {
+pub(crate) async fn installation() -> (Site, Controller, Vec<Machine>) {
     let site = Site::new().await;
     let controller = site.controller("ctl1.contoso.test", Arc::new(Memory::new())).await;
     site.publish(&controller, &site.topology("10.0.0.2")).await.expect("it is good");
