@@ -16,6 +16,7 @@ pub const LONGEST: u64 = 60;
 
 /// Which domain's servers are probed, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ProbeRequest)]
 pub struct Request {
     /// The domain to reach: a partner's, or a local one.
     pub to: String,
@@ -48,6 +49,7 @@ impl Request {
 
 /// What the control plane is asked to have probed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ProbeWanted)]
 pub struct Wanted {
     /// The domain to reach: a partner's, or a local one.
     pub domain: String,
@@ -125,6 +127,7 @@ impl Probed {
 
 /// An address that was probed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ProbeTarget)]
 pub struct Target {
     /// The host's name, or its address where it has none.
     pub host: String,
@@ -150,6 +153,7 @@ pub struct Target {
 
 /// A stage on the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ProbeStage)]
 pub struct Stage {
     /// Which.
     pub name: Name,
@@ -169,6 +173,7 @@ pub struct Stage {
 
 /// The stages, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[schema(as = ProbeName)]
 #[serde(rename_all = "kebab-case")]
 pub enum Name {
     /// Whether the pair may pass.
@@ -216,6 +221,7 @@ impl std::fmt::Display for Name {
 
 /// How a stage went, from the best to the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[schema(as = ProbeVerdict)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It wasn't come to, or wasn't needed.
@@ -253,6 +259,7 @@ impl std::fmt::Display for Verdict {
 
 /// What TLS settled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ProbeTls)]
 pub struct Tls {
     /// `TLSv1.2` or `TLSv1.3`.
     pub version: String,
@@ -264,6 +271,7 @@ pub struct Tls {
 
 /// A certificate that was shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ProbeCertificate)]
 pub struct Certificate {
     /// The names that can speak for a domain.
     pub names: Vec<String>,
@@ -286,6 +294,7 @@ pub struct Certificate {
 
 /// What a peer offers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ProbeOffers)]
 pub struct Offers {
     /// SASL mechanisms.
     pub mechanisms: Vec<String>,
