@@ -7,3 +7,4 @@ mod disaster;
 mod large;
 mod load;
 mod moves;
+mod probe;
