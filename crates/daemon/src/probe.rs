@@ -18,6 +18,9 @@ use crate::ask::{AskFailure, Asked};
 
 /// Probes at once. Each opens several connections to others' servers, which shall not be flooded from here.
 const AT_ONCE: usize = 4;
+/// Looks at named addresses at once, which are one connection each. A move of the route has each member's looked at, and
+/// must not wait for somebody's probes.
+const LOOKS: usize = 16;
 
 /// What is said where no face is.
 pub(crate) const NO_FACE: &str =
@@ -30,11 +33,14 @@ const TROUBLE: u8 = 2;
 
 /// The probes of a daemon.
 #[derive(Debug, Clone)]
-pub struct Probes(Arc<Semaphore>);
+pub struct Probes {
+    whole: Arc<Semaphore>,
+    looks: Arc<Semaphore>,
+}
 
 impl Default for Probes {
     fn default() -> Probes {
-        Probes(Arc::new(Semaphore::new(AT_ONCE)))
+        Probes { whole: Arc::new(Semaphore::new(AT_ONCE)), looks: Arc::new(Semaphore::new(LOOKS)) }
     }
 }
 
@@ -50,8 +56,9 @@ impl Probes {
             refuse(NO_FACE.to_owned());
             return replies;
         };
-        let Ok(permit) = self.0.clone().try_acquire_owned() else {
-            refuse(format!("{AT_ONCE} probes are under way here already; ask again when one of them has ended"));
+        let (room, most) = if request.at.is_some() { (&self.looks, LOOKS) } else { (&self.whole, AT_ONCE) };
+        let Ok(permit) = room.clone().try_acquire_owned() else {
+            refuse(format!("{most} probes are under way here already; ask again when one of them has ended"));
             return replies;
         };
         let request = request.clone();

@@ -64,7 +64,7 @@ pub enum ProbeError {
     #[error("{0} is not a local domain, so nobody outside is spoken to as {0}")]
     NotOurs(Domain),
     /// Nobody may be spoken as to our servers who isn't a partner.
-    #[error("{0} is not a partner, so the servers inside aren't spoken to as {0}")]
+    #[error("{0} is not a partner, so our servers aren't spoken to as {0}")]
     NotAPartner(Domain),
 }
 

@@ -63,7 +63,7 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
         for (arguments, status, says) in [
             (&["fabrikam..test"][..], 2, "is no domain"),
             (&[FABRIKAM, "--from", TAILSPIN], 2, "not a local domain, so nobody outside is spoken to as"),
-            (&[CONTOSO, "--from", "woodgrove.test"], 2, "not a partner, so the servers inside"),
+            (&[CONTOSO, "--from", "woodgrove.test"], 2, "not a partner, so our servers"),
             (&[FABRIKAM, "--at", "127.0.4.1"], 64, "invalid value"),
             (&[FABRIKAM, "--within", "61"], 64, "is not in 1..=60"),
             (&[FABRIKAM, "--direct-tls"], 64, "--at"),

@@ -19,10 +19,12 @@ fn expected(target: BadTarget) -> (Name, &'static str, &'static str) {
         BadTarget::Dropped => (Name::Tcp, "nothing answered", "a firewall drops packets"),
         BadTarget::Silent => (Name::Header, "nothing came for", "server that is dead"),
         BadTarget::SilentAfterTls => (Name::Features, "nothing came for", "the server hangs"),
-        // With our header unread, closing is a reset.
+        // With what we say unread, closing is a reset; which of the two it is, is chance.
         BadTarget::Closes => (Name::Header, "", "load balancer"),
         BadTarget::Resets => (Name::Header, "the connection broke", "load balancer"),
-        BadTarget::DirectTlsCloses => (Name::Tls, "the peer closed it", "doesn't take direct TLS"),
+        BadTarget::DirectTlsCloses => {
+            (Name::Tls, "the connection broke in the TLS handshake", "doesn't take direct TLS")
+        }
         BadTarget::DirectTlsGarbage => (Name::Tls, "is not TLS", "takes STARTTLS"),
         BadTarget::DirectTlsSilent => (Name::Tls, "nothing came for", "the server hangs"),
         BadTarget::WrongCertificate => (Name::Certificate, "speaks for impostor.test", "SRV records lead to another"),

@@ -69,7 +69,7 @@ pub(super) async fn attempt(face: &FaceState, errand: &Errand, target: &Target) 
     let reached = match attempt.run(target).await {
         Ok(()) => true,
         Err((stage, trouble)) => {
-            attempt.note(stage, trouble::explain(stage, &trouble, &errand.scene));
+            attempt.failed(stage, trouble::explain(stage, &trouble, &errand.scene));
             false
         }
     };
@@ -108,9 +108,9 @@ impl Attempt<'_> {
         let connected = timeout(span, TcpStream::connect(target.address)).await;
         let socket =
             connected.map_err(|_| failed(Trouble::Silent(span)))?.map_err(|error| failed(Trouble::Io(error)))?;
-        let ends = || Ok((socket.local_addr()?, socket.peer_addr()?));
-        let (near, far) = ends().map_err(|error| failed(Trouble::Io(error)))?;
-        if guards && self.errand.scene.whose == Whose::Partner && near.ip() == far.ip() {
+        // The kernel reaches itself by one address. The peer's isn't asked for: it may have reset the connection already.
+        let own = socket.local_addr().is_ok_and(|near| near.ip() == target.address.ip());
+        if guards && self.errand.scene.whose == Whose::Partner && own {
             return Err(failed(Trouble::Own));
         }
         // Latency is what is told.
@@ -259,7 +259,9 @@ impl Attempt<'_> {
 
     /// The peer refused our certificate, and dialback is tried.
     fn refused(&mut self, machine: &Dialed) {
-        let why = machine.external_refused().unwrap_or("it refused our certificate").to_owned();
+        let why = machine.external_refused().unwrap_or("it refused our certificate");
+        // The peer's own words are among it.
+        let why: String = why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let finding = Finding::warning(why.clone());
         self.note(Name::External, trouble::refused_certificate(finding, &why, &self.errand.scene));
     }
@@ -311,6 +313,19 @@ impl Attempt<'_> {
         if !self.has(name) {
             self.stages.push(finding.stage(name, since(self.began)));
             self.began = now();
+        }
+    }
+
+    /// Writes down at which stage it failed, also where something good of it was written down before.
+    fn failed(&mut self, name: Name, finding: Finding) {
+        match self.stages.iter().position(|stage| stage.name == name) {
+            // What was said of it already is why.
+            Some(index) if self.stages[index].verdict == Verdict::Bad => {}
+            Some(index) => {
+                let took = Duration::from_millis(self.stages[index].ms) + since(self.began);
+                self.stages[index] = finding.stage(name, took);
+            }
+            None => self.note(name, finding),
         }
     }
 

@@ -29,7 +29,7 @@ pub(super) fn plan(face: Face, policy: &Policy, request: &Request) -> Result<Pla
     let from = request.from.as_deref().map(domain).transpose()?;
     match (face, policy.local(&to)) {
         (Face::External, None) => partner(policy, to, from, request.at.is_some()),
-        (Face::External, Some(_)) => Ok(own(policy, to, from)),
+        (Face::External, Some(_)) => own(policy, to, from),
         (Face::Internal, _) => inside(policy, to, from),
     }
 }
@@ -52,6 +52,10 @@ fn partner(policy: &Policy, to: Domain, from: Option<Domain>, named: bool) -> Re
         }
     };
     let Some(us) = from else {
+        if named {
+            let finding = Finding::skipped("an address is looked at, as which domain of ours doesn't matter");
+            return Ok(look(to, None, Whose::Partner, ANYBODY, finding));
+        }
         let finding = Finding::warning("there is no local domain here, so it is only looked at")
             .because("nothing was configured yet, or only patterns")
             .mend("name a domain to speak as with --from");
@@ -76,20 +80,23 @@ fn partner(policy: &Policy, to: Domain, from: Option<Domain>, named: bool) -> Re
     }
 }
 
-fn own(policy: &Policy, to: Domain, from: Option<Domain>) -> Plan {
-    // In anybody's name it could be looked, and only a partner is let in.
-    let from = from.filter(|from| policy.partner(from).is_ok());
+fn own(policy: &Policy, to: Domain, from: Option<Domain>) -> Result<Plan, ProbeError> {
+    let from = a_partner(policy, from)?;
     let finding = Finding::good(format!("{to} is a local domain, so its edge servers are looked at as from outside"));
-    look(to, from, Whose::Own, ANYBODY, finding)
+    Ok(look(to, from, Whose::Own, ANYBODY, finding))
+}
+
+/// To our own servers nobody else is spoken as.
+fn a_partner(policy: &Policy, from: Option<Domain>) -> Result<Option<Domain>, ProbeError> {
+    match from {
+        Some(from) if policy.partner(&from).is_err() => Err(ProbeError::NotAPartner(from)),
+        from => Ok(from),
+    }
 }
 
 fn inside(policy: &Policy, to: Domain, from: Option<Domain>) -> Result<Plan, ProbeError> {
     let Some(local) = policy.local(&to) else { return Err(ProbeError::NotLocal(to)) };
-    if let Some(from) = &from
-        && policy.partner(from).is_err()
-    {
-        return Err(ProbeError::NotAPartner(from.clone()));
-    }
+    let from = a_partner(policy, from)?;
     // Servers that go by certificates hang up on who shows none, and a certificate is always somebody's.
     let partners = policy.partners().iter().filter_map(|partner| partner.pattern.as_ref());
     let listed = || partners.clone().find(|pattern| !pattern.is_wildcard()).map(|pattern| pattern.domain().clone());

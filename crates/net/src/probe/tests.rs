@@ -97,6 +97,8 @@ fn connections_that_do_not_come_up() {
     let six = Scene { address: "[2001:db8::1]:5269".parse().expect("an address"), ..scene(Whose::Partner) };
     let finding = explain(Name::Tcp, &io(ErrorKind::NetworkUnreachable), &six);
     assert_says(&finding, Verdict::Warning, "no way to IPv6", "no IPv6 address", "nothing, as long as");
+    let hurry = explain(Name::Tcp, &Trouble::Silent(Duration::from_millis(780)), &partner);
+    assert_says(&hurry, Verdict::Bad, "within 0.7 s", "", "");
     // Of our own servers, it is known who can mend it, and what makes them refuse.
     let refused = io(ErrorKind::ConnectionRefused);
     let finding = explain(Name::Tcp, &refused, &scene(Whose::Own));

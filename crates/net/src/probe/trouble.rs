@@ -1,6 +1,7 @@
 //! What a failed stage means: what was seen, the most likely cause, and who can mend it how. No I/O, no clock.
 
 use std::io::{Error, ErrorKind};
+use std::time::Duration;
 
 use api::probe::{Name, Verdict};
 use xmpp::stream::{Condition, End, StreamError};
@@ -20,12 +21,12 @@ pub(super) fn explain(stage: Name, trouble: &Trouble, scene: &Scene) -> Finding 
             .mend(scene.have("correct the SRV records, or the addresses of the hosts that they name")),
         (Name::Tcp, Trouble::Io(error)) => connecting(error, scene),
         (Name::Tcp, Trouble::Silent(span)) => {
-            let seen = format!("nothing answered at {} within {} s", scene.address, span.as_secs());
+            let seen = format!("nothing answered at {} within {}", scene.address, seconds(*span));
             Finding::bad(seen).because("a firewall drops packets on the way, or the host is down").mend(open(scene))
         }
         (_, Trouble::Tls(error)) => handshake::explain(error, scene),
         (_, Trouble::Io(error)) => broke(stage, &error.to_string(), scene),
-        (_, Trouble::Silent(span)) => silent(stage, span.as_secs(), scene),
+        (_, Trouble::Silent(span)) => silent(stage, *span, scene),
         (_, Trouble::Ended(end, first)) => ended(stage, end, first, scene),
     }
 }
@@ -93,6 +94,12 @@ fn broke(stage: Name, what: &str, scene: &Scene) -> Finding {
     }
 }
 
+/// Seconds as a person says them, where a tenth of one may count.
+fn seconds(span: Duration) -> String {
+    let tenths = span.as_millis() / 100;
+    if tenths >= 20 { format!("{} s", (tenths + 5) / 10) } else { format!("{}.{} s", tenths / 10, tenths % 10) }
+}
+
 /// What should have come at a stage.
 fn awaited(stage: Name) -> &'static str {
     match stage {
@@ -105,8 +112,8 @@ fn awaited(stage: Name) -> &'static str {
     }
 }
 
-fn silent(stage: Name, seconds: u64, scene: &Scene) -> Finding {
-    let finding = Finding::bad(format!("nothing came for {seconds} s, {}", awaited(stage)));
+fn silent(stage: Name, span: Duration, scene: &Scene) -> Finding {
+    let finding = Finding::bad(format!("nothing came for {}, {}", seconds(span), awaited(stage)));
     match stage {
         Name::Header => finding
             .because(

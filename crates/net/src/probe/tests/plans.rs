@@ -89,9 +89,15 @@ fn nobody_is_spoken_as_who_is_not_ours() {
         matches!(outside("\u{1b}[31m", "contoso.test"), Err(ProbeError::NoDomain { domain, .. }) if !domain.contains('\u{1b}'))
     );
     // Nor are our own edge servers asked in the name of who may not come.
-    assert_eq!(external("contoso.test", Some("evil.test"), None).from, None);
+    assert_eq!(outside("contoso.test", "evil.test"), Err(ProbeError::NotAPartner(domain("evil.test"))));
+    assert_eq!(outside("contoso.test", "contoso.test"), Err(ProbeError::NotAPartner(domain("contoso.test"))));
     assert_eq!(external("contoso.test", Some("fabrikam.test"), None).from, Some(domain("fabrikam.test")));
     let nothing = Policy::new(Vec::new(), Vec::new(), None);
-    let plan = super::plan(Face::External, &nothing, &Request::to("fabrikam.test")).expect("it can be probed");
-    assert_eq!((plan.goal, plan.policy.verdict), (Goal::Look { named: false }, Verdict::Warning));
+    let address = "203.0.113.9:5269".parse().expect("an address");
+    for (request, verdict) in
+        [(Request::to("fabrikam.test"), Verdict::Warning), (Request::at("fabrikam.test", address), Verdict::Skipped)]
+    {
+        let plan = super::plan(Face::External, &nothing, &request).expect("it can be probed");
+        assert_eq!((plan.goal, plan.policy.verdict), (Goal::Look { named: false }, verdict));
+    }
 }
