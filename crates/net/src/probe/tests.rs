@@ -83,6 +83,7 @@ fn connections_that_do_not_come_up() {
             "ask the administrators of fabrikam",
         ),
         (io(ErrorKind::PermissionDenied), Verdict::Bad, "may not connect", "packet filter", "out to port 5269"),
+        (io(ErrorKind::ConnectionReset), Verdict::Bad, "the connection broke", "load balancer", "see that the server"),
         (Trouble::Own, Verdict::Bad, "led back to this machine", "DNS says", "correct the SRV records"),
         (
             Trouble::Forbidden(Forbidden::NotElsewhere(IpAddr::from([127, 0, 0, 1]))),

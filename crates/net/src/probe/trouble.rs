@@ -51,6 +51,8 @@ fn connecting(error: &Error, scene: &Scene) -> Finding {
                     .mend(scene.have("start it, or correct `next_hop` in the domain's entry")),
             }
         }
+        // It was there, for a moment.
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => broke(Name::Header, &error.to_string(), scene),
         ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable if at.is_ipv6() => {
             Finding::warning("this machine has no way to IPv6 addresses")
                 .because("it has no IPv6 address of its own, or no route")
