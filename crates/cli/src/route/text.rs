@@ -63,7 +63,10 @@ pub(crate) fn begun(plan: &Plan, number: u64) -> String {
     for warning in &plan.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
-    text.push_str(&records(plan));
+    let records = records(plan);
+    if !records.is_empty() {
+        let _ = writeln!(text, "{records}");
+    }
     text
 }
 
@@ -97,10 +100,14 @@ pub(crate) fn operation(operation: &Operation) -> String {
 /// How an operation came to rest, and where the partners are.
 pub(crate) fn end(operation: &Operation) -> String {
     let Operation { number, from, to, state, .. } = operation;
-    let (took, waits) = (Seconds(operation.took()), operation.waits.as_deref().unwrap_or_default());
+    let (took, waits) = (Seconds(operation.took()).to_string(), operation.waits.as_deref().unwrap_or_default());
     let mut text = match state {
         State::Done => {
-            format!("operation {number} is done after{took}: the route is on {to}, epoch {}\n", operation.epoch)
+            format!(
+                "operation {number} is done after {}: the route is on {to}, epoch {}\n",
+                took.trim(),
+                operation.epoch
+            )
         }
         State::RolledBack => format!("operation {number} was rolled back: the route stays on {from}\n"),
         State::Superseded => format!("operation {number} was superseded: `fedge route show` says where the route is\n"),
@@ -192,7 +199,6 @@ fn records(plan: &Plan) -> String {
             let _ = writeln!(text, "  + {line}");
         }
     }
-    text.push('\n');
     text
 }
 
