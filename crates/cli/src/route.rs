@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::client::ClientError;
 use api::route::{Begun, Kind, Line, Move, Operation, Plan, State, Verified, Wish};
@@ -24,6 +24,8 @@ const RUNNING: u8 = 5;
 const TROUBLE: u8 = 1;
 /// Between two looks at an operation.
 const LOOK: Duration = Duration::from_millis(200);
+/// An operation that waits for stopped services rests when it has waited for so long: who has just started them is heard.
+const STOPPED: Duration = Duration::from_secs(2);
 /// For a plan: everybody is looked at first.
 const PLANNING: Duration = Duration::from_secs(30);
 
@@ -44,9 +46,15 @@ pub(crate) fn run(control: &Control, command: args::Route) -> ExitCode {
         Ok(code) => code.into(),
         Err(error) => {
             eprintln!("{error}");
-            TROUBLE.into()
+            if refuses(&error) { REFUSED } else { TROUBLE }.into()
         }
     }
+}
+
+/// Whether a controller said no, and so changed nothing. Of a store that can't be asked it isn't known.
+fn refuses(error: &RemoteError) -> bool {
+    let RemoteError::Client(ClientError::Problem(problem)) = error else { return false };
+    matches!(problem.code.as_str(), "refused" | "conflict" | "not-found" | "role" | "who")
 }
 
 /// What such a move would do.
@@ -59,7 +67,7 @@ pub(crate) fn begin(control: &Control, asked: &Move) -> Result<Begun, RemoteErro
     ask(control, |client| async move { Ok(client.post_within("/v1/route/move", asked, PLANNING).await?) })
 }
 
-/// Follows an operation until it comes to rest, and says each line of its journal when it is there.
+/// Follows an operation until nothing happens any more without somebody doing something, and says each line of its journal when it is there.
 pub(crate) fn follow(
     control: &Control,
     number: u64,
@@ -67,7 +75,7 @@ pub(crate) fn follow(
 ) -> Result<Operation, RemoteError> {
     ask(control, |client| async move {
         let path = format!("/v1/operations/{number}");
-        let mut said = 0;
+        let (mut said, mut stopped) = (0, None);
         loop {
             let operation: Operation = match client.get(&path).await {
                 Ok(operation) => operation,
@@ -82,17 +90,14 @@ pub(crate) fn follow(
                 say(&operation, line);
             }
             said = operation.journal.len();
-            if rests(&operation) {
+            stopped = is_stopped(&operation).then(|| stopped.unwrap_or_else(Instant::now));
+            let rests = operation.state.is_over() || operation.state == State::Degraded;
+            if rests || stopped.is_some_and(|since| since.elapsed() >= STOPPED) {
                 return Ok(operation);
             }
             tokio::time::sleep(LOOK).await;
         }
     })
-}
-
-/// Whether nothing happens any more until somebody does something.
-fn rests(operation: &Operation) -> bool {
-    operation.state.is_over() || operation.state == State::Degraded || is_stopped(operation)
 }
 
 /// The target's services are stopped, and it waits for somebody who starts them.
