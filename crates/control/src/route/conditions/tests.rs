@@ -45,8 +45,8 @@ fn what_the_target_lacks_refuses_any_move_to_it() {
     let mut closed = sight(1);
     closed.probes.get_mut(EDGES[2]).expect("it was probed").good = false;
     assert_eq!(switchover(&closed), ["target-port"]);
-    closed.probes.clear();
-    assert_eq!(switchover(&closed), ["target-port"], "nobody could look");
+    let unseen = Sight { probes: [].into(), ..closed.clone() };
+    assert_eq!(switchover(&unseen), ["target-port"], "nobody could look");
     let cut = with(sight(1), &GATEWAYS, |facts| _ = facts.trunks.remove(EDGES[2]));
     assert_eq!(switchover(&cut), ["gateways-reach", "gateways-whole"]);
     for refusing in [gone, old, bare, closed, cut] {
@@ -100,4 +100,15 @@ fn an_uncertain_store_and_a_move_that_is_under_way_refuse() {
     assert_eq!(refused(&busy, &sight(1), &["no-operation"]), ["no-operation"]);
     let there = Ground { from: TWO, ..ground(Kind::Switchover) };
     assert_eq!(refused(&there, &sight(1), &["target-other"]), ["target-other"]);
+}
+
+#[test]
+fn where_the_dead_pool_had_the_only_ones_who_could_look_a_failover_may_be_made() {
+    let mut alone = without(sight(1), &EDGES[..2]);
+    alone.probes.clear();
+    let failover = ground(Kind::Failover);
+    assert_eq!(refused(&failover, &alone, &["old-reached"]), ["target-port"]);
+    assert_eq!(refused(&failover, &alone, &["old-reached", "target-port"]), [""; 0]);
+    let unseen = Sight { probes: [].into(), ..sight(1) };
+    assert_eq!(refused(&ground(Kind::Switchover), &unseen, &["target-port"]), ["target-port"]);
 }
