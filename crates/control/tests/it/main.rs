@@ -4,6 +4,7 @@ mod health;
 mod metrics;
 mod probe;
 mod recover;
+mod refusals;
 mod rig;
 mod secrets;
 mod service;

@@ -1,0 +1,64 @@
+//! docs/refusals.md explains every condition of a move, and says of each whether it may be accepted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::route::Kind;
+use control::route::conditions::{Ground, conditions};
+use control::route::sight::{Facts, Sight};
+use testkit::document::text;
+use topology::document::Role;
+
+/// The codes of a move from one pool to another at whose port nobody could look, and whether each may be accepted.
+fn acceptance(kind: Kind) -> BTreeMap<String, bool> {
+    let facts = |role, pool: Option<&str>| Facts {
+        role,
+        pool: pool.map(str::to_owned),
+        reached: true,
+        problem: None,
+        current: true,
+        epoch: Some(1),
+        service: None,
+        rested: None,
+        trunks: BTreeSet::new(),
+        partners: 0,
+        stanzas: 0,
+        uncovered: Vec::new(),
+    };
+    let edges = ["one", "two"].map(|pool| (format!("edge.{pool}"), facts(Role::Edge, Some(pool))));
+    let gateway = ("gateway".to_owned(), facts(Role::Gateway, None));
+    let sight = Sight { members: edges.into_iter().chain([gateway]).collect(), ..Sight::default() };
+    let ground = Ground { from: "one", to: "two", kind, uncertain: None, busy: None };
+    conditions(&ground, &sight, &[]).into_iter().map(|condition| (condition.code, condition.waivable)).collect()
+}
+
+#[test]
+fn each_condition_is_explained_and_no_other() {
+    let document = text("docs/refusals.md").expect("the document");
+    let (switchover, failover) = (acceptance(Kind::Switchover), acceptance(Kind::Failover));
+    let codes: BTreeSet<&String> = switchover.keys().chain(failover.keys()).collect();
+    let wanted: Vec<(String, &str)> = codes
+        .into_iter()
+        .map(|code| {
+            let word = match (switchover.get(code), failover.get(code)) {
+                (Some(true), _) => "yes",
+                (_, Some(true)) => "failover",
+                _ => "no",
+            };
+            (code.clone(), word)
+        })
+        .collect();
+    let mut explained: Vec<(String, &str)> = document
+        .lines()
+        .filter_map(|line| {
+            let (code, rest) = line.strip_prefix("| [`")?.split_once('`')?;
+            let last = rest.trim_end_matches(" |").rsplit("| ").next()?;
+            Some((code.to_owned(), last.split(',').next()?))
+        })
+        .collect();
+    explained.sort();
+    assert_eq!(explained, wanted);
+    let mut headings: Vec<&str> =
+        document.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).collect();
+    headings.sort_unstable();
+    assert_eq!(headings, explained.iter().map(|(code, _)| code.as_str()).collect::<Vec<_>>());
+}
