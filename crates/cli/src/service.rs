@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use api::control::{Member, Overview, Service, ServiceDone};
+use api::control::{Member, Service, ServiceDone};
 
 use crate::args::{self, Control, Drain, Whose};
 use crate::remote::{RemoteError, ask, print, when};
+use crate::status::overview;
 
 /// One of them failed, or isn't running.
 const FAILED: u8 = 1;
@@ -21,10 +22,10 @@ pub(crate) fn run(control: &Control, command: args::Service) -> ExitCode {
     let good = match command {
         args::Service::Status { whose } => status(control, &whose),
         args::Service::Start { whose, why } => {
-            order(control, "start", Drain { whose, deadline: None, why, force: false }, ANSWER)
+            order(control, "start", Drain { whose, deadline: None, why, force: false })
         }
-        args::Service::Stop(drain) => drained(control, "stop", drain),
-        args::Service::Drain(drain) => drained(control, "drain", drain),
+        args::Service::Stop(drain) => order(control, "stop", drain),
+        args::Service::Drain(drain) => order(control, "drain", drain),
     };
     match good {
         Ok(true) => ExitCode::SUCCESS,
@@ -36,29 +37,47 @@ pub(crate) fn run(control: &Control, command: args::Service) -> ExitCode {
     }
 }
 
-fn drained(control: &Control, action: &str, drain: Drain) -> Result<bool, RemoteError> {
-    let patience = drain.deadline.map_or(OWN, |deadline| deadline + ANSWER);
-    order(control, action, drain, patience)
+/// For how long a drain with that deadline is waited for, in seconds.
+fn patience(deadline: Option<u64>) -> u64 {
+    deadline.map_or(OWN, |deadline| deadline + ANSWER)
+}
+
+/// Has federation services do something, and waits until they have, or no longer than `leave`: then there is no answer, and
+/// it goes on.
+///
+/// # Errors
+/// When it may not be done, or nobody answers.
+pub(crate) fn command(
+    control: &Control,
+    asked: &Service,
+    leave: Option<Duration>,
+) -> Result<Option<Vec<ServiceDone>>, RemoteError> {
+    let seconds = if asked.action == "start" { ANSWER } else { patience(asked.deadline) };
+    ask(control, |client| async move {
+        let answer = client.post_within("/v1/service", asked, Duration::from_secs(seconds));
+        match tokio::time::timeout(leave.unwrap_or(Duration::MAX), answer).await {
+            Ok(done) => Ok(Some(done?)),
+            Err(_) => Ok(None),
+        }
+    })
 }
 
 /// Whether all did it.
-fn order(control: &Control, action: &str, drain: Drain, patience: u64) -> Result<bool, RemoteError> {
+fn order(control: &Control, action: &str, drain: Drain) -> Result<bool, RemoteError> {
     let Drain { whose, deadline, why, force } = drain;
     let (pool, server) = (whose.pool.map(|pool| pool.to_string()), whose.server.map(|server| server.to_string()));
     if pool.is_none() && server.is_none() {
         return Err(RemoteError::Wrong("say whose federation service: --pool or --server".to_owned()));
     }
     let asked = Service { action: action.to_owned(), pool, server, deadline, why, force };
-    let done: Vec<ServiceDone> = ask(control, |client| async move {
-        Ok(client.post_within("/v1/service", &asked, Duration::from_secs(patience)).await?)
-    })?;
+    let done = command(control, &asked, None)?.unwrap_or_default();
     print(control, &done, |done| done.iter().map(|done| format!("{}: {}\n", done.server, done.what)).collect())?;
     Ok(done.iter().all(|done| done.done))
 }
 
 /// Whether all of them run.
 fn status(control: &Control, whose: &Whose) -> Result<bool, RemoteError> {
-    let overview: Overview = ask(control, |client| async move { Ok(client.get("/v1/status").await?) })?;
+    let overview = overview(control)?;
     let is_meant = |pool: &str, member: &str| match (&whose.pool, &whose.server) {
         (Some(wanted), _) => wanted.as_str() == pool,
         (_, Some(wanted)) => wanted.as_str() == member,

@@ -43,6 +43,14 @@ pub(crate) fn run(control: &Control, watch: bool) -> ExitCode {
     }
 }
 
+/// How everything is.
+///
+/// # Errors
+/// When nobody answers.
+pub(crate) fn overview(control: &Control) -> Result<Overview, RemoteError> {
+    ask(control, |client| async move { Ok(client.get("/v1/status").await?) })
+}
+
 pub(crate) fn enrol(control: &Control, fqdn: &Fqdn, fingerprint: String) -> Result<(), RemoteError> {
     let done: Done = ask(control, |client| async move {
         Ok(client.post(&format!("/v1/members/{fqdn}/enrol"), &Enrol { fingerprint }).await?)
