@@ -70,6 +70,13 @@ pub(crate) enum Command {
     /// Say how far the servers of a domain can be reached, from each edge server of a pool, and why not further. Exits with
     /// 1 where something is bad, and with 2 where it can't be told.
     Probe(Probe),
+    /// The cmdlets of Lync Server's runbook, such as Set-CsSite, typed one after the other; `Get-Help` lists them. Where
+    /// standard input is no terminal, it is read as a script, which ends at the first error.
+    Shell {
+        /// Do this instead, and end.
+        #[arg(short, long, value_name = "CMDLETS")]
+        command: Option<String>,
+    },
     /// The secrets that dialback keys are made of, of both faces: change them, step by step or at once.
     Secrets {
         /// Which step.

@@ -15,6 +15,7 @@ mod remote;
 mod route;
 mod secrets;
 mod service;
+mod shell;
 mod status;
 mod trunk;
 
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         args::Command::Route { command } => return route::run(&args.control, command),
         args::Command::Probe(probe) => return probe::run(&args.control, probe),
         args::Command::Service { command } => return service::run(&args.control, command),
+        args::Command::Shell { command } => return shell::run(&args.control, command.as_deref()),
         args::Command::Enrol { fqdn, fingerprint } => {
             status::enrol(&args.control, &fqdn, fingerprint).map_err(|error| error.to_string())
         }
