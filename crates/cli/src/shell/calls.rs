@@ -11,6 +11,8 @@ use crate::remote::{RemoteError, ask};
 
 /// Between two looks at an operation.
 const LOOK: Duration = Duration::from_millis(250);
+/// What an operation says that waits for services that an administrator stopped.
+const START: &str = "fedge service start";
 /// For a controller to come back, or another one to go on with an operation.
 const AWAY: Duration = Duration::from_secs(60);
 
@@ -30,8 +32,8 @@ pub(super) fn operation(control: &Control, number: u64) -> Result<Operation, Rem
     ask(control, |client| async move { Ok(client.get(&format!("/v1/operations/{number}")).await?) })
 }
 
-/// Watches an operation until it rests, and tells each line of its journal from the one with this index on. One that waits in
-/// verification is given so long to go on.
+/// Watches an operation until it rests, and tells each line of its journal from the one with this index on. One that waits
+/// for services that are stopped is given so long to go on.
 pub(super) fn follow(
     control: &Control,
     number: u64,
@@ -40,7 +42,7 @@ pub(super) fn follow(
     say: &mut dyn FnMut(&str),
 ) -> Result<Operation, RemoteError> {
     ask(control, |client| async move {
-        let (mut told, mut waiting) = (from, None);
+        let (mut told, mut waiting) = (from, None::<Instant>);
         loop {
             let operation = look(&client, number).await?;
             for line in operation.journal.iter().skip(told) {
@@ -48,12 +50,14 @@ pub(super) fn follow(
                 say(&format!("{after:6.1} s  {:10}  {}", line.state.word(), line.what));
             }
             told = told.max(operation.journal.len());
-            let since = *waiting.get_or_insert_with(Instant::now);
             match (operation.state, &operation.waits) {
                 (state, _) if state.is_over() => return Ok(operation),
                 (State::Degraded, _) => return Ok(operation),
-                (State::Verifying, Some(_)) if since.elapsed() >= patience => return Ok(operation),
-                (State::Verifying, Some(_)) => {}
+                (State::Verifying, Some(waits)) if waits.contains(START) => {
+                    if waiting.get_or_insert_with(Instant::now).elapsed() >= patience {
+                        return Ok(operation);
+                    }
+                }
                 _ => waiting = None,
             }
             sleep(LOOK).await;

@@ -14,8 +14,6 @@ use super::talk::{Outcome, ShellError, Talk};
 use crate::args::Control;
 use crate::status::overview;
 
-/// For a move that waits in verification to go on by itself.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// The codes of conditions about the pool that carries the route begin so.
 const OLD: &str = "old-";
 
@@ -53,7 +51,7 @@ pub(super) fn set(control: &Control, call: &Call, typed: &str, talk: &mut Talk) 
         let object = object(&site, &plan.to, plan.epoch, Some(number), "begun");
         return Ok(Outcome { output: Some(Output::list(vec![object])), rests: Some(5) });
     }
-    let operation = calls::follow(control, number, 0, PATIENCE, &mut |line| talk.say(line))?;
+    let operation = calls::follow(control, number, 0, Duration::ZERO, &mut |line| talk.say(line))?;
     ended(&site, &operation, talk)
 }
 

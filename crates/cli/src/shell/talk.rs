@@ -36,9 +36,10 @@ impl ShellError {
         match self {
             ShellError::Usage(_) => 64,
             ShellError::RolledBack(_) => 3,
+            ShellError::Refused(_) | ShellError::File(_) => 2,
+            ShellError::Remote(RemoteError::Client(ClientError::Problem(problem))) if problem.code != "unknown" => 2,
             // Something may have been done.
-            ShellError::Part { .. } | ShellError::Remote(RemoteError::Client(ClientError::Broken { .. })) => 1,
-            ShellError::Refused(_) | ShellError::Remote(_) | ShellError::File(_) => 2,
+            ShellError::Part { .. } | ShellError::Remote(_) => 1,
         }
     }
 }
