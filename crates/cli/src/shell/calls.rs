@@ -71,7 +71,7 @@ async fn look(client: &Client, number: u64) -> Result<Operation, ClientError> {
     loop {
         match client.get(&format!("/v1/operations/{number}")).await {
             Err(ClientError::Unreachable(_) | ClientError::Broken { .. }) if began.elapsed() < AWAY => {
-                sleep(LOOK).await
+                sleep(LOOK).await;
             }
             told => return told,
         }
