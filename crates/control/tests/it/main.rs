@@ -8,4 +8,5 @@ mod refusals;
 mod rig;
 mod secrets;
 mod service;
+mod shell;
 mod stolen;
