@@ -10,7 +10,7 @@ use api::route::{Begun, Kind, Line, Move, Operation, Plan, State, Verified, Wish
 use crate::args::{self, Control};
 use crate::remote::{RemoteError, ask, print};
 
-mod text;
+pub(crate) mod text;
 
 /// Refused: nothing was changed.
 const REFUSED: u8 = 2;
@@ -24,8 +24,8 @@ const RUNNING: u8 = 5;
 const TROUBLE: u8 = 1;
 /// Between two looks at an operation.
 const LOOK: Duration = Duration::from_millis(200);
-/// An operation that waits for stopped services rests when it has waited for so long: who has just started them is heard.
-const STOPPED: Duration = Duration::from_secs(2);
+/// How many answers that break off one after the other are nothing to worry about.
+const BREAKS: usize = 10;
 /// For a plan: everybody is looked at first.
 const PLANNING: Duration = Duration::from_secs(30);
 
@@ -67,15 +67,19 @@ pub(crate) fn begin(control: &Control, asked: &Move) -> Result<Begun, RemoteErro
     ask(control, |client| async move { Ok(client.post_within("/v1/route/move", asked, PLANNING).await?) })
 }
 
-/// Follows an operation until nothing happens any more without somebody doing something, and says each line of its journal when it is there.
+/// Follows an operation until it comes to rest, and says each line of its journal from that index on when it is there. One
+/// that waits for services which somebody stopped is given so long to see that they were started.
 pub(crate) fn follow(
     control: &Control,
     number: u64,
+    from: usize,
+    patience: Duration,
     say: &mut dyn FnMut(&Operation, &Line),
 ) -> Result<Operation, RemoteError> {
     ask(control, |client| async move {
         let path = format!("/v1/operations/{number}");
-        let (mut said, mut stopped) = (0, None);
+        let mut said = from;
+        let (mut waiting, mut broken) = (None, 0);
         loop {
             let operation: Operation = match client.get(&path).await {
                 Ok(operation) => operation,
@@ -84,15 +88,22 @@ pub(crate) fn follow(
                     tokio::time::sleep(5 * LOOK).await;
                     continue;
                 }
+                // It was killed while it answered.
+                Err(ClientError::Broken { .. }) if broken < BREAKS => {
+                    broken += 1;
+                    tokio::time::sleep(5 * LOOK).await;
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
             };
+            broken = 0;
             for line in operation.journal.iter().skip(said) {
                 say(&operation, line);
             }
-            said = operation.journal.len();
-            stopped = is_stopped(&operation).then(|| stopped.unwrap_or_else(Instant::now));
+            said = said.max(operation.journal.len());
             let rests = operation.state.is_over() || operation.state == State::Degraded;
-            if rests || stopped.is_some_and(|since| since.elapsed() >= STOPPED) {
+            waiting = is_stopped(&operation).then(|| waiting.unwrap_or_else(Instant::now));
+            if rests || waiting.is_some_and(|since| since.elapsed() >= patience) {
                 return Ok(operation);
             }
             tokio::time::sleep(LOOK).await;
@@ -180,7 +191,7 @@ fn watch(control: &Control, number: u64, wait: bool) -> Result<u8, RemoteError> 
     let mut out = std::io::stdout();
     let json = control.json;
     let mut unheard = Ok(());
-    let operation = follow(control, number, &mut |operation, line| {
+    let operation = follow(control, number, 0, Duration::ZERO, &mut |operation, line| {
         if !json && unheard.is_ok() {
             unheard = out.write_all(text::line(operation, line).as_bytes());
         }

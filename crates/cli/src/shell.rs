@@ -9,7 +9,6 @@ mod bind;
 mod calls;
 mod cmdlets;
 mod complete;
-mod drawn;
 mod help;
 mod line;
 mod names;

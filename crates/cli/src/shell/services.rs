@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use api::control::{Overview, Service, ServiceDone};
-use api::route::State;
+use api::route::{Line, Operation};
 
 pub(super) use self::meant::NAMES;
 use self::meant::Target;
@@ -18,6 +18,7 @@ use super::object::{Object, Output, Value};
 use super::talk::{Outcome, ShellError, Talk};
 use crate::args::Control;
 use crate::remote::when;
+use crate::route::{self, text};
 use crate::service::command;
 use crate::status::overview;
 
@@ -175,25 +176,19 @@ fn what_if(call: &Call, target: &Target) -> String {
 /// Follows a move of the route that waited for these services, if one did.
 fn goes_on(control: &Control, targets: &[Target], talk: &mut Talk) -> Option<u8> {
     let started = |pool: &str| targets.iter().flat_map(|target| &target.edges).any(|edge| edge.pool.fqdn == pool);
-    let waiting = calls::route(control).and_then(|route| {
-        let operation = route.operation.map(|number| calls::operation(control, number)).transpose()?;
-        Ok(operation.filter(|operation| operation.state == State::Verifying && started(&operation.to)))
-    });
-    let followed = waiting.and_then(|waiting| {
-        let Some(operation) = waiting else { return Ok(None) };
+    let followed = calls::verifying(control).and_then(|waiting| {
+        let Some(operation) = waiting.filter(|waiting| started(&waiting.to)) else { return Ok(None) };
         let number = operation.number;
         talk.say(&format!("operation {number} goes on: the {} to {}", operation.kind, operation.to));
         let told = operation.journal.len();
-        calls::follow(control, number, told, GOES_ON, &mut |line| talk.say(line)).map(Some)
+        let mut say = |operation: &Operation, line: &Line| talk.say(text::line(operation, line).trim_end());
+        route::follow(control, number, told, GOES_ON, &mut say).map(Some)
     });
     match followed {
         Ok(None) => None,
         Ok(Some(operation)) => {
-            if let Some(waits) = &operation.waits {
-                talk.warn(waits);
-            }
-            talk.say(&format!("operation {} is {}", operation.number, operation.state));
-            Some(calls::exit(&operation))
+            talk.say(text::end(&operation).trim_end());
+            Some(route::exit(&operation))
         }
         Err(error) => {
             talk.warn(&format!("it isn't known whether a move of the route waits for it: {error}"));
@@ -224,6 +219,7 @@ fn status(edge: &super::names::Edge, brief: bool) -> Object {
         (Some("running"), _) => "Running",
         (Some("draining"), _) => "StopPending",
         (Some("stopped"), _) => "Stopped",
+        (Some("resting"), _) => "Resting",
         (_, "not enrolled") => "NotEnrolled",
         (_, "unreachable") => "Unreachable",
         _ => "Unknown",

@@ -6,12 +6,11 @@ use api::route::{Condition, Kind, Move, Operation, Plan, Wish};
 use topology::fqdn::Fqdn;
 
 use super::bind::{Call, listed};
-use super::calls;
-use super::drawn::drawn;
 use super::names::{meant, site, without};
 use super::object::{Object, Output, Value};
 use super::talk::{Outcome, ShellError, Talk};
 use crate::args::Control;
+use crate::route::{self, text};
 use crate::status::overview;
 
 /// The codes of conditions about the pool that carries the route begin so.
@@ -44,14 +43,16 @@ pub(super) fn set(control: &Control, call: &Call, typed: &str, talk: &mut Talk) 
         confirm(&plan, &site, talk)?;
     }
     let wish = wish(&plan);
-    let begun = calls::begin(control, &Move { wish, plan: Some(plan.hash.clone()), why: typed.to_owned() })?;
+    let begun = route::begin(control, &Move { wish, plan: Some(plan.hash.clone()), why: typed.to_owned() })?;
     let Some(number) = begun.operation else { return Err(refused(begun.plan.refusals())) };
     talk.say(&format!("operation {number}: the {} from {} to {}, epoch {}", plan.kind, plan.from, plan.to, plan.epoch));
     if call.is_on("NoWait") {
         let object = object(&site, &plan.to, plan.epoch, Some(number), "begun");
         return Ok(Outcome { output: Some(Output::list(vec![object])), rests: Some(5) });
     }
-    let operation = calls::follow(control, number, 0, Duration::ZERO, &mut |line| talk.say(line))?;
+    let operation = route::follow(control, number, 0, Duration::ZERO, &mut |operation, line| {
+        talk.say(text::line(operation, line).trim_end());
+    })?;
     ended(&site, &operation, talk)
 }
 
@@ -67,14 +68,14 @@ fn target(given: &str) -> Result<String, String> {
 /// A switchover's plan; a failover's, where what refuses the switchover is that the old pool doesn't work.
 fn made(control: &Control, pool: &str, talk: &mut Talk) -> Result<Plan, ShellError> {
     let wish = |kind| Wish { kind, to: Some(pool.to_owned()), accept: Vec::new() };
-    let switchover = calls::plan(control, &wish(Kind::Switchover))?;
+    let switchover = route::plan(control, &wish(Kind::Switchover))?;
     if !is_about_old_pool(&switchover) {
         return Ok(switchover);
     }
     for condition in switchover.refusals().filter(|condition| condition.code.starts_with(OLD)) {
         talk.warn(&format!("{}; so this is a failover", condition.seen));
     }
-    Ok(calls::plan(control, &wish(Kind::Failover))?)
+    Ok(route::plan(control, &wish(Kind::Failover))?)
 }
 
 /// Whether something refuses it, and all that does is about the old pool; what may be accepted doesn't count.
@@ -103,7 +104,7 @@ fn accepted(control: &Control, plan: Plan, force: bool, talk: &mut Talk) -> Resu
         }
         accept.push(condition.code.clone());
     }
-    let plan = calls::plan(control, &Wish { kind: plan.kind, to: Some(plan.to.clone()), accept })?;
+    let plan = route::plan(control, &Wish { kind: plan.kind, to: Some(plan.to.clone()), accept })?;
     if plan.refusals().next().is_some() {
         return Err(refused(plan.refusals()));
     }
@@ -137,7 +138,7 @@ fn performed(plan: &Plan, site: &str) -> String {
 }
 
 fn what_if(plan: &Plan, site: &str, talk: &mut Talk) -> Result<Outcome, ShellError> {
-    let text = format!("What if: {}\n\n{}", performed(plan, site), drawn(plan));
+    let text = format!("What if: {}\n\n{}", performed(plan, site), text::plan(plan));
     let refusals: Vec<&str> = plan.refusals().map(|condition| condition.code.as_str()).collect();
     if refusals.is_empty() {
         return Ok(Output::Text(text).into());
@@ -150,7 +151,7 @@ fn confirm(plan: &Plan, site: &str, talk: &mut Talk) -> Result<(), ShellError> {
     if !talk.can_ask() {
         return Err(ShellError::Refused("-Confirm asks, and nobody can answer here; leave it out".to_owned()));
     }
-    if talk.ask(&format!("{}\n{}", drawn(plan), performed(plan, site))) {
+    if talk.ask(&format!("{}\n{}", text::plan(plan), performed(plan, site))) {
         Ok(())
     } else {
         Err(ShellError::Refused("the route was not moved".to_owned()))
@@ -158,7 +159,7 @@ fn confirm(plan: &Plan, site: &str, talk: &mut Talk) -> Result<(), ShellError> {
 }
 
 fn ended(site: &str, operation: &Operation, talk: &mut Talk) -> Result<Outcome, ShellError> {
-    let status = calls::exit(operation);
+    let status = route::exit(operation);
     let last = operation.journal.last().map_or("", |line| line.what.as_str());
     if status == 3 {
         return Err(ShellError::RolledBack(format!("the route is where it was: {last}")));
