@@ -13,7 +13,7 @@ use agent::state::Kept;
 use api::agent::{Digest, Role};
 use api::client::{Client, ClientError};
 use api::control::{Done, Enrol, Overview, Problem, Publish, Published};
-use api::local::{Certificate, Reply, Request, Service, ServiceAction, ServiceState, Status};
+use api::local::{self, Certificate, Reply, Request, Service, ServiceAction, ServiceState, Status};
 use api::probe::{self, Probed, Verdict};
 use arc_swap::ArcSwap;
 use control::access::{self, Token, User, Users};
@@ -72,6 +72,8 @@ pub(crate) struct Script {
     pub(crate) probes: Vec<probe::Request>,
     /// What it says of all of them.
     pub(crate) verdict: Verdict,
+    /// The edge servers to which it has a trunk.
+    pub(crate) trunks: Vec<&'static str>,
     unanswered: Vec<mpsc::Sender<Reply>>,
 }
 
@@ -233,7 +235,7 @@ impl Site {
         let agent =
             eventually("its state folder is free", async || Agent::open(&state, role(fqdn), PROGRAM).ok()).await;
         let listener = self.port(fqdn).await;
-        let (agent, script) = (Arc::new(agent), Arc::new(Daemon::new()));
+        let (agent, script) = (Arc::new(agent), Arc::new(Daemon::new(fqdn)));
         let serving = serve(vec![listener], agent.clone(), script.clone());
         Machine { script, fqdn, agent, _serving: serving }
     }
@@ -332,7 +334,7 @@ fn role(fqdn: &str) -> Role {
 }
 
 impl Daemon {
-    fn new() -> Daemon {
+    fn new(fqdn: &str) -> Daemon {
         let service = Service { state: ServiceState::Running, since: 1_700_000_000, last: None, rested: None };
         Daemon(Mutex::new(Script {
             service,
@@ -342,6 +344,7 @@ impl Daemon {
             certificates: Vec::new(),
             probes: Vec::new(),
             verdict: Verdict::Good,
+            trunks: if fqdn == GATEWAY { EDGES.to_vec() } else { Vec::new() },
             unanswered: Vec::new(),
         }))
     }
@@ -394,7 +397,7 @@ impl Script {
             faces: Vec::new(),
             route: None,
             led: None,
-            members: Vec::new(),
+            members: self.trunks.iter().map(|name| trunk(name)).collect(),
             concerns: Vec::new(),
             service: Some(self.service.clone()),
             partners: 2,
@@ -402,6 +405,10 @@ impl Script {
             uncovered: Vec::new(),
         }
     }
+}
+
+fn trunk(name: &str) -> local::Member {
+    local::Member { name: name.to_owned(), connected: true, routed: false }
 }
 
 impl Member for Daemon {
