@@ -1,14 +1,14 @@
 //! Every command of fedge's in the documents parses; where its output is quoted, that is what it prints.
 
-use std::process::Command;
+use std::process::{Command, Output};
 
-use super::reading::{Document, documents, workspace};
+use super::reading::{Document, documents, first_code, workspace};
 use super::site::Site;
 
 /// A command in a document, without what stands before fedge's own program; nothing for others' commands.
 fn ours(line: &str) -> Option<Vec<String>> {
-    let line = line.split(" > ").next().unwrap_or_default();
     let line = quoted_as_one(line);
+    let line = line.split(" > ").next().and_then(|line| line.split(" < ").next()).unwrap_or_default();
     let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     if words.first().is_some_and(|word| word == "runuser") {
         let dashes = words.iter().position(|word| word == "--")?;
@@ -83,6 +83,47 @@ fn every_command_parses() {
         .filter_map(|(place, line)| parses(&site, line).err().map(|fault| format!("{place}: {line}\n{fault}")))
         .collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// What `fedge shell` says of a script that it reads and can't carry out, since it knows no controller.
+fn shell(site: &Site, script: &str) -> Output {
+    let mut command = site.program("fedge");
+    for variable in ["FEDGE_CONTROLLER", "FEDGE_CONTROL_CA", "FEDGE_TOKEN_FILE"] {
+        command.env_remove(variable);
+    }
+    command.args(["shell", "-c", script]).output().expect("it can be run")
+}
+
+/// It isn't understood.
+const USAGE: i32 = 64;
+
+#[test]
+fn every_cmdlet_is_understood_and_documented() {
+    let site = Site::empty();
+    let scripts: Vec<_> =
+        documents().iter().flat_map(Document::blocks).filter(|block| block.kind == "powershell").collect();
+    assert!(scripts.len() >= 5, "only {} were found", scripts.len());
+    for block in &scripts {
+        let told = shell(&site, &block.text);
+        assert_eq!(told.status.code(), Some(1), "{}: {}", block.place, String::from_utf8_lossy(&told.stderr));
+    }
+    let commands: Vec<_> = documents().iter().flat_map(commands).collect();
+    let given = |line: &str| Some(line.split_once(" shell -c \"")?.1.split_once('"')?.0.to_owned());
+    let given: Vec<String> = commands.iter().filter_map(|(_, line)| given(line)).collect();
+    assert!(given.len() >= 2, "{given:?}");
+    for script in given {
+        let told = shell(&site, &script);
+        assert_ne!(told.status.code(), Some(USAGE), "{script}: {}", String::from_utf8_lossy(&told.stderr));
+    }
+    let wrong = shell(&site, &format!("{}\nSet-CsSite Site2 -FederationRoute x", scripts[0].text));
+    assert_eq!(wrong.status.code(), Some(USAGE));
+    let listed = shell(&site, "Get-Help *-Cs*").stdout;
+    let listed = String::from_utf8(listed).expect("text");
+    let names: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let rows = Document::named("docs/shell.md").rows_under("Which cmdlets there are");
+    let documented: Vec<&str> = rows.iter().filter_map(|row| first_code(&row[0])).collect();
+    assert!(names.len() >= 7 && names.iter().all(|name| documented.contains(name)), "{names:?} {documented:?}");
+    assert!(documented.iter().all(|name| shell(&site, &format!("Get-Help {name}")).status.success()), "{documented:?}");
 }
 
 #[test]

@@ -82,10 +82,15 @@ impl Site {
         let here = self.folder.path().display().to_string();
         let words: Vec<String> = line.split_whitespace().map(|word| word.replace(ETC, &here)).collect();
         let (program, arguments) = words.split_first().expect("a command");
-        let mut command = Command::new(self.programs.path(program));
+        let mut command = self.program(program);
         // The roots that "the system" trusts, whatever this machine has.
         command.env("SSL_CERT_FILE", self.path("system.crt")).env_remove("SSL_CERT_DIR");
         command.args(arguments).output().expect("it can be run")
+    }
+
+    /// One of fedge's programs, to be given arguments.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        Command::new(self.programs.path(name))
     }
 
     /// What a command printed, with [`ETC`] for this folder.
