@@ -186,7 +186,8 @@ fn condition(condition: &Condition) -> String {
     text
 }
 
-fn records(plan: &Plan) -> String {
+/// What is to be changed in DNS; empty where nothing is.
+pub(crate) fn records(plan: &Plan) -> String {
     if plan.records.is_empty() {
         return String::new();
     }

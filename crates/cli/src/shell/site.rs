@@ -46,6 +46,10 @@ pub(super) fn set(control: &Control, call: &Call, typed: &str, talk: &mut Talk) 
     let begun = route::begin(control, &Move { wish, plan: Some(plan.hash.clone()), why: typed.to_owned() })?;
     let Some(number) = begun.operation else { return Err(refused(begun.plan.refusals())) };
     talk.say(&format!("operation {number}: the {} from {} to {}, epoch {}", plan.kind, plan.from, plan.to, plan.epoch));
+    let records = text::records(&begun.plan);
+    if !records.is_empty() {
+        talk.say(records.trim());
+    }
     if call.is_on("NoWait") {
         let object = object(&site, &plan.to, plan.epoch, Some(number), "begun");
         return Ok(Outcome { output: Some(Output::list(vec![object])), rests: Some(5) });

@@ -8,3 +8,4 @@ mod large;
 mod load;
 mod moves;
 mod probe;
+mod runbook;

@@ -55,7 +55,9 @@ async fn a_member_s_name_means_its_pool_and_a_healthy_old_pool_a_switchover() {
         ("State", "done"),
     ];
     assert_eq!(object(&moved), expected);
-    for line in ["operation 1: the switchover", "s ready ", "s committed ", "s done "] {
+    for line in
+        ["operation 1: the switchover", "s ready ", "s committed ", "s done ", "+ _xmpp-server._tcp.contoso.test. "]
+    {
         assert!(moved.error.contains(line), "{line}: {}", moved.error);
     }
     assert_eq!(anna.route().await, (POOLS[1].to_owned(), 2));
