@@ -30,6 +30,8 @@ const USUAL: u64 = 30;
 const LONGEST: u64 = 3600;
 /// Until it is known whether something may be done: a controller asks the others for 5 s at most.
 const KNOWN: Duration = Duration::from_secs(8);
+/// A move that goes on.
+const RUNNING: u8 = 5;
 /// For a move that waited for services to go on once they run.
 const GOES_ON: Duration = Duration::from_secs(60);
 
@@ -57,6 +59,7 @@ pub(super) fn change(
     if call.is_on("Confirm") {
         confirm(call, &targets, talk)?;
     }
+    let waiting = if is_stop || call.is_on("NoWait") { None } else { waiting(control, &targets, talk) };
     let mut done = Vec::new();
     for target in &targets {
         let asked = Service {
@@ -81,7 +84,7 @@ pub(super) fn change(
         let changed = done.iter().any(|done| !matches!(done, Done::Refused { .. }));
         return Err(if changed { ShellError::Part { output, what } } else { ShellError::Refused(what) });
     }
-    let rests = if is_stop || call.is_on("NoWait") { None } else { goes_on(control, &targets, talk) };
+    let rests = waiting.map(|waiting| goes_on(control, &waiting, talk));
     Ok(Outcome { output: Some(output), rests })
 }
 
@@ -173,26 +176,31 @@ fn what_if(call: &Call, target: &Target) -> String {
     format!("What if: {}\n", performed(call, target))
 }
 
-/// Follows a move of the route that waited for these services, if one did.
-fn goes_on(control: &Control, targets: &[Target], talk: &mut Talk) -> Option<u8> {
-    let started = |pool: &str| targets.iter().flat_map(|target| &target.edges).any(|edge| edge.pool.fqdn == pool);
-    let followed = calls::verifying(control).and_then(|waiting| {
-        let Some(operation) = waiting.filter(|waiting| started(&waiting.to)) else { return Ok(None) };
-        let number = operation.number;
-        talk.say(&format!("operation {number} goes on: the {} to {}", operation.kind, operation.to));
-        let told = operation.journal.len();
-        let mut say = |operation: &Operation, line: &Line| talk.say(text::line(operation, line).trim_end());
-        route::follow(control, number, told, GOES_ON, &mut say).map(Some)
-    });
-    match followed {
-        Ok(None) => None,
-        Ok(Some(operation)) => {
+/// The move of the route that waits for these services, if one does. Once they run it may be over before it is found.
+fn waiting(control: &Control, targets: &[Target], talk: &mut Talk) -> Option<Operation> {
+    let meant = |pool: &str| targets.iter().flat_map(|target| &target.edges).any(|edge| edge.pool.fqdn == pool);
+    match calls::verifying(control) {
+        Ok(found) => found.filter(|operation| meant(&operation.to)),
+        Err(error) => {
+            talk.warn(&format!("it isn't known whether a move of the route waits for them: {error}"));
+            None
+        }
+    }
+}
+
+/// Follows it; gives the exit status that says how it came to rest.
+fn goes_on(control: &Control, waiting: &Operation, talk: &mut Talk) -> u8 {
+    let number = waiting.number;
+    talk.say(&format!("operation {number} goes on: the {} to {}", waiting.kind, waiting.to));
+    let mut say = |operation: &Operation, line: &Line| talk.say(text::line(operation, line).trim_end());
+    match route::follow(control, number, waiting.journal.len(), GOES_ON, &mut say) {
+        Ok(operation) => {
             talk.say(text::end(&operation).trim_end());
-            Some(route::exit(&operation))
+            route::exit(&operation)
         }
         Err(error) => {
-            talk.warn(&format!("it isn't known whether a move of the route waits for it: {error}"));
-            None
+            talk.warn(&format!("operation {number} goes on, and can't be followed: {error}"));
+            RUNNING
         }
     }
 }
