@@ -28,7 +28,12 @@ impl Completer for Help {
     type Candidate = String;
 
     fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
-        Ok(complete(line, at, &self.names))
+        let (start, mut found) = complete(line, at, &self.names);
+        // Nothing else can be meant: the next word may follow.
+        if let [only] = found.as_mut_slice() {
+            only.push(' ');
+        }
+        Ok((start, found))
     }
 }
 

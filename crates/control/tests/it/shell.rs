@@ -13,6 +13,7 @@ use crate::rig::{Controller, EDGES, GATEWAY, Machine, Site, member};
 
 mod route;
 mod services;
+mod terminal;
 
 /// An installation whose administrator has a shell.
 struct Administrator {
@@ -36,13 +37,19 @@ impl Administrator {
         Administrator { site, controller, machines }
     }
 
-    /// `fedge`, with what it reads from standard input.
-    async fn fedge(&self, arguments: &[&str], typed: &str) -> Told {
+    /// `fedge`, as she runs it.
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(programs().path("fedge"));
         command.env("FEDGE_CONTROLLER", self.controller.address.to_string());
         command.env("FEDGE_CONTROL_CA", self.site.file("ca/agent-ca.crt"));
         command.env("FEDGE_TOKEN_FILE", self.site.file(&Role::Operator.to_string()));
         command.current_dir(self.site.folder.path()).args(arguments);
+        command
+    }
+
+    /// The same, with what it reads from standard input.
+    async fn fedge(&self, arguments: &[&str], typed: &str) -> Told {
+        let mut command = self.command(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let typed = typed.to_owned();
         let ended = tokio::task::spawn_blocking(move || {
