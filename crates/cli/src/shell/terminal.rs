@@ -1,6 +1,6 @@
 //! The prompt: lines typed at a terminal, with completion and a history.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
@@ -72,11 +72,7 @@ pub(super) fn run(session: &mut Session) -> u8 {
         eprintln!("no controller answers as yet; Get-Help works, and any other cmdlet says why it doesn't");
     }
     editor.set_helper(Some(Help { names: names.unwrap_or_default() }));
-    let status = prompt(session, &mut editor);
-    if let Some(Err(error)) = history.as_ref().map(|file| editor.save_history(file)) {
-        eprintln!("what was typed can't be remembered: {error}");
-    }
-    status
+    prompt(session, &mut editor, history.as_deref())
 }
 
 fn editor() -> rustyline::Result<Editor<Help, FileHistory>> {
@@ -89,7 +85,7 @@ fn editor() -> rustyline::Result<Editor<Help, FileHistory>> {
     Editor::with_config(config)
 }
 
-fn prompt(session: &mut Session, editor: &mut Editor<Help, FileHistory>) -> u8 {
+fn prompt(session: &mut Session, editor: &mut Editor<Help, FileHistory>, history: Option<&Path>) -> u8 {
     loop {
         let typed = match editor.readline(PROMPT) {
             Ok(typed) => typed,
@@ -101,6 +97,8 @@ fn prompt(session: &mut Session, editor: &mut Editor<Help, FileHistory>) -> u8 {
                 return USAGE;
             }
         };
+        // At once: Ctrl-C ends the shell while something is done. That it can't be remembered keeps nobody from working.
+        let _ = history.map(|file| editor.append_history(file));
         let all = match understood(&typed) {
             Ok(all) => all,
             Err(fault) => {
@@ -108,15 +106,19 @@ fn prompt(session: &mut Session, editor: &mut Editor<Help, FileHistory>) -> u8 {
                 continue;
             }
         };
+        let mut step = Step::Good;
         for ready in &all {
-            match session.perform(ready) {
+            step = session.perform(ready);
+            match step {
                 Step::Exit => return 0,
                 Step::Failed { ends: true, .. } => break,
                 Step::Failed { .. } | Step::Good => {}
             }
         }
-        // The topology may be another one by now.
-        if let (Some(names), Some(help)) = (session.names(), editor.helper_mut()) {
+        // The topology may be another one by now. Where no controller answers, nobody is to wait for that twice.
+        if step == Step::Good
+            && let (Some(names), Some(help)) = (session.names(), editor.helper_mut())
+        {
             help.names = names;
         }
     }

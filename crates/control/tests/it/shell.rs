@@ -47,9 +47,24 @@ impl Administrator {
         command
     }
 
+    /// The same on a host of that name.
+    async fn fedge_at(&self, host: &str, arguments: &[&str]) -> Told {
+        let fedge = self.command(arguments);
+        let mut command = Command::new("unshare");
+        // The name is set in a namespace of its own.
+        command.args(["--uts", "sh", "-c", "echo \"$0\" > /proc/sys/kernel/hostname && exec \"$@\"", host]);
+        command.arg(fedge.get_program()).args(fedge.get_args());
+        let set = fedge.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        command.envs(set).current_dir(self.site.folder.path());
+        self.run(command, "").await
+    }
+
     /// The same, with what it reads from standard input.
     async fn fedge(&self, arguments: &[&str], typed: &str) -> Told {
-        let mut command = self.command(arguments);
+        self.run(self.command(arguments), typed).await
+    }
+
+    async fn run(&self, mut command: Command, typed: &str) -> Told {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let typed = typed.to_owned();
         let ended = tokio::task::spawn_blocking(move || {

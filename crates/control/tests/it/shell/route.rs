@@ -36,8 +36,9 @@ fn object(told: &Told) -> Vec<(&str, &str)> {
 #[tokio::test]
 async fn a_member_s_name_means_its_pool_and_a_healthy_old_pool_a_switchover() {
     let anna = Administrator::new().await;
-    let what_if = anna.does(&format!("{MOVE} -WhatIf")).await;
+    let what_if = anna.does(&format!("{MOVE} -WhatIf -Verbose")).await;
     assert_eq!(what_if.status, 0, "{what_if:?}");
+    assert!(what_if.error.contains("VERBOSE: target-serves: 1 of 1 edge servers"), "{what_if:?}");
     let expected = "What if: Performing the operation \"Set-CsSite\" on target \"Site2\": a switchover from \
                     pool1.contoso.test to pool2.contoso.test.";
     assert!(what_if.out.starts_with(expected) && what_if.out.contains("commit"), "{what_if:?}");

@@ -166,3 +166,17 @@ async fn who_does_not_want_to_wait_leaves_and_it_goes_on() {
     assert!(!trail.iter().any(|entry| entry.what == "service stop ended"));
     assert_eq!(anna.machines[2].script.with(|script| script.service.state), ServiceState::Running);
 }
+
+#[tokio::test]
+async fn on_an_edge_server_its_own_service_is_meant() {
+    let anna = Administrator::new().await;
+    for host in ["edge3", "EDGE3.contoso.test"] {
+        let typed = "Stop-CsWindowsService; Start-CsWindowsService | ft ComputerName";
+        let own = anna.fedge_at(host, &["shell", "-c", typed]).await;
+        assert_eq!(own.status, 0, "{own:?}");
+        assert!(own.out.ends_with("\nedge3.contoso.test\n"), "{own:?}");
+        assert_eq!(anna.orders(2), [(STOP, Some(30)), (START, None)]);
+    }
+    let other = anna.fedge_at("edge9", &["shell", "-c", "Stop-CsWindowsService"]).await;
+    assert!(other.status == 2 && other.error.contains("this host, `edge9`, is no edge server"), "{other:?}");
+}
