@@ -12,7 +12,7 @@ use super::conditions::{Ground, conditions};
 use super::operation::{Driver, Operation, may_be_superseded};
 use super::plan::{Known, PlanError, plan, pools, target};
 use super::sight::{Facts, Sight};
-use super::world::{Real, World as _};
+use super::world::{Reach, Real, World as _};
 use super::writing::{self, Beginning, Held};
 use crate::audit::Deed;
 use crate::ledger::Ledger;
@@ -73,23 +73,23 @@ pub enum MoveError {
 
 /// What is asked of the route.
 #[derive(Debug)]
-pub struct Moves {
+pub struct Moves<M = Members> {
     ledger: Arc<Ledger>,
-    members: Arc<Members>,
-    world: Arc<Real>,
+    members: Arc<M>,
+    world: Arc<Real<M>>,
     driver: Driver,
     nudge: Arc<Notify>,
 }
 
-impl Moves {
+impl<M: Reach> Moves<M> {
     /// With the driver that carries out here what is begun here; `nudge` wakes it.
     pub fn new(
         ledger: Arc<Ledger>,
-        members: Arc<Members>,
-        world: Arc<Real>,
+        members: Arc<M>,
+        world: Arc<Real<M>>,
         driver: Driver,
         nudge: Arc<Notify>,
-    ) -> Moves {
+    ) -> Moves<M> {
         Moves { ledger, members, world, driver, nudge }
     }
 

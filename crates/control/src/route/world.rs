@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use agent::keep::Seen;
+use api::agent::Head;
 use api::local::Rest;
 use api::route::State;
 use store::StoreError;
@@ -16,7 +18,7 @@ use super::operation::Operation;
 use super::outside::{self, Looker};
 use super::plan::REST;
 use super::sight::{Drain, Probe, Sight};
-use crate::members::Members;
+use crate::members::{Members, Picture};
 use crate::publish::Current;
 use crate::service;
 
@@ -50,10 +52,64 @@ pub trait World: Send + Sync {
     fn rest(&self);
 }
 
-/// The members themselves.
+/// The members, as a controller knows them and reaches them.
+pub trait Reach: Send + Sync + 'static {
+    /// What the store said last.
+    fn picture(&self) -> Picture;
+
+    /// How a member is seen, where it is kept.
+    fn seen(&self, fqdn: &str) -> Option<Seen>;
+
+    /// What a member should go by, where it is kept.
+    fn wanted_head(&self, fqdn: &str) -> Option<Head>;
+
+    /// Looks at all members more often for a while.
+    fn closely(&self);
+
+    /// Looks at the store now, and tells members what is new.
+    fn look_now(&self);
+
+    /// Whether a partner would get in where this one looks, and what was seen; or why it couldn't look.
+    fn look(&self, looker: &Looker) -> impl Future<Output = Result<(bool, String), String>> + Send;
+
+    /// Has an edge server finish what it has and refuse partners for a while; says how that went, or why it didn't.
+    fn rest(&self, edge: &str, rest: Rest) -> impl Future<Output = Result<String, String>> + Send;
+}
+
+impl Reach for Members {
+    fn picture(&self) -> Picture {
+        Members::picture(self)
+    }
+
+    fn seen(&self, fqdn: &str) -> Option<Seen> {
+        Members::seen(self, fqdn)
+    }
+
+    fn wanted_head(&self, fqdn: &str) -> Option<Head> {
+        Members::wanted_head(self, fqdn)
+    }
+
+    fn closely(&self) {
+        Members::closely(self);
+    }
+
+    fn look_now(&self) {
+        Members::look_now(self);
+    }
+
+    fn look(&self, looker: &Looker) -> impl Future<Output = Result<(bool, String), String>> + Send {
+        outside::look(self, looker)
+    }
+
+    fn rest(&self, edge: &str, rest: Rest) -> impl Future<Output = Result<String, String>> + Send {
+        service::rest(self, edge, rest)
+    }
+}
+
+/// What is seen and done through whoever reaches the members.
 #[derive(Debug)]
-pub struct Real {
-    members: Arc<Members>,
+pub struct Real<M> {
+    members: Arc<M>,
     changed: Arc<Notify>,
     probes: Arc<Mutex<BTreeMap<String, Probing>>>,
     drains: Arc<Mutex<BTreeMap<(String, u64), Drain>>>,
@@ -66,9 +122,9 @@ struct Probing {
     running: Option<JoinHandle<()>>,
 }
 
-impl Real {
+impl<M: Reach> Real<M> {
     /// Those members. `changed` is notified when something that was begun has come to its end.
-    pub fn new(members: Arc<Members>, changed: Arc<Notify>) -> Real {
+    pub fn new(members: Arc<M>, changed: Arc<Notify>) -> Real<M> {
         Real { members, changed, probes: Arc::default(), drains: Arc::default() }
     }
 
@@ -131,7 +187,7 @@ impl Real {
             let (members, all, changed) = (self.members.clone(), self.probes.clone(), self.changed.clone());
             probing.running = Some(tokio::spawn(async move {
                 let began = Instant::now();
-                let probe = look(&members, lookers).await;
+                let probe = look(&*members, lookers).await;
                 // Of its beginning: what it saw was so since then.
                 held(&all).entry(fqdn).or_default().last = Some((probe, began));
                 changed.notify_one();
@@ -141,11 +197,11 @@ impl Real {
 }
 
 /// The first of them who can look says what it sees.
-async fn look(members: &Members, lookers: Vec<Looker>) -> Probe {
+async fn look(members: &impl Reach, lookers: Vec<Looker>) -> Probe {
     let mut last = None;
     for looker in lookers {
         let by = looker.by.fqdn.to_string();
-        match outside::look(members, &looker).await {
+        match members.look(&looker).await {
             Ok((good, seen)) => return Probe { by, good, seen, age: Duration::ZERO },
             Err(error) => last = Some((by, error)),
         }
@@ -154,7 +210,7 @@ async fn look(members: &Members, lookers: Vec<Looker>) -> Probe {
     Probe { by, good: false, seen: format!("it couldn't be asked to look: {why}"), age: Duration::ZERO }
 }
 
-impl World for Real {
+impl<M: Reach> World for Real<M> {
     async fn current(&self) -> Result<Option<Arc<Current>>, StoreError> {
         Ok(self.members.picture().current)
     }
@@ -191,7 +247,7 @@ impl World for Real {
         let (members, drains, changed) = (self.members.clone(), self.drains.clone(), self.changed.clone());
         let edge = edge.to_owned();
         tokio::spawn(async move {
-            let done = service::rest(&members, &edge, Rest { epoch, seconds: REST }).await;
+            let done = members.rest(&edge, Rest { epoch, seconds: REST }).await;
             let drain = match done {
                 Ok(report) => Drain::Finished(report),
                 Err(why) => Drain::Failed(why),
