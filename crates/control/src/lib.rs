@@ -17,5 +17,7 @@ pub mod route;
 pub mod run;
 pub mod secrets;
 pub mod service;
+#[cfg(test)]
+mod simulation;
 pub mod status;
 pub mod web;

@@ -1,0 +1,115 @@
+//! A simulated controller: the real drivers and moves, on its own line to the store and its own ways to members.
+
+use std::sync::Arc;
+
+use api::route::{Move, Wish};
+use tokio::sync::Notify;
+
+use super::clock::CLOCKS;
+use super::ground::Ground;
+use super::keeper::Keeper;
+use super::layout::Layout;
+use super::process::Process;
+use super::shelf::{Line, Shelf};
+use crate::ledger::Ledger;
+use crate::publish;
+use crate::route::drive::Drivers;
+use crate::route::moves::Moves;
+use crate::route::operation::Driver;
+use crate::route::world::Real;
+
+/// One run of a controller.
+pub(super) struct Controller {
+    pub(super) fqdn: String,
+    pub(super) process: Process,
+    pub(super) line: Arc<Line>,
+    pub(super) keeper: Arc<Keeper>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) moves: Arc<Moves<Keeper>>,
+    ground: Ground,
+}
+
+impl Controller {
+    /// The run `life` of the controller with that number.
+    pub(super) fn start(ground: &Ground, shelf: &Shelf, number: usize, life: u64, deaf: bool) -> Controller {
+        let (fqdn, process) = (Layout::controller(number), Process::new());
+        let line = Arc::new(Line::new(shelf.clone(), &fqdn, life, process.clone(), deaf));
+        let ledger = Ledger::new(line.clone(), &fqdn, life, CLOCKS[number]).expect("a name");
+        let ledger = Arc::new(ledger);
+        let keeper = Arc::new(Keeper::new(ledger.clone(), ground.clone(), process.clone(), &fqdn));
+        let nudge = Arc::<Notify>::default();
+        let world = Arc::new(Real::new(keeper.clone(), nudge.clone()));
+        let driver = Driver { controller: fqdn.clone(), life, beat: 0 };
+        let drivers = Drivers::new(ledger.clone(), world.clone(), driver.clone(), nudge.clone());
+        let moves = Arc::new(Moves::new(ledger.clone(), keeper.clone(), world, driver, nudge));
+        process.spawn(keeper.clone().keep());
+        process.spawn(drivers.run());
+        Controller { fqdn, process, line, keeper, ledger, moves, ground: ground.clone() }
+    }
+
+    /// Somebody asks it to do this, and it does it as long as it is there.
+    pub(super) fn asked(&self, what: impl Future<Output = String> + Send + 'static) {
+        let (trace, fqdn) = (self.ground.trace.clone(), self.fqdn.clone());
+        self.process.spawn(async move {
+            let answer = what.await;
+            trace.say(format_args!("{fqdn} answers: {answer}"));
+        });
+    }
+
+    /// An administrator wants a move, perhaps by a plan that was looked at.
+    pub(super) fn begin(&self, wish: Wish, planned: bool, who: &str) {
+        let (moves, who) = (self.moves.clone(), who.to_owned());
+        self.asked(async move {
+            let plan = match planned {
+                true => match moves.plan(&wish).await {
+                    Ok(plan) => Some(plan.hash),
+                    Err(error) => return error.to_string(),
+                },
+                false => None,
+            };
+            let asked = Move { wish, plan, why: "a simulation".to_owned() };
+            match moves.begin(&asked, &who).await {
+                Ok(begun) => match begun.operation {
+                    Some(number) => format!("operation {number} to {}", begun.plan.to),
+                    None => {
+                        let refusals: Vec<&str> =
+                            begun.plan.refusals().map(|condition| condition.code.as_str()).collect();
+                        format!("refused: {}", refusals.join(", "))
+                    }
+                },
+                Err(error) => error.to_string(),
+            }
+        });
+    }
+
+    pub(super) fn abort(&self, number: u64, who: &str) {
+        let (moves, who) = (self.moves.clone(), who.to_owned());
+        self.asked(async move {
+            match moves.abort(number, &who).await {
+                Ok(operation) => format!("operation {number} is {}", operation.state),
+                Err(error) => error.to_string(),
+            }
+        });
+    }
+
+    pub(super) fn resume(&self, number: u64, who: &str) {
+        let (moves, who) = (self.moves.clone(), who.to_owned());
+        self.asked(async move {
+            match moves.resume(number, &who).await {
+                Ok(operation) => format!("operation {number} goes on, {}", operation.state),
+                Err(error) => error.to_string(),
+            }
+        });
+    }
+
+    /// An administrator publishes a topology.
+    pub(super) fn publish(&self, layout: &Layout, who: &str) {
+        let (ledger, document, who) = (self.ledger.clone(), layout.document(), who.to_owned());
+        self.asked(async move {
+            match publish::publish(&ledger, &who, &document, None, "a simulation").await {
+                Ok(published) => format!("version {}", published.version),
+                Err(error) => error.to_string(),
+            }
+        });
+    }
+}

@@ -1,0 +1,421 @@
+//! One simulated installation: who there is, what happens when, by seed, and how it has to end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::local::ServiceAction;
+use api::route::{Kind, State, Wish};
+use store::Memory;
+use tokio::time::{Instant, sleep};
+
+use super::clock;
+use super::controller::Controller;
+use super::edge;
+use super::ground::Ground;
+use super::judge::Judge;
+use super::layout::Layout;
+use super::process::Process;
+use super::random::Random;
+use super::shelf::{Line, Shelf, Weather};
+use super::trace::Trace;
+use crate::ledger::Ledger;
+use crate::publish;
+use crate::route::operation::Operation;
+
+/// For every operation to come to rest, once everybody is there again.
+const REST: Duration = Duration::from_secs(60);
+/// Everything that a failover may be begun without.
+const ALL: [&str; 4] = ["old-dead", "old-reached", "target-whole", "gateways-whole"];
+/// Who administrates.
+const WHO: [&str; 2] = ["anna", "ben"];
+
+/// An installation.
+pub(super) struct Life {
+    pub(super) random: Random,
+    pub(super) trace: Trace,
+    pub(super) layout: Layout,
+    pub(super) ground: Ground,
+    pub(super) shelf: Shelf,
+    pub(super) judge: Arc<Judge>,
+    pub(super) controllers: BTreeMap<usize, Controller>,
+    lives: u64,
+}
+
+/// What came of a life.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    pub(super) begun: u64,
+    pub(super) epochs: u64,
+    pub(super) ends: BTreeMap<&'static str, u64>,
+    pub(super) trace: String,
+}
+
+impl Life {
+    /// One in which nothing happens by itself.
+    pub(super) async fn found(layout: Layout, seed: u64) -> Life {
+        clock::begin();
+        let (random, trace, memory) = (Random::new(seed), Trace::default(), Memory::new());
+        let judge = Arc::new(Judge::new(&memory, trace.clone()));
+        let shelf = Shelf::new(memory, judge.clone(), random.clone());
+        let ground = Ground::new(&layout, random.clone(), trace.clone());
+        let line = Line::new(shelf.clone(), "founder", 0, Process::new(), false);
+        let ledger = Ledger::new(Arc::new(line), "founder", 0, clock::CLOCKS[0]).expect("a name");
+        publish::publish(&ledger, "anna", &layout.document(), None, "the first").await.expect("it is good");
+        for fqdn in ground.names() {
+            ground.start(&fqdn);
+        }
+        tokio::spawn(ground.clone().live());
+        let mut life = Life { random, trace, layout, ground, shelf, judge, controllers: BTreeMap::new(), lives: 0 };
+        for number in 0..life.layout.controllers {
+            life.start(number);
+        }
+        life
+    }
+
+    /// Everything by this seed.
+    ///
+    /// # Errors
+    /// What went wrong, and all that happened.
+    pub(super) async fn live(seed: u64) -> Result<Summary, String> {
+        let layout = Layout::random(&Random::new(seed));
+        let mut life = Life::found(layout, seed).await;
+        let lived = life.go_through_it().await;
+        let trace = life.trace.text();
+        match lived.err().or(life.trace.fault()) {
+            Some(fault) => Err(format!("{fault}\n{trace}")),
+            None => Ok(Summary {
+                begun: life.judge.begun(),
+                epochs: life.judge.route().map(|route| route.epoch).unwrap_or_default(),
+                ends: life.judge.ends(),
+                trace,
+            }),
+        }
+    }
+
+    async fn go_through_it(&mut self) -> Result<(), String> {
+        sleep(Duration::from_secs(2)).await;
+        for _ in 0..self.random.between(10, 60) {
+            let pause = match self.random.below(10) {
+                0 => self.random.milliseconds(5_000, 30_000),
+                1..4 => self.random.milliseconds(0, 100),
+                _ => self.random.milliseconds(0, 4_000),
+            };
+            sleep(pause).await;
+            let event = self.happen();
+            self.trace.say(format_args!("* {event}"));
+            if let Some(fault) = self.trace.fault() {
+                return Err(fault);
+            }
+        }
+        self.heal();
+        self.rests(REST).await?;
+        self.start_services();
+        self.rests(REST).await?;
+        self.settled().await
+    }
+
+    /// A controller's process starts.
+    pub(super) fn start(&mut self, number: usize) {
+        self.lives += 1;
+        let deaf = self.random.percent(10);
+        let controller = Controller::start(&self.ground, &self.shelf, number, self.lives, deaf);
+        self.controllers.insert(number, controller);
+    }
+
+    pub(super) fn kill(&mut self, number: usize) {
+        if let Some(controller) = self.controllers.remove(&number) {
+            controller.process.kill();
+        }
+    }
+
+    /// Whether nothing is left to do, or only what somebody else has to.
+    ///
+    /// # Errors
+    /// What still goes on then.
+    pub(super) async fn rests(&self, within: Duration) -> Result<(), String> {
+        let began = Instant::now();
+        loop {
+            let operation = self.judge.operation();
+            if let Some(fault) = self.trace.fault() {
+                return Err(fault);
+            }
+            if operation.as_ref().is_none_or(|operation| self.may_rest(operation)) {
+                return Ok(());
+            }
+            if began.elapsed() >= within {
+                return Err(format!("it doesn't come to rest within {} s: {operation:#?}", within.as_secs()));
+            }
+            sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    /// It waits for an administrator, and says for what.
+    fn may_rest(&self, operation: &Operation) -> bool {
+        let said = operation.waits.as_ref().is_some_and(|waits| !waits.is_empty());
+        let field = self.ground.field();
+        let mut edges = field.members.values().filter(|member| member.pool.as_ref() == Some(&operation.to));
+        let stopped = edges.all(|edge| edge.service.stopped);
+        said && stopped && matches!(operation.state, State::Verifying | State::Degraded)
+    }
+
+    /// Everybody is there, and reaches everybody.
+    pub(super) fn heal(&mut self) {
+        self.trace.say("* all is well again");
+        self.shelf.becomes(Weather::FAIR);
+        {
+            let mut field = self.ground.field();
+            field.cuts.clear();
+            field.closed.clear();
+            field.quiet = false;
+            let frozen = field.members.values().filter_map(|member| member.process.as_ref());
+            frozen.for_each(Process::resume);
+        }
+        for fqdn in self.ground.names() {
+            self.ground.start(&fqdn);
+        }
+        for number in 0..self.layout.controllers {
+            match self.controllers.get(&number) {
+                Some(controller) => {
+                    controller.line.cut(false);
+                    controller.process.resume();
+                }
+                None => self.start(number),
+            }
+        }
+    }
+
+    fn start_services(&self) {
+        self.trace.say("* an administrator starts all services");
+        for fqdn in self.ground.names() {
+            self.service(&fqdn, ServiceAction::Start);
+        }
+    }
+
+    pub(super) fn service(&self, fqdn: &str, action: ServiceAction) {
+        let (ground, fqdn) = (self.ground.clone(), fqdn.to_owned());
+        tokio::spawn(async move { edge::order(&ground, "desk", &fqdn, (action, None)).await });
+    }
+
+    /// How it must be in the end.
+    ///
+    /// # Errors
+    /// What isn't so.
+    pub(super) async fn settled(&self) -> Result<(), String> {
+        // A controller may be deaf to hints, and looks at the store every few seconds; a member may have to be dialed again.
+        sleep(Duration::from_secs(20)).await;
+        self.judge.audited().await?;
+        let route = self.judge.route().ok_or("there is no route")?;
+        let field = self.ground.field();
+        for (fqdn, member) in &field.members {
+            let Some(head) = &member.applied else { return Err(format!("{fqdn} goes by nothing")) };
+            let route = (route.epoch, route.pool.as_str());
+            if (head.route.epoch, head.route.pool.as_str()) != route {
+                return Err(format!("{fqdn} goes by {:?}, and the route is {route:?}", head.route));
+            }
+            let routed = member.pool.as_deref() == Some(route.1);
+            if routed && !field.serves(fqdn) {
+                return Err(format!("{fqdn} is {}, and its pool has the route", member.service.state));
+            }
+        }
+        drop(field);
+        match self.trace.fault() {
+            Some(fault) => Err(fault),
+            None => Ok(()),
+        }
+    }
+
+    fn any_controller(&self) -> Option<&Controller> {
+        let numbers: Vec<usize> = self.controllers.keys().copied().collect();
+        self.controllers.get(&self.random.of(&numbers)?)
+    }
+
+    fn any_member(&self) -> String {
+        self.random.of(&self.ground.names()).unwrap_or_default()
+    }
+
+    fn any_edge(&self) -> String {
+        let pool = usize::try_from(self.random.below(self.layout.pools.len() as u64)).unwrap_or_default();
+        self.random.of(&self.layout.edges(pool)).unwrap_or_default()
+    }
+
+    fn happen(&mut self) -> String {
+        match self.random.below(100) {
+            0..30 => self.administrate(),
+            30..36 => self.change_services(),
+            36..40 => self.publish(),
+            40..58 => self.trouble_controllers(),
+            58..76 => self.trouble_members(),
+            76..86 => self.trouble_ways(),
+            86..92 => self.trouble_the_store(),
+            92..95 => {
+                let quiet = self.random.percent(50);
+                self.ground.field().quiet = quiet;
+                format!("partners {}", if quiet { "say nothing" } else { "talk" })
+            }
+            _ => {
+                self.heal();
+                "nothing else".to_owned()
+            }
+        }
+    }
+
+    fn administrate(&self) -> String {
+        let who = self.random.of(&WHO).unwrap_or_default();
+        let Some(controller) = self.any_controller() else { return "nobody is there to ask".to_owned() };
+        let operation = self.judge.operation().map(|operation| operation.number);
+        let last = self.judge.begun();
+        match (self.random.below(10), operation) {
+            (0, number) => {
+                let number = number.unwrap_or(last);
+                controller.abort(number, who);
+                format!("{who} aborts operation {number} at {}", controller.fqdn)
+            }
+            (1, number) => {
+                let number = number.unwrap_or(last);
+                controller.resume(number, who);
+                format!("{who} resumes operation {number} at {}", controller.fqdn)
+            }
+            _ => {
+                let kind =
+                    self.random.of(&[Kind::Switchover, Kind::Failover, Kind::Failback]).unwrap_or(Kind::Failback);
+                let routed = self.judge.route().map(|route| route.pool);
+                let mut pools = self.layout.all_pools();
+                if self.random.percent(90) {
+                    pools.retain(|pool| Some(pool) != routed.as_ref());
+                }
+                let to = self.random.of(&pools).filter(|_| kind != Kind::Failback);
+                let accept = if self.random.percent(80) { ALL.map(str::to_owned).to_vec() } else { Vec::new() };
+                let planned = self.random.percent(30);
+                let told = format!("{who} wants a {kind} to {to:?} at {}", controller.fqdn);
+                controller.begin(Wish { kind, to, accept }, planned, who);
+                told
+            }
+        }
+    }
+
+    fn change_services(&self) -> String {
+        let edge = self.any_edge();
+        let action = self
+            .random
+            .of(&[ServiceAction::Start, ServiceAction::Stop, ServiceAction::Drain])
+            .unwrap_or(ServiceAction::Start);
+        self.service(&edge, action);
+        format!("{edge}'s service: {action:?}")
+    }
+
+    fn publish(&mut self) -> String {
+        self.layout.partners = self.random.between(1, 3);
+        let Some(controller) = self.any_controller() else { return "nobody is there to publish".to_owned() };
+        controller.publish(&self.layout, "carla");
+        format!("carla publishes at {}", controller.fqdn)
+    }
+
+    fn trouble_controllers(&mut self) -> String {
+        let number = usize::try_from(self.random.below(self.layout.controllers as u64)).unwrap_or_default();
+        let fqdn = Layout::controller(number);
+        let Some(controller) = self.controllers.get(&number) else {
+            self.start(number);
+            return format!("{fqdn} starts");
+        };
+        match self.random.below(5) {
+            0 | 1 => {
+                self.kill(number);
+                format!("{fqdn} is killed")
+            }
+            2 | 3 if controller.process.is_paused() => {
+                controller.process.resume();
+                format!("{fqdn} goes on")
+            }
+            2 | 3 => {
+                controller.process.pause();
+                format!("{fqdn} is paused")
+            }
+            _ => {
+                let by = self.random.of(&[3_600_000, -600_000, 1_000, -5_000]).unwrap_or_default();
+                clock::jump(number, by);
+                format!("{fqdn}'s clock jumps by {by} ms")
+            }
+        }
+    }
+
+    fn trouble_members(&mut self) -> String {
+        let fqdn = self.any_member();
+        let Some(process) = self.ground.process(&fqdn) else {
+            if self.random.percent(20) {
+                self.ground.restore(&fqdn);
+                self.ground.start(&fqdn);
+                return format!("{fqdn} starts from a backup");
+            }
+            self.ground.start(&fqdn);
+            return format!("{fqdn} starts");
+        };
+        match self.random.below(6) {
+            0..3 => {
+                self.ground.kill(&fqdn);
+                format!("{fqdn} is killed")
+            }
+            3 => {
+                self.ground.back_up(&fqdn);
+                format!("{fqdn} is backed up")
+            }
+            _ if process.is_paused() => {
+                process.resume();
+                format!("{fqdn} thaws")
+            }
+            _ => {
+                process.pause();
+                format!("{fqdn} freezes")
+            }
+        }
+    }
+
+    fn trouble_ways(&self) -> String {
+        let edge = self.any_edge();
+        let controllers = self.layout.all_controllers();
+        let (from, to) = match self.random.below(4) {
+            0 => {
+                let mut field = self.ground.field();
+                let open = field.closed.remove(&edge);
+                if !open {
+                    field.closed.insert(edge.clone());
+                }
+                return format!("{edge} is {}reached from outside", if open { "" } else { "not " });
+            }
+            1 => (self.random.of(&self.layout.gateways()).unwrap_or_default(), edge),
+            2 => (self.random.of(&controllers).unwrap_or_default(), edge),
+            _ => (self.random.of(&controllers).unwrap_or_default(), self.any_member()),
+        };
+        let cut = self.ground.field().is_cut(&from, &to);
+        if cut {
+            self.ground.join(&from, &to);
+        } else {
+            self.ground.cut(&from, &to);
+        }
+        format!("{from} and {to} are {}", if cut { "joined" } else { "cut" })
+    }
+
+    fn trouble_the_store(&self) -> String {
+        match self.random.below(3) {
+            0 => {
+                let Some(controller) = self.any_controller() else { return "nobody is there to be cut off".to_owned() };
+                let cut = !controller.line.is_cut();
+                controller.line.cut(cut);
+                format!("{} {} the store", controller.fqdn, if cut { "loses" } else { "has" })
+            }
+            1 => {
+                self.shelf.becomes(Weather::FAIR);
+                "the store is well".to_owned()
+            }
+            _ => {
+                let weather = Weather {
+                    slow: self.random.between(3, 400),
+                    refused: self.random.between(0, 20),
+                    lost: self.random.between(0, 20),
+                };
+                self.shelf.becomes(weather);
+                format!("the store has {weather:?}")
+            }
+        }
+    }
+}
