@@ -17,7 +17,7 @@ use topology::document::Role;
 
 use super::edge;
 use super::ground::Ground;
-use super::process::Process;
+use super::process::{Halt, Moment, Process};
 use crate::ahead;
 use crate::ledger::Ledger;
 use crate::members::Picture;
@@ -50,9 +50,9 @@ pub(super) struct Keeper {
     pub(super) effects: Effects,
 }
 
-/// Effects outside the store, counted, so that the process can end at each.
+/// Drains that were asked for, counted, so that the process can end or stand still at each.
 #[derive(Debug, Default)]
-pub(super) struct Effects(Mutex<(u64, Option<(u64, bool)>)>);
+pub(super) struct Effects(Mutex<(u64, Option<Halt>)>);
 
 /// A member that is kept. Dropping it lets the member go.
 struct Keeping {
@@ -68,11 +68,17 @@ impl Drop for Keeping {
 }
 
 impl Effects {
-    /// The process ends before or after this effect.
-    pub(super) fn ends_at(&self, effect: u64, after: bool) {
-        self.held().1 = Some((effect, after));
+    /// The process halts at the drain with that number.
+    pub(super) fn halts_at(&self, halt: Halt) {
+        self.held().1 = Some(halt);
     }
 
+    /// It halts nowhere.
+    pub(super) fn heal(&self) {
+        self.held().1 = None;
+    }
+
+    /// How many there were.
     pub(super) fn count(&self) -> u64 {
         self.held().0
     }
@@ -83,11 +89,11 @@ impl Effects {
         held.0
     }
 
-    fn ends(&self, effect: u64, after: bool) -> bool {
-        self.held().1 == Some((effect, after))
+    fn halts(&self, process: &Process, number: u64, moment: Moment) -> bool {
+        self.held().1.is_some_and(|halt| halt.halts(process, number, moment))
     }
 
-    fn held(&self) -> MutexGuard<'_, (u64, Option<(u64, bool)>)> {
+    fn held(&self) -> MutexGuard<'_, (u64, Option<Halt>)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -306,22 +312,21 @@ impl Reach for Keeper {
 
     fn rest(&self, edge: &str, rest: Rest) -> impl Future<Output = Result<String, String>> + Send {
         let effect = self.effects.next();
-        let (before, after) = (self.effects.ends(effect, false), self.effects.ends(effect, true));
+        self.effects.halts(&self.process, effect, Moment::Before);
         let (ground, own, edge, process) =
             (self.ground.clone(), self.own.clone(), edge.to_owned(), self.process.clone());
-        if before {
-            process.kill();
-        }
+        let halt = self.effects.held().1;
         self.process.gated(async move {
             // What was sent is done, whatever becomes of who sent it.
             let sent =
                 tokio::spawn(
                     async move { edge::order(&ground, &own, &edge, (ServiceAction::Drain, Some(rest))).await },
                 );
-            if after {
+            if let Some(halt) = halt.filter(|halt| halt.moment == Moment::After) {
                 sleep(Duration::from_millis(50)).await;
-                process.kill();
-                tokio::task::yield_now().await;
+                if halt.halts(&process, effect, Moment::After) {
+                    tokio::task::yield_now().await;
+                }
             }
             sent.await.unwrap_or_else(|error| Err(error.to_string()))
         })

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::local::ServiceAction;
-use api::route::{Kind, State, Wish};
+use api::route::{Kind, Move, State, Wish};
 use store::Memory;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::clock;
@@ -15,7 +16,7 @@ use super::edge;
 use super::ground::Ground;
 use super::judge::Judge;
 use super::layout::Layout;
-use super::process::Process;
+use super::process::{Halt, Moment, Process};
 use super::random::Random;
 use super::shelf::{Line, Shelf, Weather};
 use super::trace::Trace;
@@ -40,6 +41,8 @@ pub(super) struct Life {
     pub(super) judge: Arc<Judge>,
     pub(super) controllers: BTreeMap<usize, Controller>,
     lives: u64,
+    /// What is to happen later.
+    plots: JoinSet<()>,
 }
 
 /// What came of a life.
@@ -66,7 +69,9 @@ impl Life {
             ground.start(&fqdn);
         }
         tokio::spawn(ground.clone().live());
-        let mut life = Life { random, trace, layout, ground, shelf, judge, controllers: BTreeMap::new(), lives: 0 };
+        let plots = JoinSet::new();
+        let mut life =
+            Life { random, trace, layout, ground, shelf, judge, controllers: BTreeMap::new(), lives: 0, plots };
         for number in 0..life.layout.controllers {
             life.start(number);
         }
@@ -110,7 +115,11 @@ impl Life {
         }
         self.heal();
         self.rests(REST).await?;
+        // What somebody was asked before may be done only now.
+        sleep(Duration::from_secs(10)).await;
         self.start_services();
+        self.rests(REST).await?;
+        sleep(Duration::from_secs(10)).await;
         self.rests(REST).await?;
         self.settled().await
     }
@@ -127,6 +136,11 @@ impl Life {
         if let Some(controller) = self.controllers.remove(&number) {
             controller.process.kill();
         }
+    }
+
+    /// Those that have ended by themselves are gone.
+    fn bury(&mut self) {
+        self.controllers.retain(|_, controller| !controller.process.is_killed());
     }
 
     /// Whether nothing is left to do, or only what somebody else has to.
@@ -162,6 +176,8 @@ impl Life {
     /// Everybody is there, and reaches everybody.
     pub(super) fn heal(&mut self) {
         self.trace.say("* all is well again");
+        self.bury();
+        self.plots.abort_all();
         self.shelf.becomes(Weather::FAIR);
         {
             let mut field = self.ground.field();
@@ -177,7 +193,8 @@ impl Life {
         for number in 0..self.layout.controllers {
             match self.controllers.get(&number) {
                 Some(controller) => {
-                    controller.line.cut(false);
+                    controller.line.heal();
+                    controller.keeper.effects.heal();
                     controller.process.resume();
                 }
                 None => self.start(number),
@@ -203,7 +220,7 @@ impl Life {
     /// What isn't so.
     pub(super) async fn settled(&self) -> Result<(), String> {
         // A controller may be deaf to hints, and looks at the store every few seconds; a member may have to be dialed again.
-        sleep(Duration::from_secs(20)).await;
+        sleep(Duration::from_secs(15)).await;
         self.judge.audited().await?;
         let route = self.judge.route().ok_or("there is no route")?;
         let field = self.ground.field();
@@ -240,15 +257,17 @@ impl Life {
     }
 
     fn happen(&mut self) -> String {
+        self.bury();
         match self.random.below(100) {
             0..30 => self.administrate(),
-            30..36 => self.change_services(),
-            36..40 => self.publish(),
-            40..58 => self.trouble_controllers(),
-            58..76 => self.trouble_members(),
-            76..86 => self.trouble_ways(),
-            86..92 => self.trouble_the_store(),
-            92..95 => {
+            30..42 => self.tell_a_story(),
+            42..45 => self.change_services(),
+            45..48 => self.publish(),
+            48..66 => self.trouble_controllers(),
+            66..76 => self.trouble_members(),
+            76..84 => self.trouble_ways(),
+            84..90 => self.trouble_the_store(),
+            90..92 => {
                 let quiet = self.random.percent(50);
                 self.ground.field().quiet = quiet;
                 format!("partners {}", if quiet { "say nothing" } else { "talk" })
@@ -256,6 +275,81 @@ impl Life {
             _ => {
                 self.heal();
                 "nothing else".to_owned()
+            }
+        }
+    }
+
+    /// What happens together.
+    fn tell_a_story(&mut self) -> String {
+        let routed = self.judge.route().map(|route| route.pool).unwrap_or_default();
+        let pools = self.layout.all_pools();
+        let other = self.random.of(&pools.iter().filter(|pool| **pool != routed).cloned().collect::<Vec<_>>());
+        let other = other.unwrap_or_default();
+        let at = |pool: &str| pools.iter().position(|known| known == pool).unwrap_or_default();
+        let (old, new) = (self.layout.edges(at(&routed)), self.layout.edges(at(&other)));
+        let wish = |kind, to: &str| Wish { kind, to: Some(to.to_owned()), accept: ALL.map(str::to_owned).to_vec() };
+        let numbers: Vec<usize> = self.controllers.keys().copied().collect();
+        let mut one = || self.random.of(&numbers).and_then(|number| self.controllers.get(&number));
+        let (Some(controller), Some(second)) = (one(), one()) else { return "nobody is there".to_owned() };
+        match self.random.below(7) {
+            0 => {
+                controller.begin(wish(Kind::Switchover, &other), false, "anna");
+                let elsewhere = self.random.of(&pools).unwrap_or_default();
+                second.begin(wish(Kind::Failover, &elsewhere), false, "ben");
+                format!("anna wants {other} and ben {elsewhere} in the same moment")
+            }
+            1 => {
+                controller.begin(wish(Kind::Switchover, &other), false, "anna");
+                let number = self.judge.begun() + 1;
+                let pause = self.random.milliseconds(0, 400);
+                let moves = controller.moves.clone();
+                controller.asked(async move {
+                    sleep(pause).await;
+                    moves.abort(number, "anna").await.map_or_else(|error| error.to_string(), |_| "aborted".to_owned())
+                });
+                "anna begins and aborts".to_owned()
+            }
+            2 => {
+                old.iter().for_each(|edge| self.ground.kill(edge));
+                controller.begin(wish(Kind::Failover, &other), false, "ben");
+                format!("{routed} dies, and ben fails over to {other}")
+            }
+            3 => {
+                for edge in &old {
+                    self.layout.all_controllers().iter().for_each(|from| self.ground.cut(from, edge));
+                    self.layout.gateways().iter().for_each(|from| self.ground.cut(from, edge));
+                    self.ground.field().closed.insert(edge.clone());
+                }
+                controller.begin(wish(Kind::Failover, &other), false, "ben");
+                format!("{routed} vanishes, and ben fails over to {other}")
+            }
+            4 => {
+                new.iter().for_each(|edge| self.service(edge, ServiceAction::Stop));
+                controller.begin(wish(Kind::Failover, &other), false, "anna");
+                format!("anna stops the services of {other} and moves the route there")
+            }
+            5 => {
+                controller.begin(wish(Kind::Switchover, &other), false, "anna");
+                let (ground, pause) = (self.ground.clone(), self.random.milliseconds(0, 8000));
+                self.plots.spawn(async move {
+                    sleep(pause).await;
+                    ground.trace.say("* the target of the switchover dies");
+                    new.iter().for_each(|edge| ground.kill(edge));
+                });
+                format!("anna switches over to {other}, which will die")
+            }
+            _ => {
+                controller.begin(wish(Kind::Switchover, &other), false, "anna");
+                let (moves, back, pause) =
+                    (controller.moves.clone(), routed.clone(), self.random.milliseconds(500, 12_000));
+                let wish = wish(Kind::Switchover, &back);
+                controller.asked(async move {
+                    sleep(pause).await;
+                    let asked = Move { wish, plan: None, why: String::new() };
+                    let begun = moves.begin(&asked, "anna").await;
+                    begun.map_or_else(|error| error.to_string(), |begun| format!("back: {:?}", begun.operation))
+                });
+                format!("anna switches over to {other} and back soon")
             }
         }
     }
@@ -318,7 +412,18 @@ impl Life {
             self.start(number);
             return format!("{fqdn} starts");
         };
-        match self.random.below(5) {
+        match self.random.below(8) {
+            5.. => {
+                let moment = if self.random.percent(50) { Moment::Before } else { Moment::After };
+                let halt = |at: u64| Halt { at, moment, ends: self.random.percent(50) };
+                let further = self.random.between(1, 8);
+                if self.random.percent(30) {
+                    controller.keeper.effects.halts_at(halt(controller.keeper.effects.count() + 1));
+                    return format!("{fqdn} is to halt {moment:?} its next drain");
+                }
+                controller.line.halts_at(halt(controller.line.asked() + further));
+                format!("{fqdn} is to halt {moment:?} its {further}th transaction from now on")
+            }
             0 | 1 => {
                 self.kill(number);
                 format!("{fqdn} is killed")

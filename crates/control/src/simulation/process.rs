@@ -18,6 +18,35 @@ struct Gate {
     tasks: Vec<AbortHandle>,
 }
 
+/// Where a process halts: before or after something that is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Halt {
+    pub(super) at: u64,
+    pub(super) moment: Moment,
+    /// It ends; otherwise it stands still.
+    pub(super) ends: bool,
+}
+
+/// Before or after something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moment {
+    Before,
+    After,
+}
+
+impl Halt {
+    /// Halts the process if this is where it is to; says whether it is.
+    pub(super) fn halts(self, process: &Process, number: u64, moment: Moment) -> bool {
+        let here = (self.at, self.moment) == (number, moment);
+        match (here, self.ends) {
+            (true, true) => process.kill(),
+            (true, false) => process.pause(),
+            (false, _) => {}
+        }
+        here
+    }
+}
+
 /// What goes on only while its process does.
 pub(super) struct Gated<F: Future> {
     process: Process,

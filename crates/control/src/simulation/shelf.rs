@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::judge::Judge;
-use super::process::Process;
+use super::process::{Halt, Moment, Process};
 use super::random::Random;
 
 /// How well questions and answers get through.
@@ -35,13 +35,6 @@ pub(super) struct Shelf {
     weather: Arc<Mutex<Weather>>,
 }
 
-/// Before or after a transaction is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Moment {
-    Before,
-    After,
-}
-
 /// A controller's line to the store.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -59,9 +52,8 @@ struct State {
     cut: bool,
     /// Transactions that were asked for.
     asked: u64,
-    /// At which of them the process ends, or stands still.
-    ends: Option<(u64, Moment)>,
-    stops: Option<(u64, Moment)>,
+    /// At which of them the process halts.
+    halt: Option<Halt>,
 }
 
 /// What becomes of a transaction.
@@ -115,18 +107,19 @@ impl Line {
         self.state().cut = cut;
     }
 
+    /// It is whole again, and the process halts nowhere.
+    pub(super) fn heal(&self) {
+        let mut state = self.state();
+        (state.cut, state.halt) = (false, None);
+    }
+
     pub(super) fn is_cut(&self) -> bool {
         self.state().cut
     }
 
-    /// The process ends there.
-    pub(super) fn ends_at(&self, transaction: u64, moment: Moment) {
-        self.state().ends = Some((transaction, moment));
-    }
-
-    /// The process stands still there.
-    pub(super) fn stops_at(&self, transaction: u64, moment: Moment) {
-        self.state().stops = Some((transaction, moment));
+    /// The process halts at the transaction with that number.
+    pub(super) fn halts_at(&self, halt: Halt) {
+        self.state().halt = Some(halt);
     }
 
     /// Transactions that were asked for.
@@ -140,17 +133,8 @@ impl Line {
 
     /// Where it is wanted, nothing comes after this.
     async fn passes(&self, number: u64, moment: Moment) {
-        let (ends, stops) = {
-            let state = self.state();
-            (state.ends == Some((number, moment)), state.stops == Some((number, moment)))
-        };
-        if ends {
-            self.process.kill();
-        }
-        if stops {
-            self.process.pause();
-        }
-        if ends || stops {
+        let halt = self.state().halt;
+        if halt.is_some_and(|halt| halt.halts(&self.process, number, moment)) {
             // Others go on here.
             tokio::task::yield_now().await;
         }
