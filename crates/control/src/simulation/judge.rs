@@ -1,6 +1,6 @@
 //! What must be so after every transaction, looked at by somebody who sees all of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::route::State;
@@ -30,7 +30,8 @@ struct Seen {
     version: u64,
     route: Option<Route>,
     operations: BTreeMap<u64, Operation>,
-    committed: BTreeSet<u64>,
+    /// The epochs that were committed, and by which transaction of its controller each.
+    committed: BTreeMap<u64, u64>,
 }
 
 /// What a transaction puts.
@@ -70,9 +71,9 @@ impl Judge {
         self.seen().route.clone()
     }
 
-    /// The topology's version.
-    pub(super) fn version(&self) -> u64 {
-        self.seen().version
+    /// By which transaction of its controller an epoch was committed.
+    pub(super) fn committed_by(&self, epoch: u64) -> Option<u64> {
+        self.seen().committed.get(&epoch).copied()
     }
 
     /// The operation that holds the route.
@@ -102,7 +103,7 @@ impl Judge {
     }
 
     /// This was done, by this run of that controller.
-    pub(super) async fn transacted(&self, by: (&str, u64), transaction: &Transaction) {
+    pub(super) async fn transacted(&self, by: (&str, u64), number: u64, transaction: &Transaction) {
         let puts = Puts(transaction);
         let mut faults = Vec::new();
         let (moved, published) = {
@@ -122,7 +123,7 @@ impl Judge {
             let moved =
                 route.as_ref().is_some_and(|route| Some(route.epoch) != seen.route.as_ref().map(|old| old.epoch));
             if let Some(route) = route {
-                faults.extend(seen.moves(&puts, &route, &operations, &told));
+                faults.extend(seen.moves(&puts, number, &route, (&operations, &told)));
                 seen.route = Some(route);
             }
             for operation in operations {
@@ -182,8 +183,8 @@ impl Judge {
         }
         let seen = self.seen();
         let committed: Vec<&Operation> =
-            seen.operations.values().filter(|operation| seen.committed.contains(&operation.epoch)).collect();
-        for epoch in &seen.committed {
+            seen.operations.values().filter(|operation| seen.committed.contains_key(&operation.epoch)).collect();
+        for epoch in seen.committed.keys() {
             let named = commits.iter().filter(|after| after.contains(&format!(", epoch {epoch}\n"))).count();
             if named != 1 {
                 return Err(format!("the audit trail names the commit of epoch {epoch} {named} times"));
@@ -202,7 +203,13 @@ impl Judge {
 
 impl Seen {
     /// What is wrong with how the route changes.
-    fn moves(&mut self, puts: &Puts<'_>, route: &Route, operations: &[Operation], told: &[Entry]) -> Vec<String> {
+    fn moves(
+        &mut self,
+        puts: &Puts<'_>,
+        number: u64,
+        route: &Route,
+        (operations, told): (&[Operation], &[Entry]),
+    ) -> Vec<String> {
         let mut faults = Vec::new();
         let Some(old) = &self.route else {
             return if route.epoch == 1 { faults } else { vec![format!("the first route is {route:?}")] };
@@ -219,7 +226,7 @@ impl Seen {
         if route.epoch != old.epoch + 1 {
             faults.push(format!("epoch {} comes after epoch {}", route.epoch, old.epoch));
         }
-        if !self.committed.insert(route.epoch) {
+        if self.committed.insert(route.epoch, number).is_some() {
             faults.push(format!("epoch {} is committed twice", route.epoch));
         }
         if route.previous.as_ref() != Some(&old.pool) || route.pool == old.pool {

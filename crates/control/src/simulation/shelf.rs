@@ -54,11 +54,13 @@ struct State {
     asked: u64,
     /// At which of them the process halts.
     halt: Option<Halt>,
+    /// What becomes of one of them.
+    fate: Option<(u64, Fate)>,
 }
 
 /// What becomes of a transaction.
 #[derive(Debug, Clone, Copy)]
-enum Fate {
+pub(super) enum Fate {
     Done,
     Refused,
     /// Nobody heard of it.
@@ -122,6 +124,11 @@ impl Line {
         self.state().halt = Some(halt);
     }
 
+    /// This becomes of the transaction with that number.
+    pub(super) fn has_fate(&self, at: u64, fate: Fate) {
+        self.state().fate = Some((at, fate));
+    }
+
     /// Transactions that were asked for.
     pub(super) fn asked(&self) -> u64 {
         self.state().asked
@@ -140,8 +147,9 @@ impl Line {
         }
     }
 
-    async fn done(
+    fn done(
         &self,
+        number: u64,
         transaction: &Transaction,
         after: Duration,
     ) -> oneshot::Receiver<Result<Revision, StoreError>> {
@@ -153,7 +161,7 @@ impl Line {
             sleep(after).await;
             let done = shelf.memory.transact(&transaction).await;
             if done.is_ok() {
-                shelf.judge.transacted((&who, life), &transaction).await;
+                shelf.judge.transacted((&who, life), number, &transaction).await;
             }
             let _ = answer.send(done);
         });
@@ -182,7 +190,12 @@ impl Store for Line {
                 state.asked
             };
             self.passes(number, Moment::Before).await;
-            let fate = if self.is_cut() { Fate::Refused } else { self.shelf.fate() };
+            let meant = self.state().fate.filter(|(at, _)| *at == number).map(|(_, fate)| fate);
+            let fate = match meant {
+                Some(fate) => fate,
+                None if self.is_cut() => Fate::Refused,
+                None => self.shelf.fate(),
+            };
             let unknown = || Err(StoreError::Unknown("no answer".to_owned()));
             let answer = match fate {
                 Fate::Refused => {
@@ -190,7 +203,7 @@ impl Store for Line {
                     Err(StoreError::Unreachable("no majority".to_owned()))
                 }
                 Fate::Done | Fate::Unheard => {
-                    let done = self.done(transaction, self.shelf.way()).await.await;
+                    let done = self.done(number, transaction, self.shelf.way()).await;
                     let done = done.unwrap_or_else(|_| unknown());
                     self.passes(number, Moment::After).await;
                     sleep(self.shelf.way()).await;
@@ -201,7 +214,7 @@ impl Store for Line {
                     unknown()
                 }
                 Fate::Late => {
-                    let _forgotten = self.done(transaction, self.shelf.random.milliseconds(100, 3000)).await;
+                    let _forgotten = self.done(number, transaction, self.shelf.random.milliseconds(100, 3000));
                     sleep(self.shelf.random.milliseconds(100, 1000)).await;
                     unknown()
                 }
