@@ -329,7 +329,7 @@ impl AtTrunk {
                 Change::Content => steering.take(course(snapshot, &own)?).map_err(|error| error.to_string())?,
             }
             if steering.pool().is_some_and(|pool| *pool == snapshot.head.route.pool) {
-                service.wake();
+                service.came(snapshot.head.route.epoch);
             }
             Ok(())
         })

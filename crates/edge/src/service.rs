@@ -50,23 +50,26 @@ pub(crate) struct Service {
     entrance: Entrance,
     scope: Scope,
     orders: mpsc::Receiver<Order>,
+    /// The epoch with which the route came to its pool last; 0 where it hasn't.
+    came: watch::Receiver<u64>,
     told: watch::Sender<Told>,
     /// Until when it rests, where it does.
     rests: Option<Instant>,
 }
 
-/// What is wanted of it.
-enum Order {
-    /// By an administrator, or a controller.
-    Given { action: ServiceAction, seconds: Option<u64>, rest: Option<Rest>, reply: mpsc::Sender<Reply> },
-    /// The route has come to its pool: it rests no longer.
-    Wake,
+/// What an administrator, or a controller, wants of it.
+struct Order {
+    action: ServiceAction,
+    seconds: Option<u64>,
+    rest: Option<Rest>,
+    reply: mpsc::Sender<Reply>,
 }
 
 /// Where it is ordered, and can be seen. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Counter {
     orders: mpsc::Sender<Order>,
+    came: watch::Sender<u64>,
     told: watch::Receiver<Told>,
     /// Whether it is remembered over a restart that it was stopped.
     remembers: bool,
@@ -74,10 +77,7 @@ pub(crate) struct Counter {
 
 impl std::fmt::Debug for Order {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Order::Given { action, .. } => write!(f, "{action:?}"),
-            Order::Wake => f.write_str("Wake"),
-        }
+        write!(f, "{:?}", self.action)
     }
 }
 
@@ -109,20 +109,20 @@ impl Counter {
         if action == ServiceAction::Status {
             // There is room, and somebody to take it.
             let _ = reply.try_send(Reply::Service(self.told()));
-        } else if self.orders.try_send(Order::Given { action, seconds, rest, reply: reply.clone() }).is_err() {
+        } else if self.orders.try_send(Order { action, seconds, rest, reply: reply.clone() }).is_err() {
             let why = "too many orders wait for the one before to be carried out; ask how it is, and try again";
             let _ = reply.try_send(Reply::Refused { why: why.to_owned() });
         }
         replies
     }
 
-    /// The route has come to its pool.
-    pub(crate) fn wake(&self) {
-        // One that is still draining is woken when it has.
-        let closes = matches!(self.told().state, ServiceState::Draining | ServiceState::Resting);
-        if closes && self.orders.try_send(Order::Wake).is_err() {
-            tracing::warn!("the federation service is busy, and takes partners in when its rest is over");
-        }
+    /// The route has come to its pool with this epoch: it rests no longer.
+    pub(crate) fn came(&self, epoch: u64) {
+        self.came.send_if_modified(|came| {
+            let later = epoch > *came;
+            *came = epoch.max(*came);
+            later
+        });
     }
 }
 
@@ -136,7 +136,8 @@ impl Service {
         };
         let (told, tells) = watch::channel(Told { state, since, last: None, rested: None });
         let (orders, ordered) = mpsc::channel(ORDERS);
-        let mut service = Service { at_work, entrance, scope, orders: ordered, told, rests: None };
+        let (coming, came) = watch::channel(0);
+        let mut service = Service { at_work, entrance, scope, orders: ordered, came, told, rests: None };
         if stopped.is_some() {
             tracing::warn!("the federation service was stopped, and stays so until it is started");
             service.entrance.runs(false);
@@ -147,7 +148,7 @@ impl Service {
             service.entrance.change(change, &mut service.at_work).await;
         }
         let remembers = service.scope.memory.is_some();
-        (service, Counter { orders, told: tells, remembers })
+        (service, Counter { orders, came: coming, told: tells, remembers })
     }
 
     /// Opens and closes the entrance, and carries out orders, for as long as it is awaited.
@@ -155,14 +156,12 @@ impl Service {
         loop {
             tokio::select! {
                 biased;
-                Some(order) = self.orders.recv() => match order {
-                    Order::Given { action, seconds, rest, reply } => {
-                        let answer = self.carry_out(action, seconds, rest).await;
-                        // Who asked may have left.
-                        let _ = reply.try_send(answer);
-                    }
-                    Order::Wake => self.wake(),
-                },
+                Some(Order { action, seconds, rest, reply }) = self.orders.recv() => {
+                    let answer = self.carry_out(action, seconds, rest).await;
+                    // Who asked may have left.
+                    let _ = reply.try_send(answer);
+                }
+                Ok(()) = self.came.changed() => self.wake(),
                 () = over(self.rests) => self.wake(),
                 change = self.entrance.next() => self.entrance.change(change, &mut self.at_work).await,
             }
@@ -187,6 +186,9 @@ impl Service {
         }
         if rest.is_some_and(|rest| Some(rest.epoch) == self.told.borrow().rested) {
             return Reply::Service(self.told.borrow().clone());
+        }
+        if let Some(why) = rest.and_then(|rest| too_late(rest, *self.came.borrow())) {
+            return Reply::Refused { why };
         }
         let most = seconds.map_or(self.scope.drain, Duration::from_secs);
         let Told { state, since, .. } = *self.told.borrow();
@@ -282,6 +284,17 @@ impl Service {
     }
 }
 
+/// Why a pool doesn't rest for a route that has left it, where it has come back since: whoever says so was told late, or
+/// its words were long under way.
+fn too_late(rest: Rest, came: u64) -> Option<String> {
+    (rest.epoch <= came).then(|| {
+        format!(
+            "the route left this pool with epoch {}, and has been here again since epoch {came}; nothing was drained",
+            rest.epoch
+        )
+    })
+}
+
 /// Waits until then; for ever where nothing ends.
 async fn over(at: Option<Instant>) {
     match at {
@@ -292,4 +305,18 @@ async fn over(at: Option<Instant>) {
 
 fn unix(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rest_for_an_epoch_before_the_route_came_back_is_refused() {
+        let refused = |epoch, came| too_late(Rest { epoch, seconds: 60 }, came);
+        assert_eq!(refused(2, 0), None, "the route was never here, as far as is known");
+        assert_eq!(refused(4, 3), None);
+        let why = refused(2, 3).expect("late");
+        assert!(why.contains("epoch 2") && why.contains("epoch 3"), "{why}");
+    }
 }

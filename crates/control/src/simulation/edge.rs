@@ -79,6 +79,9 @@ async fn carry_out(
     if rest.is_some_and(|rest| Some(rest.epoch) == service.rested) {
         return Ok("it has finished already".to_owned());
     }
+    if rest.is_some_and(|rest| rest.epoch <= service.came) {
+        return Err("the route has been here again since".to_owned());
+    }
     match (action, service.state) {
         (ServiceAction::Start, _) => {
             change(ground, fqdn, |service| (service.stopped, service.state) = (false, ServiceState::Running));

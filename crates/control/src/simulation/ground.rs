@@ -77,6 +77,8 @@ pub(super) struct Service {
     /// An administrator stopped it; that is on its disk.
     pub(super) stopped: bool,
     pub(super) rested: Option<u64>,
+    /// The epoch with which the route came to its pool last.
+    pub(super) came: u64,
     /// Since when it is closed although its own snapshot says that its pool has the route.
     wrongly: Option<Instant>,
 }
@@ -108,13 +110,13 @@ impl Ground {
     /// A member's process starts, with what is on its disk.
     pub(super) fn start(&self, fqdn: &str) {
         let process = Process::new();
-        let (orders, ordered) = mpsc::channel(8);
+        let (orders, ordered) = mpsc::channel(64);
         let is_edge = {
             let mut field = self.field();
             let Some(member) = field.members.get_mut(fqdn).filter(|member| member.process.is_none()) else { return };
-            member.applied = member.disk.clone();
             let state = if member.service.stopped { ServiceState::Stopped } else { ServiceState::Running };
-            member.service = Service { state, stopped: member.service.stopped, rested: None, wrongly: None };
+            member.service = Service { state, stopped: member.service.stopped, rested: None, came: 0, wrongly: None };
+            member.applies();
             (member.partners, member.stanzas) = (0, 0);
             member.process = Some(process.clone());
             member.orders = Some(orders);
@@ -271,8 +273,7 @@ impl Ground {
             let mut field = self.field();
             let member = field.members.get_mut(to).ok_or("there is no such member")?;
             // Another controller's may have come meanwhile.
-            member.applied = member.disk.clone();
-            let home = member.applied.as_ref().is_some_and(|head| Some(&head.route.pool) == member.pool.as_ref());
+            let home = member.applies();
             member.orders.clone().filter(|_| home)
         };
         if let Some(orders) = orders {
@@ -387,8 +388,18 @@ impl Field {
 }
 
 impl Member {
+    /// Goes by what is on its disk; says whether its pool has the route by that.
+    fn applies(&mut self) -> bool {
+        self.applied = self.disk.clone();
+        let home = self.applied.as_ref().filter(|head| Some(&head.route.pool) == self.pool.as_ref());
+        if let Some(head) = home {
+            self.service.came = self.service.came.max(head.route.epoch);
+        }
+        home.is_some()
+    }
+
     fn new(role: Role, pool: Option<String>) -> Member {
-        let service = Service { state: ServiceState::Running, stopped: false, rested: None, wrongly: None };
+        let service = Service { state: ServiceState::Running, stopped: false, rested: None, came: 0, wrongly: None };
         Member {
             role,
             pool,
