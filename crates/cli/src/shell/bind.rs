@@ -2,6 +2,7 @@
 
 use super::cmdlets::{self, CMDLETS, Cmdlet, FORMATS, Of, Parameter, Takes};
 use super::line::{Argument, Command, Pipeline, What};
+use super::object::chosen;
 use super::words::{Fault, Word};
 
 /// A pipeline that is understood.
@@ -60,7 +61,12 @@ pub(super) fn pipeline(pipeline: &Pipeline) -> Result<Ready, Fault> {
     let call = call(first, find(first, &CMDLETS)?)?;
     let format = match rest {
         [] => None,
-        [format] => Some(self::call(format, find(format, &FORMATS)?)?),
+        [format] => {
+            let shown = self::call(format, find(format, &FORMATS)?)?;
+            // Before anything is done.
+            chosen(call.cmdlet.gives, shown.all("Property")).map_err(|what| Fault::new(format.at, what))?;
+            Some(shown)
+        }
         [_, more, ..] => {
             return Err(Fault::new(more.at, "only one `|` is known here, before Format-Table or Format-List"));
         }

@@ -32,6 +32,8 @@ pub(super) struct Cmdlet {
     pub(super) description: &'static [&'static str],
     /// Its own; [`Cmdlet::parameters`] has those of many, too.
     pub(super) own: &'static [Parameter],
+    /// The properties of what it gives.
+    pub(super) gives: &'static [&'static str],
     /// It changes something, and can be asked what, and before it does.
     pub(super) changes: bool,
     /// Each with what it does.

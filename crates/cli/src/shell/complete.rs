@@ -1,6 +1,6 @@
 //! What a word that is being typed may become.
 
-use super::cmdlets::{CMDLETS, Cmdlet, FORMATS, Of, Parameter, Takes};
+use super::cmdlets::{self, CMDLETS, Cmdlet, FORMATS, Of, Parameter, Takes};
 use super::names::{Names, without};
 use super::services::NAMES as SERVICES;
 use super::words::{Kind, Token, cut};
@@ -21,6 +21,10 @@ pub(super) fn complete(typed: &str, at: usize, names: &Names) -> (usize, Vec<Str
     let last = tokens.iter().rposition(|token| matches!(token.kind, Kind::Semicolon | Kind::Line));
     let tokens = &tokens[last.map_or(0, |last| last + 1)..];
     let bar = tokens.iter().rposition(|token| token.kind == Kind::Pipe);
+    let given = match tokens.first().map(|first| &first.kind) {
+        Some(Kind::Word(word)) => word.text().and_then(cmdlets::named).map_or(&[] as &[&str], |cmdlet| cmdlet.gives),
+        _ => &[],
+    };
     let among: &'static [Cmdlet] = if bar.is_some() { &FORMATS } else { &CMDLETS };
     match tokens[bar.map_or(0, |bar| bar + 1)..].split_first() {
         None => (start, like(word, among.iter().map(|cmdlet| cmdlet.name.to_owned()))),
@@ -30,13 +34,20 @@ pub(super) fn complete(typed: &str, at: usize, names: &Names) -> (usize, Vec<Str
                 Kind::Word(word) => word.text().and_then(named),
                 _ => None,
             };
-            cmdlet.map_or((at, Vec::new()), |cmdlet| argument(start, word, cmdlet, rest, names))
+            cmdlet.map_or((at, Vec::new()), |cmdlet| {
+                argument((start, word), cmdlet, rest, &|of| values(of, names, given))
+            })
         }
     }
 }
 
 /// What an argument may become that begins at `start`, after those in `before`.
-fn argument(start: usize, word: &str, cmdlet: &Cmdlet, before: &[Token], names: &Names) -> (usize, Vec<String>) {
+fn argument(
+    (start, word): (usize, &str),
+    cmdlet: &Cmdlet,
+    before: &[Token],
+    values: &dyn Fn(Of) -> Vec<String>,
+) -> (usize, Vec<String>) {
     let (expected, given) = expected(cmdlet, before);
     if word.starts_with('-') {
         let left = cmdlet.parameters().filter(|parameter| !given.contains(&parameter.name));
@@ -48,7 +59,7 @@ fn argument(start: usize, word: &str, cmdlet: &Cmdlet, before: &[Token], names: 
     // What may stand before a pool's name stays.
     let bare = if of == Of::Machines { without(without(word, "EdgeServer:"), "pool:") } else { word };
     let quoted = bare.starts_with(['\'', '"']);
-    let found = like(bare.trim_start_matches(['\'', '"']), values(of, names));
+    let found = like(bare.trim_start_matches(['\'', '"']), values(of));
     let must =
         |value: &str| quoted || value.contains(|letter: char| !letter.is_alphanumeric() && !"-._".contains(letter));
     let written = |value: String| if must(&value) { format!("'{}'", value.replace('\'', "''")) } else { value };
@@ -86,7 +97,7 @@ fn expected(cmdlet: &Cmdlet, before: &[Token]) -> (Option<&'static Parameter>, V
     (waiting.or_else(|| next(&given)), given)
 }
 
-fn values(of: Of, names: &Names) -> Vec<String> {
+fn values(of: Of, names: &Names, given: &[&str]) -> Vec<String> {
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     match of {
         Of::Sites => names.sites.clone(),
@@ -95,7 +106,8 @@ fn values(of: Of, names: &Names) -> Vec<String> {
         Of::Services => owned(&SERVICES),
         Of::Cmdlets => CMDLETS.iter().chain(&FORMATS).map(|cmdlet| cmdlet.name.to_owned()).collect(),
         Of::Words(words) => owned(words),
-        Of::Text | Of::Files | Of::Properties => Vec::new(),
+        Of::Properties => owned(given),
+        Of::Text | Of::Files => Vec::new(),
     }
 }
 
@@ -123,6 +135,7 @@ mod tests {
             ("set", "set", vec!["Set-CsSite"]),
             ("Get-CsSite; sta", "sta", vec!["Start-CsWindowsService"]),
             ("Get-CsSite | f", "f", vec!["Format-Table", "Format-List"]),
+            ("Get-CsSite | ft Identity,e", "e", vec!["EdgeServers", "Epoch"]),
             ("Set-CsSite ", "", vec!["Site1", "'Site 2'"]),
             ("Set-CsSite 'site", "'site", vec!["'Site1'", "'Site 2'"]),
             ("Set-CsSite Site1 -x", "-x", vec!["-XmppFederationRoute"]),

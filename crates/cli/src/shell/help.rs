@@ -98,6 +98,9 @@ fn parameters(cmdlet: &Cmdlet) -> String {
         let _ = writeln!(text, "    -{}{}", parameter.name, also(parameter));
         let _ = writeln!(text, "{}", wrapped(parameter.what, "        "));
     }
+    if !cmdlet.gives.is_empty() {
+        let _ = writeln!(text, "OUTPUTS\n{}", wrapped(&listed(cmdlet.gives), "    "));
+    }
     text
 }
 

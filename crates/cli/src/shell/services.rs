@@ -237,7 +237,7 @@ fn status(edge: &super::names::Edge, brief: bool) -> Object {
         _ => Value::Nothing,
     };
     let since = member.service_since.map(when).map_or(Value::Nothing, Value::Text);
-    let mut properties = vec![
+    Object(vec![
         ("ComputerName", member.fqdn.as_str().into()),
         ("Status", status.into()),
         ("Name", FEDGE.into()),
@@ -245,9 +245,6 @@ fn status(edge: &super::names::Edge, brief: bool) -> Object {
         ("Pool", edge.pool.fqdn.as_str().into()),
         ("CarriesRoute", Value::Flag(edge.pool.routed)),
         ("Since", since),
-    ];
-    if !brief {
-        properties.push(("ActivityLevel", activity));
-    }
-    Object(properties)
+        ("ActivityLevel", if brief { Value::Nothing } else { activity }),
+    ])
 }

@@ -60,6 +60,7 @@ fn what_nothing_takes_is_said_with_what_is() {
         ("fedge status", "there is no cmdlet `fedge`; there are Set-CsSite, Get-CsSite, "),
         ("Get-CsSite | where Identity", "`where` can't stand after a `|`; Format-Table, Format-List can"),
         ("Get-CsSite | ft | fl", "only one `|`"),
+        ("Get-CsSite | ft Identity,Nmae", "no property `Nmae`; there are Identity, DisplayName, "),
         ("Format-Table", "stands after a `|`"),
         ("Set-CsSite Site2", "Set-CsSite needs -XmppFederationRoute fqdn: "),
         ("Set-CsSite Site2 -XmppFederationRoute", "-XmppFederationRoute takes a value"),

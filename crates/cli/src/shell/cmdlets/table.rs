@@ -62,6 +62,7 @@ pub(in crate::shell) static CMDLETS: [Cmdlet; 9] = [
             switch("Force", &[], "Accept every condition that need not hold, and don't ask."),
             NO_WAIT,
         ],
+        gives: &["Site", "XmppFederationRoute", "Epoch", "Operation", "State"],
         changes: true,
         examples: &[
             (
@@ -84,6 +85,7 @@ pub(in crate::shell) static CMDLETS: [Cmdlet; 9] = [
             first(one("Identity", Of::Sites, "One site, by its name; all without it.")),
             one("Filter", Of::Text, "Sites whose names are like this: * stands for anything, ? for one letter."),
         ],
+        gives: &["Identity", "DisplayName", "Pools", "EdgeServers", "Members", "XmppFederationRoute", "Epoch"],
         changes: false,
         examples: &[
             ("Get-CsSite", "Shows all sites."),
@@ -113,6 +115,7 @@ pub(in crate::shell) static CMDLETS: [Cmdlet; 9] = [
             switch("Force", &[], "Also where federation stops by it, and don't ask."),
             REPORT,
         ],
+        gives: &["ComputerName", "Status", "Name", "Result"],
         changes: true,
         examples: &[
             ("Stop-CsWindowsService -ComputerName pool2.contoso.com", "Stops those of all edge servers of a pool."),
@@ -131,6 +134,7 @@ pub(in crate::shell) static CMDLETS: [Cmdlet; 9] = [
             "Where a move of the route waits for it, that move is followed until it is done, unless -NoWait is given.",
         ],
         own: &[SERVICE, COMPUTER, NO_WAIT, REPORT],
+        gives: &["ComputerName", "Status", "Name", "Result"],
         changes: true,
         examples: &[(
             "Start-CsWindowsService -ComputerName pool2.contoso.com",
@@ -153,6 +157,7 @@ pub(in crate::shell) static CMDLETS: [Cmdlet; 9] = [
             switch("ExcludeActivityLevel", &[], "Leave out how much they have to do."),
             REPORT,
         ],
+        gives: &["ComputerName", "Status", "Name", "DisplayName", "Pool", "CarriesRoute", "Since", "ActivityLevel"],
         changes: false,
         examples: &[
             ("Get-CsWindowsService -ComputerName *", "Shows those of all edge servers."),
@@ -166,6 +171,18 @@ pub(in crate::shell) static CMDLETS: [Cmdlet; 9] = [
         synopsis: "Shows what the topology has: its version, sites, pools and members.",
         description: &["The document itself is TOML; `fedge topology show` prints it."],
         own: &[switch("AsXml", &[], "Lync's topology was XML; this one is TOML, and this says how to print it.")],
+        gives: &[
+            "Identity",
+            "Version",
+            "Sites",
+            "Pools",
+            "EdgeServers",
+            "Gateways",
+            "DnsServers",
+            "Controllers",
+            "XmppFederationRoute",
+            "Epoch",
+        ],
         changes: false,
         examples: &[("Get-CsTopology", "Shows the current topology.")],
     },
@@ -179,6 +196,15 @@ pub(in crate::shell) static CMDLETS: [Cmdlet; 9] = [
              was published.",
         ],
         own: &[one("ReplicaFqdn", Of::Members, "One member; all without it.")],
+        gives: &[
+            "UpToDate",
+            "ReplicaFqdn",
+            "LastStatusReport",
+            "LastUpdateCreation",
+            "ProductVersion",
+            "TopologyVersion",
+            "Epoch",
+        ],
         changes: false,
         examples: &[
             ("Get-CsManagementStoreReplicationStatus | ft ReplicaFqdn,UpToDate", "Shows in a table who is up to date."),
@@ -197,6 +223,7 @@ pub(in crate::shell) static CMDLETS: [Cmdlet; 9] = [
             switch("Full", &[], "All of it: parameters and examples, too."),
             switch("Detailed", &[], "The same as -Full."),
         ],
+        gives: &[],
         changes: false,
         examples: &[
             ("Get-Help", "Lists all cmdlets."),
@@ -210,6 +237,7 @@ pub(in crate::shell) static CMDLETS: [Cmdlet; 9] = [
         synopsis: "Ends the shell.",
         description: &[],
         own: &[],
+        gives: &[],
         changes: false,
         examples: &[("exit", "Ends the shell.")],
     },
@@ -235,6 +263,7 @@ pub(in crate::shell) static FORMATS: [Cmdlet; 2] = [
             switch("AutoSize", &[], "Columns as wide as what stands in them, as without it."),
             switch("Wrap", &[], "Cut nothing off, as without it."),
         ],
+        gives: &[],
         changes: false,
         examples: &[("Get-CsSite | Format-Table Identity,Pools", "Shows two properties.")],
     },
@@ -245,6 +274,7 @@ pub(in crate::shell) static FORMATS: [Cmdlet; 2] = [
         synopsis: "Shows each property on a line of its own.",
         description: &[],
         own: &[PROPERTY],
+        gives: &[],
         changes: false,
         examples: &[("Get-CsTopology | Format-List", "Shows all properties.")],
     },

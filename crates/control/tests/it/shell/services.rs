@@ -117,6 +117,35 @@ async fn sites_topology_and_replication_are_shown() {
 }
 
 #[tokio::test]
+async fn objects_have_the_properties_that_help_names() {
+    let anna = Administrator::new().await;
+    for typed in [
+        "Get-CsSite",
+        "Get-CsTopology",
+        "Get-CsManagementStoreReplicationStatus",
+        "Get-CsWindowsService -ComputerName *",
+        "Get-CsWindowsService -ComputerName * -ExcludeActivityLevel",
+        "Stop-CsWindowsService -ComputerName pool2.contoso.test",
+        "Start-CsWindowsService -ComputerName pool2.contoso.test",
+        "Set-CsSite Site1 -XmppFederationRoute pool1.contoso.test",
+    ] {
+        let name = typed.split(' ').next().expect("a name");
+        let help = anna.does(&format!("Get-Help {name} -Full")).await.out;
+        let outputs = help.split_once("OUTPUTS\n").expect("it has some").1.split("\n\n").next().expect("a paragraph");
+        let mut named: Vec<&str> = outputs.split([',', ' ', '\n']).filter(|word| !word.is_empty()).collect();
+        let objects = anna.gives(typed).await;
+        let mut given: Vec<&str> = objects[0].as_object().expect("one").keys().map(String::as_str).collect();
+        named.sort_unstable();
+        given.sort_unstable();
+        assert_eq!(given, named, "{typed}");
+    }
+    let wrong = anna.does("Stop-CsWindowsService -ComputerName pool2.contoso.test | ft Nmae").await;
+    assert!(wrong.status == 64 && wrong.error.contains("there are ComputerName, Status"), "{wrong:?}");
+    let orders: Vec<ServiceAction> = anna.orders(2).into_iter().map(|(action, _)| action).collect();
+    assert_eq!(orders, [STOP, START], "nothing was done for what isn't understood");
+}
+
+#[tokio::test]
 async fn a_script_is_understood_before_it_begins_and_ends_at_the_first_error() {
     let anna = Administrator::new().await;
     let wrong = anna.script("Stop-CsWindowsService -Comp pool2.contoso.test\nGet-CsSite -Nmae x\n").await;
