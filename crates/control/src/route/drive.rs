@@ -8,7 +8,7 @@ use store::{Expect, Keys, StoreError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::next::{Moment, Next, next};
+use super::next::{Moment, Next, next, waits_for_services};
 use super::operation::{Driver, Operation};
 use super::world::World;
 use super::writing::{Beginning, Held};
@@ -61,7 +61,8 @@ impl Memory {
         if self.written.0 != held.written() {
             self.written = (held.written(), now);
         }
-        if self.state.0 != operation.state {
+        // While it waits for whoever stopped the services, its time doesn't run.
+        if self.state.0 != operation.state || waits_for_services(operation) {
             self.state = (operation.state, now);
         }
     }

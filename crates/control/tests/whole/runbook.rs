@@ -1,12 +1,17 @@
 //! The runbook's cmdlets in its order, typed into `fedge shell`, with people who talk: a pool that works hands over to one whose
 //! services were stopped, and one that is dead is failed over as by `fedge route failover`.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use testkit::client::Client;
 use testkit::lab::installation::{GATEWAYS, Installation, POOLS, fqdn};
 use testkit::lab::{CONTOSO, FABRIKAM};
 
 use crate::load::{PATIENCE, amid, installation};
+
+/// Whoever types takes his time.
+const LATE: Duration = Duration::from_secs(17);
 
 /// Steps 2, 3 and 7 for a pool, by the name of one of its edge servers; `more` stands at the end of Set-CsSite.
 fn runbook(pool: usize, more: &str) -> String {
@@ -56,7 +61,13 @@ fn is_route(lab: &Installation, pool: usize) {
 fn a_pool_that_works_hands_over_to_one_whose_services_were_stopped_and_nobody_notices() {
     let (lab, _folder) = installation();
     let lab = amid("the runbook is typed", lab, |lab| {
-        let told = types(&lab, &runbook(1, ""));
+        let script = runbook(1, "");
+        let (first, last) = script.split_at(script.find("Start-").expect("the last step"));
+        let waits = lab.try_fedge(&["shell", "-c", first]).expect("it runs");
+        assert_eq!(waits.status.code(), Some(5), "{waits:?}");
+        // Longer than the pool would have for being seen to serve.
+        std::thread::sleep(LATE);
+        let told = String::from_utf8_lossy(&waits.stderr).into_owned() + &types(&lab, last);
         assert!(told.contains("WARNING: an administrator has stopped the federation services"), "{told}");
         assert!(told.contains("goes on: the switchover to pool2.contoso.test"), "{told}");
         is_route(&lab, 1);
