@@ -23,15 +23,6 @@ const ORDERS: usize = 8;
 /// For partners to go where the route has left; those who can't without a loss stay, and it isn't waited for them.
 const DEPART: Duration = Duration::from_secs(5);
 
-/// How a drain ends what partners have opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// All of it, in time.
-    InTime,
-    /// Only where they lose nothing by it: the process goes on.
-    Patient,
-}
-
 /// What the service has to do with, besides the faces.
 pub(crate) struct Scope {
     /// The open streams.
@@ -170,7 +161,7 @@ impl Service {
 
     /// The process ends.
     pub(crate) async fn end(mut self) {
-        self.close(self.scope.drain, End::InTime).await;
+        self.close(self.scope.drain, None).await;
     }
 
     /// Takes partners in again after a rest.
@@ -209,18 +200,19 @@ impl Service {
         match (action, state) {
             (ServiceAction::Start, ServiceState::Stopped | ServiceState::Resting) => self.resume(),
             (ServiceAction::Stop, ServiceState::Running) => {
-                self.drain_now(most, End::InTime).await;
+                self.drain_now(most, None).await;
                 self.becomes(ServiceState::Stopped);
             }
             (ServiceAction::Stop, ServiceState::Resting) => {
                 self.rests = None;
                 // Of those who stay until they pause, too.
-                self.drain_now(most, End::InTime).await;
+                self.drain_now(most, None).await;
                 self.becomes(ServiceState::Stopped);
             }
             (ServiceAction::Drain, ServiceState::Running) => {
-                self.drain_now(most, if rest.is_some() { End::Patient } else { End::InTime }).await;
+                self.drain_now(most, rest).await;
                 match rest {
+                    Some(rest) if too_late(rest, *self.came.borrow()).is_some() => self.resume(),
                     Some(Rest { epoch, seconds }) => {
                         self.rests = Some(Instant::now() + Duration::from_secs(seconds));
                         self.told.send_modify(|told| told.rested = Some(epoch));
@@ -242,10 +234,13 @@ impl Service {
         Reply::Service(self.told.borrow().clone())
     }
 
-    async fn drain_now(&mut self, most: Duration, end: End) {
+    /// Where it is to rest after it, it ends as soon as the route comes back.
+    async fn drain_now(&mut self, most: Duration, rest: Option<Rest>) {
         self.becomes(ServiceState::Draining);
-        let drained = self.close(most, end).await;
-        self.told.send_modify(|told| told.last = Some(drained));
+        match self.close(most, rest).await {
+            Some(drained) => self.told.send_modify(|told| told.last = Some(drained)),
+            None => tracing::info!("the route has come back, so what was drained goes on"),
+        }
     }
 
     fn becomes(&self, state: ServiceState) {
@@ -254,12 +249,26 @@ impl Service {
     }
 
     /// Takes nothing new, and finishes what was accepted. What is given nevertheless, by whoever hasn't heard so yet, goes out.
-    async fn close(&mut self, most: Duration, end: End) -> Drained {
+    /// Says how that went, unless the route came back before, and ended it.
+    async fn close(&mut self, most: Duration, rest: Option<Rest>) -> Option<Drained> {
         self.entrance.runs(false);
         self.say_we_finish().await;
-        let drained = match end {
-            End::InTime => life::drain(&mut self.at_work, &self.scope.streams, most).await,
-            End::Patient => life::depart(&mut self.at_work, &self.scope.streams, most.min(DEPART)).await,
+        // Whatever becomes of the rest of it, the faces can be opened again then.
+        for served in &mut self.at_work {
+            served.stop_accepting().await;
+        }
+        let came = self.came.clone();
+        let (at_work, streams) = (&mut self.at_work, &self.scope.streams);
+        let finished = async {
+            match rest {
+                Some(_) => life::depart(at_work, streams, most.min(DEPART)).await,
+                None => life::drain(at_work, streams, most).await,
+            }
+        };
+        let drained = tokio::select! {
+            biased;
+            drained = finished => Some(drained),
+            () = back(came, rest) => None,
         };
         self.at_work.iter().for_each(|served| served.end.links.resume());
         // What became of the last stanzas is heard, too.
@@ -295,6 +304,17 @@ fn too_late(rest: Rest, came: u64) -> Option<String> {
     })
 }
 
+/// Waits until the route has come back since it left for this rest; for ever without one.
+async fn back(mut came: watch::Receiver<u64>, rest: Option<Rest>) {
+    let comes_back = async {
+        let rest = rest?;
+        came.wait_for(|came| too_late(rest, *came).is_some()).await.ok().map(|_| ())
+    };
+    if comes_back.await.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Waits until then; for ever where nothing ends.
 async fn over(at: Option<Instant>) {
     match at {
@@ -318,5 +338,18 @@ mod tests {
         assert_eq!(refused(4, 3), None);
         let why = refused(2, 3).expect("late");
         assert!(why.contains("epoch 2") && why.contains("epoch 3"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_drain_ends_when_the_route_comes_back_and_not_before() {
+        let (coming, came) = watch::channel(1);
+        let drain = |rest| tokio::spawn(back(came.clone(), rest));
+        let (resting, other) = (drain(Some(Rest { epoch: 2, seconds: 60 })), drain(None));
+        let later = drain(Some(Rest { epoch: 4, seconds: 60 }));
+        coming.send_replace(3);
+        resting.await.expect("the route is back");
+        drop(coming);
+        tokio::task::yield_now().await;
+        assert!(!other.is_finished() && !later.is_finished());
     }
 }

@@ -8,6 +8,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::ground::{Ground, Service};
 
+/// Between two looks whether the route has come back.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// What is wanted of it.
 #[derive(Debug)]
 pub(super) enum Order {
@@ -98,7 +101,20 @@ async fn carry_out(
         }
         (ServiceAction::Drain, ServiceState::Running) => {
             change(ground, fqdn, |service| service.state = ServiceState::Draining);
-            sleep(ground.random.milliseconds(10, 3000)).await;
+            let longest = ground.field().longest_drain;
+            let until = Instant::now() + ground.random.milliseconds(longest / 2, longest);
+            let back = |ground: &Ground| {
+                let field = ground.field();
+                let came = field.members.get(fqdn).map(|member| member.service.came).unwrap_or_default();
+                rest.is_some_and(|rest| rest.epoch <= came)
+            };
+            while Instant::now() < until && !back(ground) {
+                sleep(LOOK.min(until - Instant::now())).await;
+            }
+            if back(ground) {
+                change(ground, fqdn, |service| service.state = ServiceState::Running);
+                return Ok("it is running".to_owned());
+            }
             match rest {
                 Some(Rest { epoch, seconds }) => {
                     *ground.field().drained.entry((fqdn.to_owned(), epoch)).or_default() += 1;

@@ -45,6 +45,8 @@ pub(super) struct Field {
     pub(super) closed: BTreeSet<String>,
     /// No partner says anything.
     pub(super) quiet: bool,
+    /// How long a drain takes at most, in milliseconds.
+    pub(super) longest_drain: u64,
     /// Drains that were carried out: edge server and epoch, with the times.
     pub(super) drained: BTreeMap<(String, u64), u64>,
 }
@@ -95,7 +97,7 @@ impl Ground {
             members.insert(gateway, Member::new(Role::Gateway, None));
         }
         members.insert("dns1.contoso.test".to_owned(), Member::new(Role::Dns, None));
-        let field = Arc::new(Mutex::new(Field { members, ..Field::default() }));
+        let field = Arc::new(Mutex::new(Field { members, longest_drain: 3000, ..Field::default() }));
         Ground { random, trace, field }
     }
 
