@@ -130,7 +130,13 @@ impl<W: World> Drivers<W> {
             format!("{} goes on, since {} isn't heard any more", self.own.controller, before.controller)
         };
         tracing::info!(operation = operation.number, what, "an operation is taken over");
-        operation.note(self.ledger.now(), what);
+        let at = self.ledger.now();
+        if operation.state == State::Ready {
+            // What another saw, and when, isn't known here.
+            operation.enter(State::Preparing, at, format!("{what}, and looks once more at what was ready"));
+            return held.entered(&self.ledger, &operation).await;
+        }
+        operation.note(at, what);
         held.beat(&self.ledger, &operation).await
     }
 
