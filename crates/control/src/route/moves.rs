@@ -45,6 +45,18 @@ pub enum MoveError {
         /// What would come of it now.
         now: String,
     },
+    /// Somebody else was first.
+    #[error(
+        "operation {number} was begun while this move was being looked at; the route is now with {pool}, epoch {epoch}"
+    )]
+    Overtaken {
+        /// Theirs.
+        number: u64,
+        /// The pool that carries the route.
+        pool: String,
+        /// Its epoch.
+        epoch: u64,
+    },
     /// There is no such operation.
     #[error("there is no operation {0}")]
     NoOperation(u64),
@@ -98,9 +110,22 @@ impl<M: Reach> Moves<M> {
     /// # Errors
     /// When it can't be told.
     pub async fn plan(&self, wish: &Wish) -> Result<Plan, MoveError> {
-        let (held, current) = self.read().await?;
-        let sight = self.look(&current, Some(target(&current.topology, wish)?)).await;
-        self.planned(wish, &held, &current, &sight)
+        let mut attempts = 0;
+        loop {
+            let (held, current) = self.read().await?;
+            let sight = self.look(&current, Some(target(&current.topology, wish)?)).await;
+            if attempts < ATTEMPTS && self.has_changed(&held).await? {
+                attempts += 1;
+                continue;
+            }
+            return self.planned(wish, &held, &current, &sight);
+        }
+    }
+
+    /// Whether topology or route aren't any more what they were: then members were seen going by something else.
+    async fn has_changed(&self, held: &Held) -> Result<bool, StoreError> {
+        let now = Held::read(&self.ledger).await?;
+        Ok(now.is_none_or(|now| (now.version, &now.route) != (held.version, &held.route)))
     }
 
     fn planned(&self, wish: &Wish, held: &Held, current: &Current, sight: &Sight) -> Result<Plan, MoveError> {
@@ -115,9 +140,19 @@ impl<M: Reach> Moves<M> {
     /// When it can't be planned, or somebody else was first. Then nothing was begun.
     pub async fn begin(&self, asked: &Move, who: &str) -> Result<Begun, MoveError> {
         let mut attempts = 0;
+        let mut first = None;
         loop {
             let (held, current) = self.read().await?;
+            let last = writing::last(&self.ledger).await?;
+            if *first.get_or_insert(last) != last {
+                let (number, route) = (last, current.route.clone());
+                return Err(MoveError::Overtaken { number, pool: route.pool, epoch: route.epoch });
+            }
             let sight = self.look(&current, Some(target(&current.topology, &asked.wish)?)).await;
+            if attempts < ATTEMPTS && self.has_changed(&held).await? {
+                attempts += 1;
+                continue;
+            }
             let plan = self.planned(&asked.wish, &held, &current, &sight)?;
             if let Some(wanted) = asked.plan.as_ref().filter(|wanted| **wanted != plan.hash) {
                 return Err(MoveError::Stale { asked: wanted.clone(), now: plan.hash });
@@ -132,7 +167,7 @@ impl<M: Reach> Moves<M> {
                     self.nudge.notify_one();
                     return Ok(Begun { plan, operation: Some(number) });
                 }
-                // How everything is by now decides anew: an operation may have been begun, or only gone on.
+                // How everything is by now decides anew; what was wanted of one route isn't done to the next.
                 Err(StoreError::Conflict(_)) if attempts < ATTEMPTS => attempts += 1,
                 Err(error) => return Err(error.into()),
             }

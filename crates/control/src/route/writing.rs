@@ -245,13 +245,21 @@ pub async fn operation(ledger: &Ledger, number: u64) -> Result<Option<Operation>
     Ok(ledger.one(&records::operation(number)).await?.0)
 }
 
+/// The number of the last operation that was begun; 0 before the first.
+///
+/// # Errors
+/// As the store.
+pub async fn last(ledger: &Ledger) -> Result<u64, StoreError> {
+    let (count, _) = ledger.one::<Operations>(&records::operations_head()).await?;
+    Ok(count.unwrap_or_default().last)
+}
+
 /// The last operations, at most so many, the latest first.
 ///
 /// # Errors
 /// As the store.
 pub async fn history(ledger: &Ledger, most: u64) -> Result<Vec<Operation>, StoreError> {
-    let (count, _) = ledger.one::<Operations>(&records::operations_head()).await?;
-    let last = count.unwrap_or_default().last;
+    let last = last(ledger).await?;
     let numbers = last.saturating_sub(most) + 1..=last;
     let keys: Vec<Keys> = numbers.map(|number| Keys::One(records::operation(number))).collect();
     if keys.is_empty() {

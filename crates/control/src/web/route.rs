@@ -102,6 +102,9 @@ impl From<MoveError> for Failure {
                 Failure::refused(title, "leave it out; or move there with `fedge route switchover --to POOL`")
             }
             MoveError::Stale { .. } => Failure::conflict(title, "look at the new one: `fedge route plan`"),
+            MoveError::Overtaken { .. } => {
+                Failure::conflict(title, "`fedge route watch` shows it; ask again when it rests")
+            }
             MoveError::NoOperation(_) => Failure::not_found(title, "`fedge route history` lists them"),
             MoveError::Committed { .. } => {
                 Failure::refused(title, "move the route again: `fedge route switchover`, or `fedge route failback`")
