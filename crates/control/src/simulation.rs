@@ -19,6 +19,7 @@ mod life;
 mod matrix;
 mod process;
 mod random;
+mod scenarios;
 mod shelf;
 mod trace;
 

@@ -197,7 +197,7 @@ impl Store for Line {
                 None => self.shelf.fate(),
             };
             let unknown = || Err(StoreError::Unknown("no answer".to_owned()));
-            let answer = match fate {
+            match fate {
                 Fate::Refused => {
                     sleep(self.shelf.way()).await;
                     Err(StoreError::Unreachable("no majority".to_owned()))
@@ -218,8 +218,7 @@ impl Store for Line {
                     sleep(self.shelf.random.milliseconds(100, 1000)).await;
                     unknown()
                 }
-            };
-            answer
+            }
         })
     }
 
