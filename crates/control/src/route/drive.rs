@@ -148,7 +148,8 @@ impl<W: World> Drivers<W> {
         now: Instant,
     ) -> Result<Duration, StoreError> {
         let Some(current) = self.world.current().await?.filter(|current| held.is(current)) else {
-            // What the store says is on its way to us.
+            // The hint that brings it here may have been lost.
+            self.world.look_now();
             return Ok(LOOK / 2);
         };
         let sight = self.world.sight(&current, &operation);
@@ -176,7 +177,7 @@ impl<W: World> Drivers<W> {
                 let what = format!("{} is the route, with epoch {}", operation.to, operation.epoch);
                 tracing::info!(operation = operation.number, what, "an operation is committed");
                 held.commit(&self.ledger, &operation, &what).await?;
-                self.world.committed();
+                self.world.look_now();
                 return Ok(Duration::ZERO);
             }
             Next::TakeBack(why) => {

@@ -42,8 +42,8 @@ pub trait World: Send + Sync {
     /// Everything that this operation depends on; what has to be looked at from outside, is.
     fn sight(&self, current: &Current, operation: &Operation) -> Sight;
 
-    /// The route has moved: members should be told now.
-    fn committed(&self);
+    /// The store says something new: it should be looked at, and members told, now.
+    fn look_now(&self);
 
     /// Has an edge server finish what it has, since the route has left its pool with this epoch. Once is enough.
     fn drain(&self, edge: &str, epoch: u64);
@@ -235,7 +235,7 @@ impl<M: Reach> World for Real<M> {
         sight
     }
 
-    fn committed(&self) {
+    fn look_now(&self) {
         self.members.look_now();
     }
 
