@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod demo;
 mod rooms;
+mod simulate;
 mod soak;
 mod targets;
 
@@ -32,6 +33,8 @@ enum Command {
     /// Measure what fedge costs, as it is released.
     #[command(subcommand)]
     Bench(bench::What),
+    /// Move the route thousands of times in virtual time, with faults by seed.
+    Simulate(simulate::Options),
     /// Check that crates and files stand in their order.
     Rooms,
 }
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Targets => targets::run(),
         Command::Soak(options) => soak::run(&options),
         Command::Bench(what) => bench::run(&what),
+        Command::Simulate(options) => simulate::run(&options),
         Command::Rooms => rooms::check(),
     };
     match done {

@@ -174,9 +174,10 @@ impl Life {
 
     fn publish(&mut self) -> String {
         self.layout.partners = self.random.between(1, 3);
+        self.layout.declared = if self.random.percent(70) { self.layout.pools.len() } else { 2 };
         let Some(controller) = self.any_controller() else { return "nobody is there to publish".to_owned() };
         controller.publish(&self.layout, "carla");
-        format!("carla publishes at {}", controller.fqdn)
+        format!("carla publishes {} pools at {}", self.layout.declared, controller.fqdn)
     }
 
     fn trouble_controllers(&mut self) -> String {

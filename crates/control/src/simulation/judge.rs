@@ -28,6 +28,8 @@ pub(super) struct Judge {
 #[derive(Debug, Default)]
 struct Seen {
     version: u64,
+    /// The members in that version.
+    members: Vec<String>,
     route: Option<Route>,
     operations: BTreeMap<u64, Operation>,
     /// The epochs that were committed, and by which transaction of its controller each.
@@ -69,6 +71,11 @@ impl Judge {
     /// The route as it lies in the store.
     pub(super) fn route(&self) -> Option<Route> {
         self.seen().route.clone()
+    }
+
+    /// Whether a member is in the current topology.
+    pub(super) fn declares(&self, fqdn: &str) -> bool {
+        self.seen().members.iter().any(|member| member == fqdn)
     }
 
     /// By which transaction of its controller an epoch was committed.
@@ -151,6 +158,7 @@ impl Judge {
             Ok(None) => return vec!["there is no topology".to_owned()],
             Err(error) => return vec![error.to_string()],
         };
+        self.seen().members = current.topology.members().map(|member| member.fqdn.to_string()).collect();
         let pool = &current.route.pool;
         if !has_pool(&current.topology, pool) {
             return vec![format!("{pool} carries the route, and isn't in version {}", current.version)];

@@ -7,6 +7,8 @@ use super::random::Random;
 pub(super) struct Layout {
     /// Edge servers of each pool.
     pub(super) pools: Vec<u64>,
+    /// How many of the pools are declared, from the first on; each version may have another number.
+    pub(super) declared: usize,
     pub(super) gateways: u64,
     pub(super) controllers: usize,
     /// Partners that are declared; each version may have another number.
@@ -16,13 +18,13 @@ pub(super) struct Layout {
 impl Layout {
     /// Two pools with two edge servers each, two gateways, two controllers.
     pub(super) fn usual() -> Layout {
-        Layout { pools: vec![2, 2], gateways: 2, controllers: 2, partners: 1 }
+        Layout { pools: vec![2, 2], declared: 2, gateways: 2, controllers: 2, partners: 1 }
     }
 
     pub(super) fn random(random: &Random) -> Layout {
-        let pools = (0..random.between(2, 3)).map(|_| random.between(1, 2)).collect();
+        let pools: Vec<u64> = (0..random.between(2, 3)).map(|_| random.between(1, 2)).collect();
         let controllers = if random.percent(50) { 2 } else { 3 };
-        Layout { pools, gateways: random.between(1, 2), controllers, partners: 1 }
+        Layout { declared: pools.len(), pools, gateways: random.between(1, 2), controllers, partners: 1 }
     }
 
     pub(super) fn pool(number: usize) -> String {
@@ -54,7 +56,7 @@ impl Layout {
     /// As it is published.
     pub(super) fn document(&self) -> String {
         let mut text = "[installation]\nname = \"Contoso\"\n".to_owned();
-        for (number, pool) in self.all_pools().iter().enumerate() {
+        for (number, pool) in self.all_pools().iter().take(self.declared).enumerate() {
             let site = number + 1;
             text.push_str(&format!("[[site]]\nname = \"Site{site}\"\n"));
             text.push_str(&format!("[[pool]]\nfqdn = \"{pool}\"\nsite = \"Site{site}\"\n"));
@@ -77,7 +79,8 @@ impl Layout {
                 ));
             }
         }
-        let pools: Vec<String> = self.all_pools().iter().map(|pool| format!("\"{pool}\"")).collect();
+        let pools: Vec<String> =
+            self.all_pools().iter().take(self.declared).map(|pool| format!("\"{pool}\"")).collect();
         text.push_str(&format!("[route]\npools = [{}]\n", pools.join(", ")));
         text.push_str(
             "[federation]\nopen = false\n[[local]]\ndomains = [\"contoso.test\"]\nnext_hop = \"10.0.0.90\"\n",

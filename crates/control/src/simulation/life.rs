@@ -250,7 +250,7 @@ impl Life {
         self.judge.audited().await?;
         let route = self.judge.route().ok_or("there is no route")?;
         let field = self.ground.field();
-        for (fqdn, member) in &field.members {
+        for (fqdn, member) in field.members.iter().filter(|(fqdn, _)| self.judge.declares(fqdn)) {
             let Some(head) = &member.applied else { return Err(format!("{fqdn} goes by nothing")) };
             let route = (route.epoch, route.pool.as_str());
             if (head.route.epoch, head.route.pool.as_str()) != route {

@@ -169,7 +169,7 @@ fn scenario_04_the_answer_to_the_commit_is_lost() {
 #[test]
 fn scenario_05_two_operators_fail_over_in_the_same_moment() {
     in_some_lives(|seed| async move {
-        let layout = Layout { pools: vec![1, 1, 1], ..Layout::usual() };
+        let layout = Layout { pools: vec![1, 1, 1], declared: 3, ..Layout::usual() };
         let life = Life::found(layout, seed).await;
         sleep(Duration::from_secs(3)).await;
         life.dies(0);
