@@ -11,7 +11,7 @@ use api::route::State;
 use store::StoreError;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use topology::document::{Member, Pool};
 
 use super::operation::Operation;
@@ -26,8 +26,10 @@ use crate::service;
 const FRESH: Duration = Duration::from_secs(3);
 /// The same before the commit, where who is gone should be known soon.
 const FRESHER: Duration = Duration::from_millis(1500);
-/// Between two probes of one edge server while somebody depends on them.
+/// Between two probes of one edge server while somebody depends on them, and before it is told once more what it wasn't.
 const AGAIN: Duration = Duration::from_secs(2);
+/// How often an edge server is told to finish what it has, where it can't be told at once.
+const TRIES: usize = 3;
 /// What was probed longer ago isn't shown any more.
 const KEPT: Duration = Duration::from_secs(60);
 
@@ -247,7 +249,16 @@ impl<M: Reach> World for Real<M> {
         let (members, drains, changed) = (self.members.clone(), self.drains.clone(), self.changed.clone());
         let edge = edge.to_owned();
         tokio::spawn(async move {
-            let done = members.rest(&edge, Rest { epoch, seconds: REST }).await;
+            let rest = Rest { epoch, seconds: REST };
+            let mut done = members.rest(&edge, rest).await;
+            for _ in 1..TRIES {
+                if done.is_ok() {
+                    break;
+                }
+                // It may have been a moment's trouble; told twice, it does it once.
+                sleep(AGAIN).await;
+                done = members.rest(&edge, rest).await;
+            }
             let drain = match done {
                 Ok(report) => Drain::Finished(report),
                 Err(why) => Drain::Failed(why),
