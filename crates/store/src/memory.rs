@@ -35,9 +35,15 @@ impl Store for Memory {
     fn read<'a>(&'a self, keys: &'a [Keys]) -> Answer<'a, Snapshot> {
         Box::pin(async move {
             let state = self.state();
-            let asked = |key: &Key| keys.iter().any(|keys| keys.contain(key));
-            let found = state.entries.iter().filter(|(key, _)| asked(key));
-            let entries = found.map(|(key, entry)| (key.clone(), entry.clone())).collect();
+            let mut entries = BTreeMap::new();
+            for keys in keys {
+                match keys {
+                    Keys::One(key) => entries.extend(state.entries.get_key_value(key).map(copied)),
+                    Keys::Under(_) | Keys::All => {
+                        entries.extend(state.entries.iter().filter(|(key, _)| keys.contain(key)).map(copied));
+                    }
+                }
+            }
             Ok(Snapshot { revision: state.revision, entries })
         })
     }
@@ -55,6 +61,10 @@ impl Store for Memory {
     fn name(&self) -> String {
         "memory".to_owned()
     }
+}
+
+fn copied((key, entry): (&Key, &Entry)) -> (Key, Entry) {
+    (key.clone(), entry.clone())
 }
 
 impl State {
