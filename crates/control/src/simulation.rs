@@ -26,7 +26,7 @@ mod trace;
 use life::{Life, Summary};
 
 /// Operations that are begun where nobody asks for more.
-const OPERATIONS: u64 = 400;
+const OPERATIONS: u64 = 300;
 
 /// Goes through this in a time of its own.
 fn virtually<F: Future>(what: F) -> F::Output {

@@ -1,5 +1,7 @@
 //! What happens in a life by chance: administrators, troubles, and stories that hardly come about by themselves.
 
+use std::time::Duration;
+
 use api::local::ServiceAction;
 use api::route::{Kind, Move, Wish};
 use tokio::time::sleep;
@@ -74,10 +76,12 @@ impl Life {
             }
             1 => {
                 controller.begin(wish(Kind::Switchover, &other), false, "anna");
-                let number = self.judge.begun() + 1;
-                let pause = self.random.milliseconds(0, 400);
-                let moves = controller.moves.clone();
+                let (number, judge) = (self.judge.begun() + 1, self.judge.clone());
+                let (pause, moves) = (self.random.milliseconds(0, 40), controller.moves.clone());
                 controller.asked(async move {
+                    while judge.begun() < number {
+                        sleep(Duration::from_millis(5)).await;
+                    }
                     sleep(pause).await;
                     moves.abort(number, "anna").await.map_or_else(|error| error.to_string(), |_| "aborted".to_owned())
                 });
@@ -104,8 +108,13 @@ impl Life {
             }
             5 => {
                 controller.begin(wish(Kind::Switchover, &other), false, "anna");
-                let (ground, pause) = (self.ground.clone(), self.random.milliseconds(0, 8000));
+                let soon = self.random.percent(50);
+                let pause = self.random.milliseconds(0, if soon { 60 } else { 8000 });
+                let (ground, judge, number) = (self.ground.clone(), self.judge.clone(), self.judge.begun() + 1);
                 self.plots.spawn(async move {
+                    while judge.begun() < number {
+                        sleep(Duration::from_millis(5)).await;
+                    }
                     sleep(pause).await;
                     ground.trace.say("* the target of the switchover dies");
                     new.iter().for_each(|edge| ground.kill(edge));
