@@ -180,7 +180,7 @@ fn condition(condition: &Condition) -> String {
     if !holds && !accepted {
         let _ = writeln!(text, "            {fix}");
         if *waivable {
-            let _ = writeln!(text, "            or accept it: --accept {code}");
+            let _ = writeln!(text, "            to accept it: --accept {code}");
         }
     }
     text

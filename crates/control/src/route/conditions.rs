@@ -147,7 +147,7 @@ fn target_port(ground: &Ground<'_>, sight: &Sight) -> Condition {
     };
     if good.is_empty() && unseen && ground.kind == Kind::Failover {
         // The dead pool may have had the only ones who could.
-        let fix = "look at it from outside by other means, and accept it";
+        let fix = "look at it from outside by other means, and accept that nobody here has";
         return waivable(condition("target-port", false, seen, fix));
     }
     let fix = "open port 5269 to the outside; `fedge probe` shows each stage of such a stream";
@@ -204,7 +204,7 @@ fn old(ground: &Ground<'_>, sight: &Sight) -> Vec<Condition> {
                 "this is a switchover: `fedge route switchover`; or accept it, where partners can't reach that pool";
             vec![
                 waivable(condition("old-dead", dead, still, fix)),
-                waivable(condition("old-reached", whole, seen, "nothing can be done from here; accept it")),
+                waivable(condition("old-reached", whole, seen, "bring them up; or accept that nobody tells them")),
             ]
         }
     }
@@ -241,7 +241,11 @@ pub fn warnings(ground: &Ground<'_>, sight: &Sight) -> Vec<String> {
 /// Their names, with what is wrong with each where that is known.
 fn told<'a>(members: impl Iterator<Item = (&'a str, &'a Facts)>) -> String {
     let told = members.map(|(fqdn, facts)| match &facts.problem {
-        Some(problem) => format!("{fqdn} ({problem})"),
+        // It names the member itself, mostly.
+        Some(problem) => {
+            let problem = problem.strip_prefix(fqdn).unwrap_or(problem).trim_start_matches([':', ' ']);
+            format!("{fqdn} ({problem})")
+        }
         None => fqdn.to_owned(),
     });
     told.collect::<Vec<_>>().join(", ")

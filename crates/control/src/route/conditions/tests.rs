@@ -112,3 +112,13 @@ fn where_the_dead_pool_had_the_only_ones_who_could_look_a_failover_may_be_made()
     let unseen = Sight { probes: [].into(), ..sight(1) };
     assert_eq!(refused(&ground(Kind::Switchover), &unseen, &["target-port"]), ["target-port"]);
 }
+
+#[test]
+fn who_is_gone_is_named_once_with_what_is_known_of_it() {
+    let gone = with(without(sight(1), &EDGES[2..]), &EDGES[2..], |facts| {
+        facts.problem = Some(format!("{}: connection refused", EDGES[2]));
+    });
+    let all = conditions(&ground(Kind::Switchover), &gone, &[]);
+    let whole = all.iter().find(|one| one.code == "target-whole").expect("it is asked");
+    assert_eq!(whole.seen, format!("not reached: {} (connection refused)", EDGES[2]));
+}
