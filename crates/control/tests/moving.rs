@@ -231,6 +231,31 @@ fn the_route_is_moved_as_the_documents_say() {
     walk.lab.stop().expect("everything ends well");
 }
 
+/// As docs/refusals.md says of `target-port`.
+#[test]
+fn where_nobody_is_left_who_could_look_a_failover_is_accepted_and_degraded_until_somebody_is() {
+    let mut walk = Walk::new();
+    for edge in ["edge1", "edge2", "edge4"] {
+        walk.lab.kill(edge);
+    }
+    let failover = "fedge route failover --to edge3.contoso.test --accept target-whole,old-reached";
+    walk.run(
+        failover,
+        "refused: …\nNO target-port: no partner would get in: edge3.contoso.test (nobody else was there to look)\n\
+         …\nto accept it: --accept target-port",
+    );
+    walk.run(
+        &format!("{failover},target-port"),
+        "… degraded nobody has looked at it from outside yet\noperation 1 is degraded: the route is on pool2.contoso.test, …",
+    );
+    walk.lab.begin("edge4").expect("it starts");
+    walk.run(
+        "fedge route watch 1 --no-wait",
+        "… draining edge…\n… done edge1.contoso.test is not reached, so it wasn't told; edge2…",
+    );
+    walk.lab.stop().expect("everything ends well");
+}
+
 #[test]
 fn lines_are_compared_without_what_differs() {
     let line = plain("  0.3 s committed   pool2.contoso.test is the route, with epoch 2");
