@@ -24,6 +24,8 @@ const RUNNING: u8 = 5;
 const TROUBLE: u8 = 1;
 /// Between two looks at an operation.
 const LOOK: Duration = Duration::from_millis(200);
+/// Who has just started the services for which an operation waits has it wait for so long until it is seen.
+const STARTED: Duration = Duration::from_secs(2);
 /// How many answers that break off one after the other are nothing to worry about.
 const BREAKS: usize = 10;
 /// For a plan: everybody is looked at first.
@@ -191,7 +193,7 @@ fn watch(control: &Control, number: u64, wait: bool) -> Result<u8, RemoteError> 
     let mut out = std::io::stdout();
     let json = control.json;
     let mut unheard = Ok(());
-    let operation = follow(control, number, 0, Duration::ZERO, &mut |operation, line| {
+    let operation = follow(control, number, 0, STARTED, &mut |operation, line| {
         if !json && unheard.is_ok() {
             unheard = out.write_all(text::line(operation, line).as_bytes());
         }
