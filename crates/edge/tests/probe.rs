@@ -5,6 +5,7 @@ mod probe {
     mod bounds;
     mod faults;
     mod good;
+    mod refused;
     mod rig;
     mod targets;
 }

@@ -6,6 +6,7 @@ use testkit::lab::border::{Border, BorderPlan, EXTERNAL, NEXT_HOP, server_of};
 use testkit::lab::played::{Conduct, PlayedServer, What};
 use testkit::lab::{CONTOSO, FABRIKAM, TAILSPIN, WOODGROVE};
 use testkit::pki::{Issued, Request};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::rig::{assert_went, at_the_border, of_border, stage};
 
@@ -149,5 +150,34 @@ fn who_is_no_partner_and_what_somebody_names_is_only_looked_at() {
         let heard = fabrikam.next().await.expect("its end");
         assert!(matches!(heard.what, What::Closed), "{heard:?}");
         assert!(fabrikam.heard().is_empty());
+    });
+}
+
+/// Says that it doesn't know the domain, and is gone before it hears our end.
+async fn rude(listener: tokio::net::TcpListener) -> std::io::Result<()> {
+    let error = "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' \
+                 xmlns:stream='http://etherx.jabber.org/streams' from='fabrikam.test' id='1' version='1.0'>\
+                 <stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>";
+    loop {
+        let (mut connection, _) = listener.accept().await?;
+        let mut heard = [0; 4096];
+        let _ = connection.read(&mut heard).await?;
+        connection.write_all(error.as_bytes()).await?;
+        // Closing resets the connection.
+        connection.set_zero_linger()?;
+    }
+}
+
+#[test]
+fn the_reason_of_who_is_gone_at_once_is_told_all_the_same() {
+    at_the_border(&BorderPlan::default(), |border| async move {
+        let listener = tokio::net::TcpListener::bind(server_of(FABRIKAM)).await.expect("free");
+        let serving = tokio::spawn(rude(listener));
+        for _ in 0..20 {
+            let probed = of_border(&border, &[FABRIKAM]).await;
+            let header = stage(&probed.targets[0].stages, Name::Header);
+            assert!(header.seen.contains("host-unknown"), "{}", api::probe::table(&probed));
+        }
+        serving.abort();
     });
 }

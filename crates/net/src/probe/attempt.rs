@@ -22,6 +22,8 @@ use crate::transport::Transport;
 
 /// For a stage, unless less is left in all.
 const STAGE: Duration = Duration::from_secs(5);
+/// For what a peer said before the connection broke to be read.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 /// For the peer to answer our end of the stream.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -155,17 +157,19 @@ impl Attempt<'_> {
     }
 
     async fn talk(&mut self, machine: &mut Dialed, transport: &mut Transport) -> Result<(), Failed> {
+        // A peer that ends a stream with an error may be gone before it hears our end: its reason is what counts.
+        let mut broken = None;
         loop {
             let mut phase = machine.phase();
             while let Some(step) = machine.poll(now()) {
                 self.passed(&mut phase, machine, transport.is_secure());
                 let stage = stage(phase, transport.is_secure());
                 match step {
-                    Step::Send(bytes) => {
+                    Step::Send(bytes) if broken.is_none() => {
                         let sent = timeout(self.patience(), transport.send(&bytes)).await;
-                        let sent = sent.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
-                        sent.map_err(|error| (stage, Trouble::Io(error)))?;
+                        broken = sent.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())).err();
                     }
+                    Step::Send(_) => {}
                     Step::StartTls => {
                         let plain = std::mem::replace(transport, Transport::Gone);
                         *transport = self.secure(plain).await?;
@@ -201,16 +205,23 @@ impl Attempt<'_> {
             self.passed(&mut phase, machine, transport.is_secure());
             let stage = stage(phase, transport.is_secure());
             // A peer may need all the time that there is to verify a key.
-            let span = if stage == Name::Dialback { self.left() } else { self.patience() };
+            let span = match stage {
+                _ if broken.is_some() => LAST_WORDS,
+                Name::Dialback => self.left(),
+                _ => self.patience(),
+            };
             let known = machine.input().len();
-            match timeout(span, transport.receive(machine.input())).await {
-                Ok(Ok(0)) => machine.eof(),
-                Ok(Ok(_)) => {
+            let received = timeout(span, transport.receive(machine.input())).await;
+            match (received, broken.take()) {
+                (Ok(Ok(0)) | Ok(Err(_)) | Err(_), Some(error)) => return Err((stage, Trouble::Io(error))),
+                (Ok(Ok(0)), None) => machine.eof(),
+                (Ok(Ok(_)), error) => {
+                    broken = error;
                     let room = FIRST.saturating_sub(self.first.len());
                     self.first.extend(machine.input().iter().skip(known).take(room));
                 }
-                Ok(Err(error)) => return Err((stage, Trouble::Io(error))),
-                Err(_) => return Err((stage, Trouble::Silent(span))),
+                (Ok(Err(error)), None) => return Err((stage, Trouble::Io(error))),
+                (Err(_), None) => return Err((stage, Trouble::Silent(span))),
             }
         }
     }
@@ -227,8 +238,14 @@ impl Attempt<'_> {
             // Also where it then ends because of what they say.
             self.offered(machine, secure);
         }
-        if *before == Phase::External && phase == Phase::Dialback {
-            self.refused(machine);
+        if *before != Phase::Dialback && phase == Phase::Dialback {
+            match machine.external_refused() {
+                Some(why) => self.refused(why),
+                None => {
+                    let finding = offers::why_not_external(self.offers.as_ref(), self.tls.as_ref(), &self.errand.scene);
+                    self.note(Name::External, finding);
+                }
+            }
         }
         *before = phase;
     }
@@ -258,8 +275,7 @@ impl Attempt<'_> {
     }
 
     /// The peer refused our certificate, and dialback is tried.
-    fn refused(&mut self, machine: &Dialed) {
-        let why = machine.external_refused().unwrap_or("it refused our certificate");
+    fn refused(&mut self, why: &str) {
         // The peer's own words are among it.
         let why: String = why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let finding = Finding::warning(why.clone());
@@ -278,10 +294,6 @@ impl Attempt<'_> {
                 }
             }
             Method::Dialback => {
-                if !self.has(Name::External) {
-                    let finding = offers::why_not_external(self.offers.as_ref(), self.tls.as_ref(), &self.errand.scene);
-                    self.note(Name::External, finding);
-                }
                 self.note(Name::Dialback, Finding::good(format!("it has verified our key for {us}")));
             }
         }
@@ -351,6 +363,7 @@ impl Attempt<'_> {
             };
             self.stages.push(Finding::skipped(why).stage(name, Duration::ZERO));
         }
+        self.stages.sort_by_key(|stage| stage.name);
         probe::Target {
             host: target.host.clone(),
             address: target.address.to_string(),
