@@ -218,7 +218,7 @@ impl std::fmt::Debug for Tls {
 }
 
 impl TlsError {
-    fn from_io(error: io::Error) -> TlsError {
+    pub(crate) fn from_io(error: io::Error) -> TlsError {
         match error.downcast::<rustls::Error>() {
             Ok(error) => TlsError::from(error),
             Err(error) => TlsError::Io(error),

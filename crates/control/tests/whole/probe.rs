@@ -67,6 +67,11 @@ fn each_command_of_the_document_probes_and_stopped_servers_are_told() {
     let (_, told) = fedge(&lab, &["contoso.test", "--via", "edge1.contoso.test"]);
     assert!(told.contains("reached at 4 of 4 targets"), "{told}");
 
+    let into_itself = ["fedge-gateway", "probe", "contoso.test", "--at", "127.0.0.1:22"].map(str::to_owned);
+    let output = run(&lab, &into_itself);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.code() == Some(1) && told.contains("no address of another machine"), "{told}");
+
     // As a switchover's preflight would see it.
     lab.fedge(&["service", "stop", "--server", &fqdn("edge1")]).expect("it is stopped");
     let (status, told) = fedge(&lab, &["contoso.test", "--via", "pool2.contoso.test", "--at", ADDRESS]);

@@ -17,7 +17,7 @@ use crate::clock::{now, since};
 use crate::face::FaceState;
 use crate::judge::CertificateFault;
 use crate::resolve::Target;
-use crate::tls::Established;
+use crate::tls::{Established, TlsError};
 use crate::transport::Transport;
 
 /// For a stage, unless less is left in all.
@@ -78,7 +78,7 @@ pub(super) async fn attempt(face: &FaceState, errand: &Errand, target: &Target) 
     attempt.finished(target, reached)
 }
 
-type Failed = (Name, Trouble);
+pub(super) type Failed = (Name, Trouble);
 
 impl Attempt<'_> {
     async fn run(&mut self, target: &Target) -> Result<(), Failed> {
@@ -102,8 +102,8 @@ impl Attempt<'_> {
 
     async fn connect(&mut self, target: &Target) -> Result<TcpStream, Failed> {
         let failed = |trouble| (Name::Tcp, trouble);
-        let guards = self.face.guards_targets();
-        if guards && self.errand.named {
+        // On either face: whoever may have something looked at shall not look into this machine.
+        if self.errand.named && !self.face.private_targets {
             may_look(target.address.ip()).map_err(|why| failed(Trouble::Forbidden(why)))?;
         }
         let span = self.patience();
@@ -112,7 +112,7 @@ impl Attempt<'_> {
             connected.map_err(|_| failed(Trouble::Silent(span)))?.map_err(|error| failed(Trouble::Io(error)))?;
         // The kernel reaches itself by one address. The peer's isn't asked for: it may have reset the connection already.
         let own = socket.local_addr().is_ok_and(|near| near.ip() == target.address.ip());
-        if guards && self.errand.scene.whose == Whose::Partner && own {
+        if self.face.guards_targets() && self.errand.scene.whose == Whose::Partner && own {
             return Err(failed(Trouble::Own));
         }
         // Latency is what is told.
@@ -213,14 +213,13 @@ impl Attempt<'_> {
             let known = machine.input().len();
             let received = timeout(span, transport.receive(machine.input())).await;
             match (received, broken.take()) {
-                (Ok(Ok(0)) | Ok(Err(_)) | Err(_), Some(error)) => return Err((stage, Trouble::Io(error))),
+                (Ok(Err(error)), _) | (Ok(Ok(0)) | Err(_), Some(error)) => return Err(broke(stage, error)),
                 (Ok(Ok(0)), None) => machine.eof(),
                 (Ok(Ok(_)), error) => {
                     broken = error;
                     let room = FIRST.saturating_sub(self.first.len());
                     self.first.extend(machine.input().iter().skip(known).take(room));
                 }
-                (Ok(Err(error)), None) => return Err((stage, Trouble::Io(error))),
                 (Err(_), None) => return Err((stage, Trouble::Silent(span))),
             }
         }
@@ -377,6 +376,13 @@ impl Attempt<'_> {
             round_trip_ms: self.round_trip.map(milliseconds),
         }
     }
+}
+
+/// What it means that a connection broke. In TLS 1.3 a peer that refuses our certificate says so when the handshake is over
+/// for us already.
+pub(super) fn broke(stage: Name, error: std::io::Error) -> Failed {
+    let tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    if tls { (Name::Tls, Trouble::Tls(TlsError::from_io(error))) } else { (stage, Trouble::Io(error)) }
 }
 
 /// Which stage a stream is at.

@@ -235,6 +235,17 @@ fn each_failed_handshake_has_its_cause() {
 }
 
 #[test]
+fn an_alert_behind_the_handshake_is_about_the_handshake() {
+    let alert = |alert| Error::other(rustls::Error::AlertReceived(alert));
+    let (stage, trouble) = attempt::broke(Name::Features, alert(Alert::UnknownCA));
+    assert_eq!(stage, Name::Tls);
+    let finding = explain(stage, &trouble, &scene(Whose::Partner));
+    assert_says(&finding, Verdict::Bad, "UnknownCA", "doesn't trust the CA of our certificate", "trust that CA");
+    let (stage, _) = attempt::broke(Name::Features, Error::from(ErrorKind::ConnectionReset));
+    assert_eq!(stage, Name::Features);
+}
+
+#[test]
 fn why_our_certificate_is_refused_is_read_from_the_peer_s_words() {
     for (words, cause) in [
         ("not-authorized unsupported certificate purpose", "clientAuth"),
