@@ -381,7 +381,7 @@ impl Attempt<'_> {
 /// What it means that a connection broke. In TLS 1.3 a peer that refuses our certificate says so when the handshake is over
 /// for us already.
 pub(super) fn broke(stage: Name, error: std::io::Error) -> Failed {
-    let tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some();
     if tls { (Name::Tls, Trouble::Tls(TlsError::from_io(error))) } else { (stage, Trouble::Io(error)) }
 }
 
