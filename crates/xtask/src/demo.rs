@@ -11,6 +11,7 @@ use testkit::server::Authentication;
 use tokio::signal::unix::{SignalKind, signal};
 
 mod installation;
+mod moves;
 mod small;
 mod story;
 
@@ -49,7 +50,7 @@ trait Stage: Sized + Send + 'static {
     fn start(options: &Options, plan: &LabPlan, folder: &Path) -> anyhow::Result<Self>;
 
     /// Tells the story on it.
-    async fn tell(&self) -> anyhow::Result<()>;
+    async fn tell(&mut self) -> anyhow::Result<()>;
 
     /// Says what one can do with it while it is kept.
     fn keep(&self);
@@ -134,7 +135,7 @@ async fn show<S: Stage>(options: &Options, plan: LabPlan) -> anyhow::Result<()> 
             bail!("interrupted");
         }
     };
-    let stage = started.context("starting")??;
+    let mut stage = started.context("starting")??;
     println!("everything runs after {:.1} s\n", began.elapsed().as_secs_f64());
     let told = tokio::select! {
         biased;

@@ -5,9 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::client::{Client, Stanza};
+
+/// For what is under way at the end.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What became of what one of them said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,37 @@ pub struct Tally {
     pub overtaken: usize,
     /// The longest time without an arrival while they talked.
     pub gap: Duration,
+}
+
+/// Two users who talk for as long as nobody ends it.
+#[derive(Debug)]
+pub struct Talk {
+    over: watch::Sender<bool>,
+    task: JoinHandle<anyhow::Result<[Tally; 2]>>,
+}
+
+impl Talk {
+    /// They begin, one message each `every` so often; what the second says comes second in all that is told.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub fn begin(clients: [Client; 2], every: Duration) -> Talk {
+        let (over, ends) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            let [one, two] = &clients;
+            steady([one, two], every, ends, PATIENCE).await
+        });
+        Talk { over, task }
+    }
+
+    /// They end, and what is under way is waited for.
+    ///
+    /// # Errors
+    /// When a stream of one of the two has ended.
+    pub async fn end(self) -> anyhow::Result<[Tally; 2]> {
+        self.over.send_replace(true);
+        self.task.await?
+    }
 }
 
 /// One of the two ways.

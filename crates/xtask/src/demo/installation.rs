@@ -9,7 +9,7 @@ use testkit::lab::LabPlan;
 use testkit::lab::installation::{CONTROLLERS, Ground, Installation, POOLS, StoreKind, fqdn, members_of};
 use testkit::place::Place;
 
-use super::{Options, Stage, Store, story};
+use super::{Options, Stage, Store, moves, story};
 
 /// What is there.
 pub(super) const INTRODUCTION: &str = "\
@@ -58,7 +58,7 @@ impl Stage for Whole {
         Ok(Whole(Installation::start(ground, plan, store, folder, &mut |told| println!("{told}"))?))
     }
 
-    async fn tell(&self) -> anyhow::Result<()> {
+    async fn tell(&mut self) -> anyhow::Result<()> {
         let Whole(lab) = self;
         let began = Instant::now();
         let delivered = story::tell(async |jid: String| lab.login(&jid).await).await?;
@@ -75,7 +75,7 @@ impl Stage for Whole {
         lab.wait_for("both partners in the status", |status| partners(status) >= 2)?;
         println!("\n$ fedge status\n{}", lab.fedge(&["status"])?);
         story::end(delivered, took);
-        Ok(())
+        moves::tell(lab).await
     }
 
     fn keep(&self) {

@@ -31,7 +31,7 @@ impl Stage for Small {
         Ok(Small(Lab::start(Place::here(), plan, folder, &mut |told| println!("{told}"))?))
     }
 
-    async fn tell(&self) -> anyhow::Result<()> {
+    async fn tell(&mut self) -> anyhow::Result<()> {
         let Small(lab) = self;
         let began = Instant::now();
         let delivered = story::tell(async |jid: String| lab.login(&jid).await).await?;
