@@ -153,6 +153,10 @@ impl Service {
                     let _ = reply.try_send(answer);
                 }
                 Ok(()) = self.came.changed() => self.wake(),
+                () = needed(&self.at_work, self.rests) => {
+                    tracing::warn!("a gateway can't use the pool that has the route, so this one rests no longer");
+                    self.wake();
+                }
                 () = over(self.rests) => self.wake(),
                 change = self.entrance.next() => self.entrance.change(change, &mut self.at_work).await,
             }
@@ -216,6 +220,10 @@ impl Service {
                     Some(Rest { epoch, seconds }) => {
                         self.rests = Some(Instant::now() + Duration::from_secs(seconds));
                         self.told.send_modify(|told| told.rested = Some(epoch));
+                        // Where the route's pool dies meanwhile, gateways have another one.
+                        if let Some(trunks) = &self.scope.trunks {
+                            trunks.members().resume();
+                        }
                         self.becomes(ServiceState::Resting);
                     }
                     None => self.resume(),
@@ -312,6 +320,14 @@ async fn back(mut came: watch::Receiver<u64>, rest: Option<Rest>) {
     };
     if comes_back.await.is_none() {
         std::future::pending::<()>().await;
+    }
+}
+
+/// Waits until a gateway gives something to one that rests, which none does as long as it can use the pool with the route.
+async fn needed(at_work: &[Served], rests: Option<Instant>) {
+    match at_work.first().filter(|_| rests.is_some()) {
+        Some(served) => served.end.links.used().await,
+        None => std::future::pending().await,
     }
 }
 

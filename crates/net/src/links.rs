@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use api::local::Counts;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use xmpp::domain::DomainPair;
 use xmpp::stanza::Stanza;
 
@@ -91,6 +91,8 @@ pub(crate) struct Shared {
     waiting: watch::Sender<usize>,
     /// What became of those that peers gave.
     given: Mutex<Counts>,
+    /// One was given.
+    given_one: Notify,
     /// Everything ends: what can't be brought out now goes back.
     given_up: watch::Sender<bool>,
 }
@@ -180,6 +182,7 @@ impl Links {
             errors = Some((link.errors.clone(), bytes));
         } else {
             self.shared.count(|given| (given.accepted, given.in_flight) = (given.accepted + 1, given.in_flight + 1));
+            self.shared.given_one.notify_waiters();
         }
         self.shared.waiting.send_modify(|waiting| *waiting += 1);
         let counted = Counted { shared: self.shared.clone(), errors };
@@ -206,6 +209,11 @@ impl Links {
     /// Brings out what comes from now on, as before anything was given up.
     pub fn resume(&self) {
         self.shared.given_up.send_replace(false);
+    }
+
+    /// Waits until somebody gives something to be brought out.
+    pub async fn used(&self) {
+        self.shared.given_one.notified().await;
     }
 
     /// Waits until nothing waits to be brought out.

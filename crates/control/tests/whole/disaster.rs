@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::lab::installation::{Ground, Installation, POOLS, fqdn};
+use testkit::lab::installation::{Ground, Installation, POOLS, fqdn, members_of};
 use testkit::lab::steady::Tally;
 use testkit::place::Place;
 
@@ -92,4 +92,28 @@ fn the_pools_hosts_vanish_without_a_word_and_it_is_failed_over() {
     let edges: Vec<&'static str> = POOLS[0].1.into();
     edges.into_iter().for_each(|edge| lab.kill(edge));
     lab.stop().expect("everything else ends well");
+}
+
+#[test]
+fn a_pool_that_rests_serves_again_when_the_one_with_the_route_dies() {
+    let (lab, _folder) = installation_on(Ground::loopback(Place::isolated().expect("root")));
+    let (lab, [outbound, _]) = talking(lab, |mut lab| {
+        for arguments in [&["switchover", "--to", &fqdn("pool2")][..], &["failback"]] {
+            let (status, told) = route(&lab, arguments);
+            assert_eq!(status, Some(0), "{told}");
+        }
+        let state = |edge: &str| lab.ask(edge, &["service", "status"]).expect("it answers");
+        assert!(state("edge3").contains("is resting"), "{}", state("edge3"));
+        for edge in POOLS[0].1 {
+            lab.kill(edge);
+        }
+        // Nobody says a word: gateways have nobody else, and partners are let in where those are.
+        lab.wait_for("an edge server of the other pool that takes partners in", |status| {
+            members_of(status).any(|member| member["service"] == "running" && member["state"] == "reached")
+        })
+        .expect("it comes about");
+        lab
+    });
+    assert_flows(&outbound);
+    drop(lab);
 }
