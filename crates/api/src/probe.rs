@@ -94,7 +94,7 @@ pub struct Probed {
     pub face: String,
     /// The worst of all stages.
     pub verdict: Verdict,
-    /// Whether at least one target was brought as far as it was to be.
+    /// Whether at least one target was brought as far as it was to be, and nothing of it is bad.
     pub reached: bool,
     /// What comes before any target: policy and DNS.
     pub stages: Vec<Stage>,
@@ -137,7 +137,7 @@ pub struct Target {
     pub direct_tls: bool,
     /// The worst of its stages.
     pub verdict: Verdict,
-    /// Whether it was brought as far as it was to be.
+    /// Whether it was brought as far as it was to be, and nothing of it is bad.
     pub reached: bool,
     /// Its stages, in order.
     pub stages: Vec<Stage>,

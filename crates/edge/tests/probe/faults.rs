@@ -71,6 +71,27 @@ fn each_fault_of_a_certificate_has_its_cause_and_counts_as_the_entry_says() {
 }
 
 #[test]
+fn a_fault_of_our_own_certificate_is_bad_whatever_partners_may_do() {
+    at_the_border(&BorderPlan::default(), |mut border| async move {
+        let external = EXTERNAL.to_string();
+        let before = of_border(&border, &[CONTOSO, "--at", &external]).await;
+        assert!(before.reached && before.verdict == Verdict::Good, "{}", api::probe::table(&before));
+        let expired = issued(&border, &Request::new(&[CONTOSO]).expired());
+        expired.write(&border.folder().join("certificates"), "contoso").expect("written");
+        border.reload().expect("it says so");
+        let probed = of_border(&border, &[CONTOSO, "--at", &external]).await;
+        let text = api::probe::table(&probed);
+        let judged = stage(&probed.targets[0].stages, Name::Certificate);
+        assert!(judged.verdict == Verdict::Bad && judged.seen.contains("expired on"), "{text}");
+        assert!(judged.fix.as_ref().is_some_and(|fix| fix.contains("on the edge server at 127.0.3.1")), "{text}");
+        // It was seen to the end, which helps nobody: partners that go by certificates hang up.
+        assert_went(&probed.targets[0], &[(Name::Features, Verdict::Good)]);
+        assert!(!probed.reached && !probed.targets[0].reached, "{text}");
+        assert_eq!(probed.faults().first(), Some(&judged.seen), "{text}");
+    });
+}
+
+#[test]
 fn what_is_wrong_in_dns_is_said() {
     at_the_border(&BorderPlan::default(), |border| async move {
         let good = border.issue(FABRIKAM).expect("ASCII");

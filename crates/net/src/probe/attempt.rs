@@ -363,12 +363,14 @@ impl Attempt<'_> {
             self.stages.push(Finding::skipped(why).stage(name, Duration::ZERO));
         }
         self.stages.sort_by_key(|stage| stage.name);
+        let verdict = Verdict::worst(self.stages.iter().map(|stage| stage.verdict));
         probe::Target {
             host: target.host.clone(),
             address: target.address.to_string(),
             direct_tls: target.direct_tls,
-            verdict: Verdict::worst(self.stages.iter().map(|stage| stage.verdict)),
-            reached,
+            verdict,
+            // Who is only looked at is seen to the end also where nobody would be let in, or would come in.
+            reached: reached && verdict < Verdict::Bad,
             stages: self.stages,
             tls: self.tls,
             certificate: self.certificate,
