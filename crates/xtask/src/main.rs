@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod check;
 mod demo;
+mod drill;
 mod rooms;
 mod simulate;
 mod soak;
@@ -30,6 +31,8 @@ enum Command {
     Targets,
     /// Flood through gateways and edge servers while one thing breaks, again and again, and count every message.
     Soak(soak::Options),
+    /// Move the route again and again while two users talk, and measure how long it takes.
+    Drill(drill::Options),
     /// Measure what fedge costs, as it is released.
     #[command(subcommand)]
     Bench(bench::What),
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Test => check::run(),
         Command::Targets => targets::run(),
         Command::Soak(options) => soak::run(&options),
+        Command::Drill(options) => drill::run(&options),
         Command::Bench(what) => bench::run(&what),
         Command::Simulate(options) => simulate::run(&options),
         Command::Rooms => rooms::check(),

@@ -30,6 +30,8 @@ pub struct Tally {
     pub overtaken: usize,
     /// The longest time without an arrival while they talked.
     pub gap: Duration,
+    /// When that was over.
+    pub gap_ended: Instant,
 }
 
 /// Two users who talk for as long as nobody ends it.
@@ -78,6 +80,7 @@ struct Way<'a> {
     /// When one arrived last.
     heard: Instant,
     gap: Duration,
+    gap_ended: Instant,
 }
 
 /// Both talk, one message each `every` so often, until `over` says so; then it is waited until all of it has arrived or come
@@ -125,19 +128,20 @@ pub async fn steady(
 
 impl<'a> Way<'a> {
     fn new(from: &'a Client, to: &'a Client, prefix: &'static str) -> Way<'a> {
-        let (sent, arrived, returned, doubled, overtaken, last) = (0, Vec::new(), Vec::new(), 0, 0, None);
+        let now = Instant::now();
         Way {
             from,
             to,
             prefix,
-            sent,
-            arrived,
-            returned,
-            doubled,
-            overtaken,
-            last,
-            heard: Instant::now(),
+            sent: 0,
+            arrived: Vec::new(),
+            returned: Vec::new(),
+            doubled: 0,
+            overtaken: 0,
+            last: None,
+            heard: now,
             gap: Duration::ZERO,
+            gap_ended: now,
         }
     }
 
@@ -161,7 +165,10 @@ impl<'a> Way<'a> {
         let now = Instant::now();
         // The first one may have waited for a stream.
         if talks && self.last.is_some() {
-            self.gap = self.gap.max(now.duration_since(self.heard));
+            let gap = now.duration_since(self.heard);
+            if gap > self.gap {
+                (self.gap, self.gap_ended) = (gap, now);
+            }
         }
         self.heard = now;
         if self.last.is_some_and(|last| number < last) {
@@ -195,6 +202,7 @@ impl<'a> Way<'a> {
             doubled: self.doubled,
             overtaken: self.overtaken,
             gap: self.gap,
+            gap_ended: self.gap_ended,
         }
     }
 }
