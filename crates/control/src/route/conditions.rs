@@ -1,9 +1,14 @@
 //! What must be so before a move is made: each condition with what was seen, and what to do where it isn't so.
 
+use std::time::Duration;
+
 use api::route::{Condition, Kind};
 use topology::document::Role;
 
 use super::sight::{Facts, Sight};
+
+/// For so long it counts what a probe saw. A new one is begun as soon as somebody prepares a move.
+const LOOKED: Duration = Duration::from_secs(10);
 
 /// What the store says of the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,11 +135,12 @@ fn target_port(ground: &Ground<'_>, sight: &Sight) -> Condition {
         let seen = "their federation services don't run, so their ports are not looked at".to_owned();
         return condition("target-port", closed, seen, "bring one of them up first");
     }
-    let unseen = running.iter().all(|(fqdn, _)| !sight.probes.contains_key(*fqdn));
+    let probed = |fqdn: &str| sight.probes.get(fqdn).filter(|probe| probe.age < LOOKED);
+    let unseen = running.iter().all(|(fqdn, _)| probed(fqdn).is_none());
     let mut good = Vec::new();
     let mut bad = Vec::new();
     for (fqdn, _) in running {
-        match sight.probes.get(fqdn) {
+        match probed(fqdn) {
             Some(probe) if probe.good => good.push(format!("{fqdn} ({})", probe.seen)),
             Some(probe) => bad.push(format!("{fqdn} ({}, seen from {})", probe.seen, probe.by)),
             None => bad.push(format!("{fqdn} (nobody else was there to look)")),

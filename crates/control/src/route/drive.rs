@@ -130,13 +130,7 @@ impl<W: World> Drivers<W> {
             format!("{} goes on, since {} isn't heard any more", self.own.controller, before.controller)
         };
         tracing::info!(operation = operation.number, what, "an operation is taken over");
-        let at = self.ledger.now();
-        if operation.state == State::Ready {
-            // What another saw, and when, isn't known here.
-            operation.enter(State::Preparing, at, format!("{what}, and looks once more at what was ready"));
-            return held.entered(&self.ledger, &operation).await;
-        }
-        operation.note(at, what);
+        operation.note(self.ledger.now(), what);
         held.beat(&self.ledger, &operation).await
     }
 
@@ -153,9 +147,8 @@ impl<W: World> Drivers<W> {
             return Ok(LOOK / 2);
         };
         let sight = self.world.sight(&current, &operation);
-        let stanzas = *memory.stanzas.get_or_insert_with(|| {
-            sight.edges(&operation.to).fold(0, |sum, (_, facts)| sum.saturating_add(facts.stanzas))
-        });
+        let taken = sight.edges(&operation.to).fold(0_u64, |sum, (_, facts)| sum.saturating_add(facts.stanzas));
+        let stanzas = if operation.state.is_committed() { *memory.stanzas.get_or_insert(taken) } else { taken };
         let uncertain = self.world.uncertain();
         let moment = Moment {
             operation: &operation,

@@ -12,8 +12,6 @@ use super::sight::{Drain, Facts, Sight};
 
 /// Before the commit, what is missing may take so long to be seen: a controller that just took over knows nobody yet.
 const PREPARE: Duration = Duration::from_secs(6);
-/// What was seen before the commit counts for so long.
-const STALE: Duration = Duration::from_secs(10);
 /// Members that are reached have so long to go by the new route, before the operation goes on without them.
 const APPLY: Duration = Duration::from_secs(10);
 /// For so long traffic is waited for where a probe has got through; it may be night.
@@ -59,10 +57,11 @@ pub enum Next {
 pub fn next(moment: &Moment<'_>) -> Next {
     match moment.operation.state {
         State::Preparing => prepare(moment),
-        State::Ready if moment.waited > STALE => {
-            Next::Enter(State::Preparing, "what was seen has become old, and is looked at again".to_owned())
-        }
-        State::Ready => Next::Commit,
+        // What another driver saw, or this one a while ago, may not be so any more.
+        State::Ready => match able(moment) {
+            Ok(_) => Next::Commit,
+            Err(missing) => Next::Enter(State::Preparing, format!("it isn't ready any more: {missing}")),
+        },
         State::Committed => applied(moment),
         State::Applying => Next::Enter(
             State::Verifying,
@@ -80,6 +79,20 @@ fn prepare(moment: &Moment<'_>) -> Next {
     if !moment.declared {
         return Next::Enter(State::RolledBack, format!("{} is not in the topology any more", operation.to));
     }
+    match able(moment) {
+        Ok(accepted) => {
+            let accepted = accepted.join(", ");
+            let waived = if accepted.is_empty() { String::new() } else { format!("; accepted: {accepted}") };
+            Next::Enter(State::Ready, format!("{} can take the route{waived}", operation.to))
+        }
+        Err(missing) if moment.waited < PREPARE => Next::Wait(missing),
+        Err(missing) => Next::Enter(State::RolledBack, format!("the route stays with {}: {missing}", operation.from)),
+    }
+}
+
+/// Whether the target can take the route: the codes of what was accepted not to be so, or what is missing.
+fn able(moment: &Moment<'_>) -> Result<Vec<String>, String> {
+    let operation = moment.operation;
     let ground = Ground {
         from: &operation.from,
         to: &operation.to,
@@ -93,18 +106,10 @@ fn prepare(moment: &Moment<'_>) -> Next {
         .filter(|condition| condition.refuses())
         .map(|condition| format!("{} ({})", condition.code, condition.seen))
         .collect();
-    if missing.is_empty() {
-        let accepted =
-            conditions.iter().filter(|condition| condition.accepted).map(|condition| condition.code.as_str());
-        let accepted: Vec<&str> = accepted.collect();
-        let waived = if accepted.is_empty() { String::new() } else { format!("; accepted: {}", accepted.join(", ")) };
-        return Next::Enter(State::Ready, format!("{} can take the route{waived}", operation.to));
+    if !missing.is_empty() {
+        return Err(missing.join("; "));
     }
-    let missing = missing.join("; ");
-    if moment.waited < PREPARE {
-        return Next::Wait(missing);
-    }
-    Next::Enter(State::RolledBack, format!("the route stays with {}: {missing}", operation.from))
+    Ok(conditions.into_iter().filter(|condition| condition.accepted).map(|condition| condition.code).collect())
 }
 
 /// Whether members go by the new route. Those that aren't reached are told as soon as they are, and hold up nobody.
