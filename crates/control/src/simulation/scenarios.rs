@@ -298,6 +298,48 @@ fn scenario_22_the_target_dies_between_ready_and_the_commit() {
 }
 
 #[test]
+fn scenario_22_the_target_is_cut_off_from_outside_between_ready_and_the_commit() {
+    in_some_lives(|seed| async move {
+        let at = commit_of(seed).await;
+        let mut life = founded(seed).await;
+        // The second controller has seen that it answers.
+        let probed = Wish { kind: Kind::Failover, to: Some(Layout::pool(1)), accept: Vec::new() };
+        life.controllers[&1].begin(probed, false, "ben");
+        life.awaits("refused", |life| life.trace.text().contains("refused: old-dead")).await;
+        sleep(Duration::from_secs(15)).await;
+        life.halts_at_the_commit(at, Moment::Before, true);
+        life.begin(0, Kind::Switchover, 1);
+        life.has_halted().await;
+        life.ground.field().closed.extend(life.layout.edges(1));
+        life.controllers[&1].resume(1, "ben");
+        life.ends(1, State::RolledBack).await;
+        life.is_on(0, 1);
+        life.heal();
+        life.settles().await;
+    });
+}
+
+#[test]
+fn a_target_that_is_taken_out_of_the_topology_before_the_commit_does_not_become_the_route() {
+    in_some_lives(|seed| async move {
+        let at = commit_of(seed).await;
+        let layout = Layout { pools: vec![2, 2, 1], declared: 3, ..Layout::usual() };
+        let mut life = Life::found(layout, seed).await;
+        sleep(Duration::from_secs(3)).await;
+        life.halts_at_the_commit(at, Moment::Before, false);
+        life.begin(0, Kind::Switchover, 2);
+        life.has_halted().await;
+        life.layout.declared = 2;
+        life.controllers[&1].publish(&life.layout, "carla");
+        life.awaits("published", |life| !life.judge.declares("edge3a.contoso.test")).await;
+        life.controllers[&0].process.resume();
+        life.ends(1, State::RolledBack).await;
+        life.is_on(0, 1);
+        life.settles().await;
+    });
+}
+
+#[test]
 fn scenario_22_the_target_dies_between_the_commit_and_its_verification() {
     in_some_lives(|seed| async move {
         let mut life = founded(seed).await;
