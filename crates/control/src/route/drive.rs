@@ -42,6 +42,8 @@ struct Memory {
     state: (State, Instant),
     /// What the target had taken in when the commit was first seen.
     stanzas: Option<u64>,
+    /// Since when this driver has driven it without a gap, and when it did last; nothing while another does.
+    driven: Option<(Instant, Instant)>,
 }
 
 impl Memory {
@@ -51,7 +53,20 @@ impl Memory {
             written: (held.written(), now),
             state: (operation.state, now),
             stanzas: None,
+            driven: None,
         }
+    }
+
+    /// It is ours to drive, and how it is has been looked at now; says for how long that has been so. Who wasn't the driver, or
+    /// stood still, hasn't seen what there was to be seen meanwhile, and waits for everything anew.
+    fn drive(&mut self, now: Instant) -> Duration {
+        let since = self.driven.filter(|(_, last)| now.duration_since(*last) < GONE).map(|(since, _)| since);
+        if since.is_none() {
+            self.state.1 = now;
+        }
+        let since = since.unwrap_or(now);
+        self.driven = Some((since, now));
+        now.duration_since(since)
     }
 
     fn see(&mut self, held: &Held, operation: &Operation, now: Instant) {
@@ -113,6 +128,7 @@ impl<W: World> Drivers<W> {
         if (&driver.controller, driver.life) != (&self.own.controller, self.own.life) {
             // An earlier run of this process is certainly gone.
             let gone = driver.controller == self.own.controller || now.duration_since(seen.written.1) >= GONE;
+            seen.driven = None;
             if !gone {
                 return Ok(IDLE.min(GONE / 4));
             }
@@ -146,6 +162,7 @@ impl<W: World> Drivers<W> {
             self.world.look_now();
             return Ok(LOOK / 2);
         };
+        let looked = memory.drive(now);
         let sight = self.world.sight(&current, &operation);
         let taken = sight.edges(&operation.to).fold(0_u64, |sum, (_, facts)| sum.saturating_add(facts.stanzas));
         let stanzas = if operation.state.is_committed() { *memory.stanzas.get_or_insert(taken) } else { taken };
@@ -156,6 +173,7 @@ impl<W: World> Drivers<W> {
             declared: crate::publish::has_pool(&current.topology, &operation.to),
             sight: &sight,
             waited: now.duration_since(memory.state.1),
+            looked,
             stanzas,
         };
         let at = self.ledger.now();

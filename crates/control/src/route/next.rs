@@ -18,6 +18,8 @@ const APPLY: Duration = Duration::from_secs(10);
 const QUIET: Duration = Duration::from_secs(5);
 /// An edge server that was there before the commit may be busy for so long.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A driver that has just begun to look may not have heard those who are there.
+const HEARD: Duration = Duration::from_secs(2);
 /// The target has so long to be seen serving.
 const VERIFY: Duration = Duration::from_secs(15);
 
@@ -34,6 +36,8 @@ pub struct Moment<'a> {
     pub sight: &'a Sight,
     /// For how long the operation has been in its state, as this driver has seen it.
     pub waited: Duration,
+    /// For how long this driver has been looking, without a gap.
+    pub looked: Duration,
     /// How many stanzas the target had taken in when this driver saw the commit.
     pub stanzas: u64,
 }
@@ -249,6 +253,7 @@ fn drain(moment: &Moment<'_>) -> Next {
         match (facts.reached, sight.drains.get(edge)) {
             (_, Some(Drain::Finished(report))) => reports.push(format!("{edge}: {report}")),
             (_, Some(Drain::Failed(why))) => reports.push(format!("{edge} couldn't be told: {why}")),
+            (false, _) if moment.looked < HEARD => busy.push(edge),
             (false, _) if operation.kind != Kind::Failover && moment.waited < PATIENCE => busy.push(edge),
             (false, _) => reports.push(format!("{edge} is not reached, so it wasn't told")),
             (true, _) if rested => reports.push(format!("{edge} has finished what it had")),

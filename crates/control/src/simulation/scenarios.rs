@@ -1,9 +1,11 @@
 //! The scenarios of failover that concern the control plane alone, by their numbers: what happens in each, and how it ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::local::ServiceState;
 use api::route::{Kind, State, Wish};
+use store::Transaction;
 use tokio::time::sleep;
 
 use super::clock;
@@ -12,6 +14,8 @@ use super::life::Life;
 use super::process::{Halt, Moment};
 use super::shelf::Fate;
 use super::virtually;
+use crate::ledger::Ledger;
+use crate::records;
 
 /// For whatever is waited for here.
 const SOON: Duration = Duration::from_secs(60);
@@ -387,6 +391,28 @@ fn scenario_23_a_failover_while_the_old_pool_of_a_switchover_drains() {
         };
         assert_eq!(states, [ServiceState::Running; 2]);
         life.heal();
+        life.settles().await;
+    });
+}
+
+#[test]
+fn scenario_25_controllers_of_two_versions_drive_one_after_the_other() {
+    in_some_lives(|seed| async move {
+        let life = founded(seed).await;
+        life.controllers[&0].keeper.effects.halts_at(Halt { at: 1, moment: Moment::Before, ends: true });
+        life.begin(0, Kind::Switchover, 1);
+        life.has_halted().await;
+        // It was of a version that writes more than this one knows.
+        let founder = Ledger::new(Arc::new(life.shelf.memory.clone()), "later", 0, clock::CLOCKS[0]).expect("a name");
+        for key in [records::route(), records::operation(1)] {
+            let (record, expect) = founder.one::<serde_json::Value>(&key).await.expect("it can be read");
+            let mut record = record.expect("it is there");
+            record["of_a_later_version"] = serde_json::json!({ "what": "nobody knows" });
+            let put = Transaction::new().expect(key.clone(), expect).put(key, record.to_string());
+            founder.put(&put).await.expect("nobody else writes there");
+        }
+        life.ends(1, State::Done).await;
+        life.is_on(1, 2);
         life.settles().await;
     });
 }

@@ -10,7 +10,7 @@ const SOON: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_secs(60);
 
 fn decided(operation: &Operation, sight: &Sight, waited: Duration) -> Next {
-    next(&Moment { operation, uncertain: None, declared: true, sight, waited, stanzas: 0 })
+    next(&Moment { operation, uncertain: None, declared: true, sight, waited, looked: LATE, stanzas: 0 })
 }
 
 fn entered(operation: &Operation, sight: &Sight, waited: Duration) -> State {
@@ -67,8 +67,15 @@ fn before_the_commit_what_is_missing_is_waited_for_and_then_it_is_rolled_back() 
     assert_eq!(decided(&at(State::Ready), &sight(1), LATE), Next::Commit);
     assert_eq!(entered(&at(State::Ready), &gone, SOON), State::Preparing);
     let (operation, well) = (at(State::Preparing), sight(1));
-    let undeclared =
-        Moment { operation: &operation, uncertain: None, declared: false, sight: &well, waited: SOON, stanzas: 0 };
+    let undeclared = Moment {
+        operation: &operation,
+        uncertain: None,
+        declared: false,
+        sight: &well,
+        waited: SOON,
+        looked: LATE,
+        stanzas: 0,
+    };
     assert!(matches!(next(&undeclared), Next::Enter(State::RolledBack, _)));
 }
 
@@ -138,6 +145,17 @@ fn who_had_the_route_finishes_and_who_is_gone_is_named() {
         Next::Enter(State::Done, why) => assert!(why.contains("edge1.contoso.test is not reached"), "{why}"),
         other => panic!("{other:?}"),
     }
+    // Who has just taken over has heard nobody yet.
+    let new = Moment {
+        operation: &failover,
+        uncertain: None,
+        declared: true,
+        sight: &gone,
+        waited: SOON,
+        looked: SOON,
+        stanzas: 0,
+    };
+    assert!(matches!(next(&new), Next::Wait(_)));
     let stopped = with(moved(), &EDGES[..2], |facts| facts.service = Some(ServiceState::Stopped));
     assert_eq!(entered(&at(State::Draining), &stopped, SOON), State::Done);
 }
