@@ -239,7 +239,15 @@ impl Life {
             self.ground.start(&fqdn);
             return format!("{fqdn} starts");
         };
-        match self.random.below(6) {
+        match self.random.below(7) {
+            6 => {
+                let mut field = self.ground.field();
+                let room = field.full.remove(&fqdn);
+                if !room {
+                    field.full.insert(fqdn.clone());
+                }
+                format!("{fqdn}'s disk {}", if room { "has room" } else { "is full" })
+            }
             0..3 => {
                 self.ground.kill(&fqdn);
                 format!("{fqdn} is killed")

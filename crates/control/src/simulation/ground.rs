@@ -41,6 +41,8 @@ pub(super) struct Field {
     pub(super) members: BTreeMap<String, Member>,
     /// Pairs that don't reach one another.
     pub(super) cuts: BTreeSet<(String, String)>,
+    /// Members whose disks are full.
+    pub(super) full: BTreeSet<String>,
     /// Edge servers that aren't reached from outside.
     pub(super) closed: BTreeSet<String>,
     /// No partner says anything.
@@ -251,7 +253,11 @@ impl Ground {
         let process = self.process(to).ok_or("connection reset")?;
         {
             let mut field = self.field();
+            let full = field.full.contains(to);
             let member = field.members.get_mut(to).ok_or("there is no such member")?;
+            if full && member.disk.as_ref() != Some(head) {
+                return Err("it can't be written: no space left on device".to_owned());
+            }
             succession::accept(to, member.disk.as_ref(), head).map_err(|refusal| refusal.to_string())?;
             let back = member
                 .disk

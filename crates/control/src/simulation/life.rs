@@ -209,6 +209,7 @@ impl Life {
             let mut field = self.ground.field();
             field.cuts.clear();
             field.closed.clear();
+            field.full.clear();
             field.quiet = false;
             let frozen = field.members.values().filter_map(|member| member.process.as_ref());
             frozen.for_each(Process::resume);
