@@ -29,9 +29,12 @@ pub(crate) fn plan(plan: &Plan) -> String {
     for warning in &plan.warnings {
         let _ = writeln!(text, "  note: {warning}");
     }
-    text.push_str("\nwhat is done\n");
-    for (number, step) in (1..).zip(&plan.steps) {
-        let _ = writeln!(text, "  {number}. {}: {}", step.name, step.what);
+    // Of a move from a pool to itself, they would make no sense.
+    if plan.from != plan.to {
+        text.push_str("\nwhat is done\n");
+        for (number, step) in (1..).zip(&plan.steps) {
+            let _ = writeln!(text, "  {number}. {}: {}", step.name, step.what);
+        }
     }
     text.push_str(&records(plan));
     let refusals: Vec<&str> = plan.refusals().map(|condition| condition.code.as_str()).collect();

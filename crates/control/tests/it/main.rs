@@ -1,10 +1,10 @@
 //! Controllers with a store, their API, and members whose daemons are scripted: what is commanded, asked and recovered.
 
+mod explained;
 mod health;
 mod metrics;
 mod probe;
 mod recover;
-mod refusals;
 mod rig;
 mod secrets;
 mod service;

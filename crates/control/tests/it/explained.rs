@@ -1,8 +1,8 @@
-//! docs/refusals.md explains every condition of a move, and says of each whether it may be accepted.
+//! Every condition of a move, with whether it may be accepted, and every state of an operation is explained in the documents.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::route::Kind;
+use api::route::{Kind, State};
 use control::route::conditions::{Ground, conditions};
 use control::route::sight::{Facts, Sight};
 use testkit::document::text;
@@ -61,4 +61,33 @@ fn each_condition_is_explained_and_no_other() {
         document.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).collect();
     headings.sort_unstable();
     assert_eq!(headings, explained.iter().map(|(code, _)| code.as_str()).collect::<Vec<_>>());
+}
+
+/// All states, in the order in which an operation that goes well has them first.
+fn states() -> Vec<State> {
+    // So that no state is left out that is added some day.
+    let next = |state| match state {
+        State::Preparing => Some(State::Ready),
+        State::Ready => Some(State::Committed),
+        State::Committed => Some(State::Applying),
+        State::Applying => Some(State::Verifying),
+        State::Verifying => Some(State::Draining),
+        State::Draining => Some(State::Done),
+        State::Done => Some(State::RolledBack),
+        State::RolledBack => Some(State::Degraded),
+        State::Degraded => Some(State::Superseded),
+        State::Superseded => None,
+    };
+    std::iter::successors(Some(State::Preparing), |state| next(*state)).collect()
+}
+
+#[test]
+fn each_state_is_explained_and_no_other() {
+    let document = text("docs/moving.md").expect("the document");
+    let states = states();
+    let wanted: Vec<&str> = states.iter().map(|state| state.word()).collect();
+    let table = document.split("\n## States\n").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a table");
+    let explained: Vec<&str> =
+        table.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once("` |")?.0)).collect();
+    assert_eq!(explained, wanted);
 }
