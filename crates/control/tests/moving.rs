@@ -238,14 +238,13 @@ fn where_nobody_is_left_who_could_look_a_failover_is_accepted_and_degraded_until
     for edge in ["edge1", "edge2", "edge4"] {
         walk.lab.kill(edge);
     }
-    let failover = "fedge route failover --to edge3.contoso.test --accept target-whole,old-reached";
     walk.run(
-        failover,
+        "fedge route failover --to edge3.contoso.test --accept target-whole,old-reached",
         "refused: …\nNO target-port: no partner would get in: edge3.contoso.test (nobody else was there to look)\n\
          …\nto accept it: --accept target-port",
     );
     walk.run(
-        &format!("{failover},target-port"),
+        "fedge route failover --to edge3.contoso.test --accept target-port --yes",
         "… degraded nobody has looked at it from outside yet\noperation 1 is degraded: the route is on pool2.contoso.test, …",
     );
     walk.lab.begin("edge4").expect("it starts");
