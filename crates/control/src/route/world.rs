@@ -158,12 +158,13 @@ impl<M: Reach> Real<M> {
         seen.is_none_or(|seen| seen.heard.is_some_and(|heard| heard >= since))
     }
 
-    /// Whether an edge server was probed since then, or so shortly before that it counts.
+    /// Whether an edge server was probed since then, or so shortly before that it counts. What was bad a moment ago doesn't: a
+    /// pool that rested may have begun to serve because the other one died.
     pub fn is_probed(&self, edge: &str, since: Instant) -> bool {
         held(&self.probes)
             .get(edge)
             .and_then(|probing| probing.last.as_ref())
-            .is_some_and(|(_, at)| *at + AGAIN >= since)
+            .is_some_and(|(probe, at)| *at >= since || (probe.good && *at + AGAIN >= since))
     }
 
     /// Whether anybody could look at an edge server from outside.
