@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use testkit::lab::installation::{Installation, POOLS, fqdn};
+use serde_json::Value;
+use testkit::lab::installation::{Installation, POOLS, fqdn, members_of};
 use testkit::lab::steady::{Talk, Tally};
 use testkit::lab::{CONTOSO, FABRIKAM};
 
@@ -50,6 +51,14 @@ pub(super) async fn tell(lab: &mut Installation) -> anyhow::Result<()> {
 async fn play(lab: &mut Installation, scene: Scene) -> anyhow::Result<()> {
     println!("\n== {} ==\n", scene.title);
     blocking(|| lab.wait_until_well())?;
+    if scene.killed.is_some() {
+        println!(
+            "Pool2, which the route has just left, refuses partners for a minute, so that they look anew; until that is over"
+        );
+        let all_run =
+            |status: &Value| members_of(status).all(|one| one["role"] != "edge" || one["service"] == "running");
+        blocking(|| lab.wait_for("all edge servers taking partners in", all_run))?;
+    }
     let alice = lab.login(&format!("alice@{CONTOSO}")).await?;
     let bob = lab.login(&format!("bob@{FABRIKAM}")).await?;
     println!("alice@{CONTOSO} and bob@{FABRIKAM} say 200 messages a second each, and go on meanwhile");
