@@ -10,6 +10,7 @@ use crate::members::Members;
 
 pub mod conditions;
 pub mod drive;
+pub mod inside;
 pub mod moves;
 pub mod next;
 pub mod operation;

@@ -18,8 +18,8 @@ use crate::ask::{AskFailure, Asked};
 
 /// Probes at once. Each opens several connections to others' servers, which shall not be flooded from here.
 const AT_ONCE: usize = 4;
-/// Looks at named addresses at once, which are one connection each. A move of the route has each member's looked at, and
-/// must not wait for somebody's probes.
+/// Looks at named addresses and at next hops at once, which are a connection or two each. A move of the route has them taken,
+/// and must not wait for somebody's probes.
 const LOOKS: usize = 16;
 
 /// What is said where no face is.
@@ -56,7 +56,8 @@ impl Probes {
             refuse(NO_FACE.to_owned());
             return replies;
         };
-        let (room, most) = if request.at.is_some() { (&self.looks, LOOKS) } else { (&self.whole, AT_ONCE) };
+        let looks = request.at.is_some() || face.face == Face::Internal;
+        let (room, most) = if looks { (&self.looks, LOOKS) } else { (&self.whole, AT_ONCE) };
         let Ok(permit) = room.clone().try_acquire_owned() else {
             refuse(format!("{most} probes are under way here already; ask again when one of them has ended"));
             return replies;

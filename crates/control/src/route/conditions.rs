@@ -7,6 +7,8 @@ use topology::document::Role;
 
 use super::sight::{Facts, Sight};
 
+mod around;
+
 /// For so long it counts what a probe saw. A new one is begun as soon as somebody prepares a move.
 const LOOKED: Duration = Duration::from_secs(10);
 
@@ -33,6 +35,7 @@ pub fn conditions(ground: &Ground<'_>, sight: &Sight, accept: &[String]) -> Vec<
         all.extend([target_serves(ground, sight), target_whole(ground, sight), target_current(ground, sight)]);
         all.extend([target_certificates(ground, sight), target_port(ground, sight)]);
         all.extend([gateways_reach(ground, sight), gateways_whole(ground, sight)]);
+        all.push(around::next_hops(sight));
         all.extend(old(ground, sight));
     }
     for condition in &mut all {
@@ -230,9 +233,10 @@ pub fn warnings(ground: &Ground<'_>, sight: &Sight) -> Vec<String> {
     let stopped = told(edges.iter().copied().filter(|(_, facts)| facts.is_stopped()));
     if !edges.is_empty() && edges.iter().all(|(_, facts)| !facts.serves()) && !stopped.is_empty() {
         warnings.push(format!(
-            "an administrator has stopped the federation services of {}: {stopped}. The route moves, and nothing comes in or goes \
-             out until they are started (`fedge service start --pool {}`); the operation waits for that",
-            ground.to, ground.to
+            "an administrator has stopped the federation services of {}: {stopped}. The route moves, and \
+             until they are started (`fedge service start --pool {}`) it is {} that serves, for as long as it lives; the \
+             operation waits for that",
+            ground.to, ground.to, ground.from
         ));
     } else if !stopped.is_empty() {
         warnings.push(format!("an administrator has stopped, and others carry it alone: {stopped}"));

@@ -24,6 +24,9 @@ const BEAT: Duration = Duration::from_secs(1);
 /// Whoever hasn't for so long is gone, and another takes over. It is fenced: what it writes later finds another writing.
 const GONE: Duration = Duration::from_secs(4);
 
+/// What is not demanded when a move is taken back: all that could be accepted, but that somebody has seen the old pool's port.
+const TAKING_BACK: [&str; 5] = ["old-dead", "old-reached", "target-whole", "gateways-whole", "next-hops"];
+
 /// A controller that drives operations.
 pub struct Drivers<W> {
     ledger: Arc<Ledger>,
@@ -197,7 +200,7 @@ impl<W: World> Drivers<W> {
                     kind: Kind::Failover,
                     to: operation.from.clone(),
                     plan: format!("takes back operation {}", operation.number),
-                    accepted: ["old-dead", "old-reached", "target-whole", "gateways-whole"].map(str::to_owned).to_vec(),
+                    accepted: TAKING_BACK.map(str::to_owned).to_vec(),
                     who: self.own.controller.clone(),
                     why,
                     takes_back: Some(operation.number),

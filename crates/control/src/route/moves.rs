@@ -329,6 +329,7 @@ impl<M: Reach> Moves<M> {
             let heard = passed >= HEARD || current.topology.members().all(|member| self.world.is_heard(member, began));
             if heard && let Some(pool) = pool {
                 self.world.probe(current, &sight, pool);
+                self.world.probe_hops(current, &sight);
             }
             let waits = |fqdn: &str| sight.members.get(fqdn).is_some_and(Facts::serves);
             let probed = pool.is_none_or(|pool| {
@@ -337,7 +338,8 @@ impl<M: Reach> Moves<M> {
                     !waits(edge) || self.world.is_probed(edge, began) || !self.world.has_lookers(current, &sight, edge)
                 })
             });
-            if heard && (probed || passed >= HEARD + PROBED) {
+            let hops = pool.is_none() || self.world.are_hops_probed(&sight, began);
+            if heard && (probed && hops || passed >= HEARD + PROBED) {
                 return sight;
             }
             sleep(LOOK).await;

@@ -1,4 +1,4 @@
-//! An edge server's external address, looked at from elsewhere as a partner would find it.
+//! An edge server's external address, looked at from elsewhere as a partner would find it; and how a look is taken.
 
 use std::net::SocketAddr;
 
@@ -18,11 +18,11 @@ const SECONDS: u64 = 4;
 /// Somebody who can look, and at what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Looker {
-    /// The edge server that looks.
+    /// The edge server or gateway that looks.
     pub by: Member,
-    /// At which address.
-    pub at: SocketAddr,
-    /// The local domain, of the first in the topology, whose certificate it expects there.
+    /// At which address; a gateway looks at the next hop of the domain.
+    pub at: Option<SocketAddr>,
+    /// The local domain whose server, or whose certificate, it expects there.
     pub domain: String,
 }
 
@@ -45,7 +45,7 @@ pub fn lookers(topology: &Topology, sight: &Sight, edge: &Edge) -> Vec<Looker> {
     let lookers = others.iter().flat_map(|(_, _, by)| {
         addresses().filter(|at| shares_a_family(by, topology, at)).map(|at| Looker {
             by: (*by).clone(),
-            at,
+            at: Some(at),
             domain: domain.clone(),
         })
     });
@@ -59,12 +59,12 @@ fn shares_a_family(by: &Member, topology: &Topology, at: &SocketAddr) -> bool {
     own.into_iter().any(|address| address.is_ipv4() == at.is_ipv4())
 }
 
-/// Whether a partner would get in there, and what was seen.
+/// Whether a stream gets as far there as it should, and what was seen.
 ///
 /// # Errors
 /// Why it couldn't look.
 pub async fn look(members: &Members, looker: &Looker) -> Result<(bool, String), String> {
-    let request = Request { seconds: Some(SECONDS), ..Request::at(looker.domain.to_string(), looker.at) };
+    let request = Request { at: looker.at, seconds: Some(SECONDS), ..Request::to(looker.domain.as_str()) };
     let probed = probe(members, &looker.by, request).await.map_err(|error| plain(&error.to_string()))?;
     let seen = match probed.faults().first() {
         Some(fault) if !probed.reached => plain(fault),

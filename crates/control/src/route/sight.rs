@@ -19,6 +19,8 @@ pub struct Sight {
     pub members: BTreeMap<String, Facts>,
     /// What the last probes of edge servers' external addresses found, by the server's name.
     pub probes: BTreeMap<String, Probe>,
+    /// What gateways found when they last looked at next hops of local domains, by the gateway's name.
+    pub hops: BTreeMap<String, Hops>,
     /// How far edge servers are that were told to finish what they have, by name.
     pub drains: BTreeMap<String, Drain>,
 }
@@ -63,6 +65,15 @@ pub struct Probe {
     pub seen: String,
     /// How long ago.
     pub age: Duration,
+}
+
+/// What a gateway found when it looked at the next hops of local domains.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hops {
+    /// The domains whose next hop answered as it should.
+    pub good: Vec<String>,
+    /// Those whose next hop didn't, each with what was seen, in a sentence.
+    pub bad: Vec<(String, String)>,
 }
 
 /// How far an edge server is that was told to finish what it has.

@@ -7,7 +7,7 @@ use api::route::{Kind, State};
 use topology::document::Role;
 
 use super::operation::{Driver, Operation};
-use super::sight::{Facts, Probe, Sight};
+use super::sight::{Facts, Hops, Probe, Sight};
 use crate::ahead::tests::current;
 
 pub(super) const ONE: &str = "pool1.contoso.test";
@@ -46,7 +46,9 @@ pub(super) fn sight(epoch: u64) -> Sight {
         let (by, seen) = ("edge9.contoso.test".to_owned(), "a stream as far as its features".to_owned());
         (edge.to_owned(), Probe { by, good: true, seen, age: Duration::ZERO })
     });
-    Sight { members: members.collect(), probes: probes.into(), drains: [].into() }
+    let hops =
+        GATEWAYS.map(|gateway| (gateway.to_owned(), Hops { good: vec!["contoso.test".to_owned()], bad: Vec::new() }));
+    Sight { members: members.collect(), probes: probes.into(), hops: hops.into(), drains: [].into() }
 }
 
 /// It with something changed about these members.

@@ -10,14 +10,15 @@ use api::local::Rest;
 use api::route::State;
 use store::StoreError;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep, timeout};
 use topology::document::{Member, Pool};
 
+use super::inside;
 use super::operation::Operation;
 use super::outside::{self, Looker};
 use super::plan::REST;
-use super::sight::{Drain, Probe, Sight};
+use super::sight::{Drain, Hops, Probe, Sight};
 use crate::members::{Members, Picture};
 use crate::publish::Current;
 use crate::service;
@@ -30,8 +31,12 @@ const FRESHER: Duration = Duration::from_millis(1500);
 const AGAIN: Duration = Duration::from_secs(2);
 /// How often an edge server is told to finish what it has, where it can't be told at once.
 const TRIES: usize = 3;
+/// For a gateway's look at a next hop and its answer; both take their time beside each other.
+const HOP: Duration = Duration::from_secs(5);
 /// What was probed longer ago isn't shown any more.
 const KEPT: Duration = Duration::from_secs(60);
+/// The same of next hops, which are looked at again in less where it matters.
+const RECENT: Duration = Duration::from_secs(10);
 
 /// What a driver sees and does. All of it is begun and goes on by itself: how far it is shows in the next sight.
 pub trait World: Send + Sync {
@@ -113,21 +118,41 @@ impl Reach for Members {
 pub struct Real<M> {
     members: Arc<M>,
     changed: Arc<Notify>,
-    probes: Arc<Mutex<BTreeMap<String, Probing>>>,
+    probes: Arc<Mutex<BTreeMap<String, Probing<Probe>>>>,
+    hops: Arc<Mutex<BTreeMap<String, Probing<Hops>>>>,
     drains: Arc<Mutex<BTreeMap<(String, u64), Drain>>>,
 }
 
-/// Probes of one edge server.
-#[derive(Debug, Default)]
-struct Probing {
-    last: Option<(Probe, Instant)>,
+/// Probes of one edge server, or by one gateway.
+#[derive(Debug)]
+struct Probing<T> {
+    last: Option<(T, Instant)>,
     running: Option<JoinHandle<()>>,
+}
+
+impl<T> Default for Probing<T> {
+    fn default() -> Probing<T> {
+        Probing { last: None, running: None }
+    }
+}
+
+impl<T> Probing<T> {
+    /// Whether it was probed since then, or so shortly before that it counts.
+    fn is_done(&self, since: Instant) -> bool {
+        self.last.as_ref().is_some_and(|(_, at)| *at + AGAIN >= since)
+    }
+
+    /// Whether it isn't being probed, and wasn't a moment ago.
+    fn is_due(&self, now: Instant) -> bool {
+        let running = self.running.as_ref().is_some_and(|running| !running.is_finished());
+        !running && self.last.as_ref().is_none_or(|(_, at)| now.duration_since(*at) >= AGAIN)
+    }
 }
 
 impl<M: Reach> Real<M> {
     /// Those members. `changed` is notified when something that was begun has come to its end.
     pub fn new(members: Arc<M>, changed: Arc<Notify>) -> Real<M> {
-        Real { members, changed, probes: Arc::default(), drains: Arc::default() }
+        Real { members, changed, probes: Arc::default(), hops: Arc::default(), drains: Arc::default() }
     }
 
     /// What is seen of the members, looked at closely from now on for a while.
@@ -149,6 +174,12 @@ impl<M: Reach> Real<M> {
             (age < KEPT).then(|| (fqdn.clone(), Probe { age, ..probe.clone() }))
         });
         sight.probes = shown.collect();
+        let hops = held(&self.hops);
+        let recent = hops.iter().filter_map(|(fqdn, probing)| {
+            let (hops, at) = probing.last.as_ref()?;
+            (now.duration_since(*at) < RECENT).then(|| (fqdn.clone(), hops.clone()))
+        });
+        sight.hops = recent.collect();
         sight
     }
 
@@ -167,6 +198,13 @@ impl<M: Reach> Real<M> {
             .is_some_and(|(probe, at)| *at >= since || (probe.good && *at + AGAIN >= since))
     }
 
+    /// Whether every gateway that is reached has looked at next hops since then, or so shortly before that it counts.
+    pub fn are_hops_probed(&self, sight: &Sight, since: Instant) -> bool {
+        let hops = held(&self.hops);
+        let mut reached = sight.gateways().filter(|(_, facts)| facts.reached);
+        reached.all(|(gateway, _)| hops.get(gateway).is_some_and(|probing| probing.is_done(since)))
+    }
+
     /// Whether anybody could look at an edge server from outside.
     pub fn has_lookers(&self, current: &Current, sight: &Sight, edge: &str) -> bool {
         let mut edges = current.topology.pools.iter().flat_map(|pool| &pool.edges);
@@ -182,9 +220,7 @@ impl<M: Reach> Real<M> {
             let lookers = outside::lookers(&current.topology, sight, edge);
             let mut probes = held(&self.probes);
             let probing = probes.entry(fqdn.clone()).or_default();
-            let running = probing.running.as_ref().is_some_and(|running| !running.is_finished());
-            let recent = probing.last.as_ref().is_some_and(|(_, at)| now.duration_since(*at) < AGAIN);
-            if running || recent || lookers.is_empty() {
+            if !probing.is_due(now) || lookers.is_empty() {
                 continue;
             }
             let (members, all, changed) = (self.members.clone(), self.probes.clone(), self.changed.clone());
@@ -193,6 +229,25 @@ impl<M: Reach> Real<M> {
                 let probe = look(&*members, lookers).await;
                 // Of its beginning: what it saw was so since then.
                 held(&all).entry(fqdn).or_default().last = Some((probe, began));
+                changed.notify_one();
+            }));
+        }
+    }
+
+    /// Has gateways look at the next hops of local domains, unless they did a moment ago.
+    pub fn probe_hops(&self, current: &Current, sight: &Sight) {
+        let now = Instant::now();
+        for (gateway, lookers) in inside::lookers(&current.topology, sight) {
+            let mut hops = held(&self.hops);
+            let probing = hops.entry(gateway.clone()).or_default();
+            if !probing.is_due(now) {
+                continue;
+            }
+            let (members, all, changed) = (self.members.clone(), self.hops.clone(), self.changed.clone());
+            probing.running = Some(tokio::spawn(async move {
+                let began = Instant::now();
+                let hops = look_inside(&members, lookers).await;
+                held(&all).entry(gateway).or_default().last = Some((hops, began));
                 changed.notify_one();
             }));
         }
@@ -213,6 +268,30 @@ async fn look(members: &impl Reach, lookers: Vec<Looker>) -> Probe {
     Probe { by, good: false, seen: format!("it couldn't be asked to look: {why}"), age: Duration::ZERO }
 }
 
+/// All of them look, beside each other and in bounded time.
+async fn look_inside<M: Reach>(members: &Arc<M>, lookers: Vec<Looker>) -> Hops {
+    let mut looks = JoinSet::new();
+    for looker in lookers {
+        let members = members.clone();
+        looks.spawn(async move {
+            let seen = timeout(HOP, members.look(&looker)).await;
+            let seen = seen.unwrap_or_else(|_| Err(format!("nothing came for {} s", HOP.as_secs())));
+            (looker.domain, seen)
+        });
+    }
+    let mut seen = looks.join_all().await;
+    seen.sort();
+    let mut hops = Hops::default();
+    for (domain, seen) in seen {
+        match seen {
+            Ok((true, _)) => hops.good.push(domain),
+            Ok((false, seen)) => hops.bad.push((domain, seen)),
+            Err(why) => hops.bad.push((domain, format!("it couldn't be asked to look: {why}"))),
+        }
+    }
+    hops
+}
+
 impl<M: Reach> World for Real<M> {
     async fn current(&self) -> Result<Option<Arc<Current>>, StoreError> {
         Ok(self.members.picture().current)
@@ -231,6 +310,9 @@ impl<M: Reach> World for Real<M> {
         let target = current.topology.pools.iter().find(|pool| pool.fqdn.as_str() == operation.to);
         if let Some(target) = target.filter(|_| looks) {
             self.probe(current, &sight, target);
+        }
+        if operation.state == State::Preparing {
+            self.probe_hops(current, &sight);
         }
         let drains = held(&self.drains);
         let of_this = drains.iter().filter(|((_, epoch), _)| *epoch == operation.epoch);

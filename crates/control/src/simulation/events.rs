@@ -48,6 +48,11 @@ impl Life {
                 self.ground.field().quiet = quiet;
                 format!("partners {}", if quiet { "say nothing" } else { "talk" })
             }
+            92 => {
+                let down = self.random.percent(50);
+                self.ground.field().inside_is_down = down;
+                format!("the servers inside {}", if down { "don't answer" } else { "answer" })
+            }
             _ => {
                 self.heal();
                 "nothing else".to_owned()

@@ -45,6 +45,8 @@ pub(super) struct Field {
     pub(super) full: BTreeSet<String>,
     /// Edge servers that aren't reached from outside.
     pub(super) closed: BTreeSet<String>,
+    /// The servers of local domains don't answer.
+    pub(super) inside_is_down: bool,
     /// No partner says anything.
     pub(super) quiet: bool,
     /// How long a drain takes at most, in milliseconds.
@@ -314,6 +316,19 @@ impl Ground {
             (false, true) => (false, "no answer within 4 s".to_owned()),
             (false, false) => (false, "connection refused".to_owned()),
         })
+    }
+
+    /// Whether the servers inside answer a gateway.
+    ///
+    /// # Errors
+    /// When it can't be asked.
+    pub(super) async fn probe_hop(&self, from: &str, gateway: &str) -> Result<(bool, String), String> {
+        self.talk(from, gateway).await?;
+        let down = self.field().inside_is_down;
+        sleep(if down { Duration::from_secs(4) } else { self.random.milliseconds(5, 100) }).await;
+        self.talk(from, gateway).await?;
+        let seen = if down { "no answer within 4 s" } else { "a stream as far as its features" };
+        Ok((!down, seen.to_owned()))
     }
 
     /// Partners come and go, and what must not last is looked for, for as long as it is awaited.

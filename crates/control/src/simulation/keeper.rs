@@ -304,10 +304,15 @@ impl Reach for Keeper {
         let by = looker.by.fqdn.to_string();
         let picture = self.picture();
         let edge = picture.current.iter().flat_map(|current| &current.topology.pools).flat_map(|pool| &pool.edges);
-        let mut edge = edge.filter(|edge| edge.external.contains(&looker.at.ip()));
-        let edge = edge.next().map(|edge| edge.member.fqdn.to_string()).unwrap_or_default();
+        let mut edge = edge.filter(|edge| looker.at.is_some_and(|at| edge.external.contains(&at.ip())));
+        let edge = edge.next().map(|edge| edge.member.fqdn.to_string());
         let (ground, own) = (self.ground.clone(), self.own.clone());
-        self.process.gated(async move { ground.probe(&own, &by, &edge).await })
+        self.process.gated(async move {
+            match edge {
+                Some(edge) => ground.probe(&own, &by, &edge).await,
+                None => ground.probe_hop(&own, &by).await,
+            }
+        })
     }
 
     fn rest(&self, edge: &str, rest: Rest) -> impl Future<Output = Result<String, String>> + Send {

@@ -27,7 +27,7 @@ use crate::route::operation::Operation;
 /// For every operation to come to rest, once everybody is there again.
 const REST: Duration = Duration::from_secs(60);
 /// Everything that a failover may be begun without.
-pub(super) const ALL: [&str; 4] = ["old-dead", "old-reached", "target-whole", "gateways-whole"];
+pub(super) const ALL: [&str; 5] = ["old-dead", "old-reached", "target-whole", "gateways-whole", "next-hops"];
 
 /// An installation.
 pub(super) struct Life {
@@ -211,6 +211,7 @@ impl Life {
             field.closed.clear();
             field.full.clear();
             field.quiet = false;
+            field.inside_is_down = false;
             let frozen = field.members.values().filter_map(|member| member.process.as_ref());
             frozen.for_each(Process::resume);
         }

@@ -16,6 +16,8 @@ const REST: Duration = Duration::from_secs(10);
 const BACK: Duration = Duration::from_secs(60);
 /// For an operation to get as far as where its driver halts.
 const THERE: Duration = Duration::from_secs(60);
+/// The longest drain, in milliseconds. How long one takes is for partners to say; what counts here is all the rest.
+const DRAIN: u64 = 2000;
 /// The seed of all of these lives.
 const SEED: u64 = 5;
 
@@ -48,6 +50,7 @@ enum Place {
 
 async fn founded(course: Course) -> Life {
     let life = Life::found(Layout::usual(), SEED).await;
+    life.ground.field().longest_drain = DRAIN;
     sleep(Duration::from_secs(3)).await;
     match course {
         Course::Switchover => {}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use api::local::ServiceState;
 use api::route::{Kind, State, Wish};
 use store::Transaction;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::clock;
 use super::layout::Layout;
@@ -266,6 +266,27 @@ fn scenario_14_the_driver_s_clock_jumps() {
                 life.settles().await;
             }
         }
+    });
+}
+
+#[test]
+fn servers_inside_that_do_not_answer_refuse_a_plan_in_bounded_time() {
+    in_some_lives(|seed| async move {
+        let life = founded(seed).await;
+        let planned = async |accept: &[&str]| {
+            let accept = accept.iter().map(|code| (*code).to_owned()).collect();
+            let wish = Wish { kind: Kind::Switchover, to: Some(Layout::pool(1)), accept };
+            let plan = life.controllers[&0].moves.plan(&wish).await.expect("a plan");
+            plan.refusals().map(|condition| condition.code.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(planned(&[]).await, [""; 0]);
+        life.ground.field().inside_is_down = true;
+        // By then what was seen counts no more.
+        sleep(Duration::from_secs(3)).await;
+        let began = Instant::now();
+        assert_eq!(planned(&[]).await, ["next-hops"]);
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        assert_eq!(planned(&["next-hops"]).await, [""; 0]);
     });
 }
 

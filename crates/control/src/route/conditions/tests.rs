@@ -3,6 +3,7 @@
 use api::local::ServiceState;
 use api::route::Condition;
 
+use super::super::sight::Hops;
 use super::super::testing::{EDGES, GATEWAYS, ONE, TWO, sight, with, without};
 use super::*;
 
@@ -90,6 +91,8 @@ fn a_target_whose_services_are_stopped_is_no_dead_one() {
     assert_eq!(switchover(&stopped), [""; 0]);
     let told = warnings(&ground(Kind::Switchover), &stopped);
     assert!(told.len() == 1 && told[0].contains("fedge service start --pool pool2.contoso.test"), "{told:?}");
+    // Gateways use the old pool meanwhile.
+    assert!(told[0].contains("it is pool1.contoso.test that serves"), "{told:?}");
 }
 
 #[test]
@@ -121,4 +124,35 @@ fn who_is_gone_is_named_once_with_what_is_known_of_it() {
     let all = conditions(&ground(Kind::Switchover), &gone, &[]);
     let whole = all.iter().find(|one| one.code == "target-whole").expect("it is asked");
     assert_eq!(whole.seen, format!("not reached: {} (connection refused)", EDGES[2]));
+}
+
+#[test]
+fn servers_inside_that_gateways_do_not_reach_refuse_until_somebody_accepts_that() {
+    let hops = |good: &[&str], bad: &[&str]| Hops {
+        good: good.iter().map(|domain| (*domain).to_owned()).collect(),
+        bad: bad.iter().map(|domain| ((*domain).to_owned(), "connection refused".to_owned())).collect(),
+    };
+    let seen = |sight: &Sight| {
+        let all = conditions(&ground(Kind::Switchover), sight, &[]);
+        all.into_iter().find(|one| one.code == "next-hops").expect("it is asked").seen
+    };
+    let mut down = sight(1);
+    down.hops.insert(GATEWAYS[1].to_owned(), hops(&["contoso.test"], &["contoso.example"]));
+    assert_eq!(switchover(&down), ["next-hops"]);
+    assert_eq!(refused(&ground(Kind::Switchover), &down, &["next-hops"]), [""; 0]);
+    assert!(
+        seen(&down).contains("contoso.example (connection refused, seen from gateway2.contoso.test)"),
+        "{}",
+        seen(&down)
+    );
+    // A gateway that isn't there is another condition's.
+    let gone = without(down, &GATEWAYS[1..]);
+    assert_eq!(switchover(&gone), ["gateways-whole"]);
+    let mut unseen = sight(1);
+    unseen.hops.remove(GATEWAYS[0]);
+    assert_eq!(switchover(&unseen), ["next-hops"]);
+    assert_eq!(seen(&unseen), "not looked at yet by gateway1.contoso.test");
+    let mut patterns = sight(1);
+    patterns.hops.values_mut().for_each(|looked| *looked = hops(&[], &[]));
+    assert_eq!(switchover(&patterns), [""; 0]);
 }
