@@ -51,6 +51,7 @@ fn status() -> local::Status {
         program: PROGRAM.0.to_owned(),
         version: PROGRAM.1.to_owned(),
         up_seconds: 7,
+        now: None,
         log_level: "info".to_owned(),
         faces: Vec::new(),
         route: None,

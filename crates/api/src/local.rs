@@ -132,6 +132,9 @@ pub struct Status {
     pub version: String,
     /// For how many seconds it has been running.
     pub up_seconds: u64,
+    /// What its clock says: seconds since 1970. Older versions don't tell.
+    #[serde(default)]
+    pub now: Option<u64>,
     /// The level from which on it logs.
     pub log_level: String,
     /// Its faces.
@@ -317,6 +320,9 @@ pub struct FaceStatus {
     pub accepted_streams: u64,
     /// Streams that were dialed and are open.
     pub dialed_streams: u64,
+    /// How many streams it accepts at once. Older versions don't tell.
+    #[serde(default)]
+    pub places: Option<u64>,
     /// What became of the stanzas that came in on it.
     pub stanzas: Counts,
 }

@@ -24,6 +24,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 use topology::face::Face;
 
+use crate::life;
 use crate::log::LogLevel;
 use crate::probe::{NO_FACE, Probes};
 
@@ -355,7 +356,7 @@ impl Desk {
     }
 
     fn status(&self) -> Status {
-        let streams = self.streams.counted();
+        let (streams, files) = (self.streams.counted(), life::open_files());
         let face = |(face, listen): &(Arc<FaceState>, Vec<SocketAddr>)| {
             let count = |wanted| {
                 let here = streams.iter().filter(|((on, direction, _), _)| *on == face.face && *direction == wanted);
@@ -366,6 +367,8 @@ impl Desk {
                 listen: listen.iter().map(ToString::to_string).collect(),
                 accepted_streams: count(Direction::Accepted),
                 dialed_streams: count(Direction::Dialed),
+                // Each is an open file, too.
+                places: Some((face.settings.streams as u64).min(files)),
                 stanzas: face.holder.total(),
             }
         };
@@ -381,6 +384,7 @@ impl Desk {
             led: self.office.led(),
             members: members.collect(),
             up_seconds: self.began.elapsed().as_secs(),
+            now: Some(unix(SystemTime::now())),
             log_level: self.level.name(),
             faces: self.faces.iter().map(face).collect(),
             concerns: self.office.concerns(),
@@ -424,7 +428,8 @@ fn shown_certificate(certificate: Certificate) -> local::Certificate {
     local::Certificate { used_for: used_for.to_owned(), name, not_after: unix(not_after) }
 }
 
-fn unix(time: SystemTime) -> u64 {
+/// Seconds since 1970.
+pub fn unix(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 

@@ -69,6 +69,11 @@ pub fn allow_open_files(streams: usize) {
     }
 }
 
+/// How many files this process may have open at once.
+pub fn open_files() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
+}
+
 /// Tells log and service manager that the daemon works.
 pub fn ready(program: &str, version: &str) {
     tracing::info!(version, "{program} is ready");

@@ -1,12 +1,13 @@
 //! fedge-dns under controllers: gateways and local domains come with their snapshots, and not from the file.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use agent::serve::Agent;
 use agent::state::Kept;
 use api::agent::Role;
 use api::local::{Reply, Request, Status};
 use daemon::control::{self, Control, Controlled, ControlledError};
+use daemon::desk::unix;
 use daemon::log::LogLevel;
 use tokio::sync::mpsc;
 
@@ -37,6 +38,7 @@ fn answer(request: &Request, agent: &Agent, level: &LogLevel, began: Instant) ->
             program: PROGRAM.0.to_owned(),
             version: PROGRAM.1.to_owned(),
             up_seconds: began.elapsed().as_secs(),
+            now: Some(unix(SystemTime::now())),
             log_level: level.name(),
             faces: Vec::new(),
             route: None,

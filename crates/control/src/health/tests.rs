@@ -24,6 +24,7 @@ fn well(have: Head, role: api::agent::Role) -> Seen {
         program: "fedge-edge".to_owned(),
         version: "0.1.0".to_owned(),
         up_seconds: 5,
+        now: None,
         log_level: "info".to_owned(),
         faces: Vec::new(),
         route: None,

@@ -34,8 +34,9 @@ pub fn conditions(ground: &Ground<'_>, sight: &Sight, accept: &[String]) -> Vec<
     if ground.from != ground.to {
         all.extend([target_serves(ground, sight), target_whole(ground, sight), target_current(ground, sight)]);
         all.extend([target_certificates(ground, sight), target_port(ground, sight)]);
+        all.push(around::target_capacity(ground, sight));
         all.extend([gateways_reach(ground, sight), gateways_whole(ground, sight)]);
-        all.push(around::next_hops(sight));
+        all.extend([around::next_hops(sight), around::clocks(sight)]);
         all.extend(old(ground, sight));
     }
     for condition in &mut all {

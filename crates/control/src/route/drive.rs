@@ -25,7 +25,8 @@ const BEAT: Duration = Duration::from_secs(1);
 const GONE: Duration = Duration::from_secs(4);
 
 /// What is not demanded when a move is taken back: all that could be accepted, but that somebody has seen the old pool's port.
-const TAKING_BACK: [&str; 5] = ["old-dead", "old-reached", "target-whole", "gateways-whole", "next-hops"];
+pub(super) const TAKING_BACK: [&str; 7] =
+    ["old-dead", "old-reached", "target-whole", "target-capacity", "gateways-whole", "next-hops", "clocks"];
 
 /// A controller that drives operations.
 pub struct Drivers<W> {

@@ -298,7 +298,9 @@ impl<M: Reach> Moves<M> {
             held.operation.filter(|operation| !may_be_superseded(operation.state)).map(|operation| operation.number);
         let ground = Ground { from: "", to: &pool, kind: Kind::Switchover, uncertain: uncertain.as_deref(), busy };
         // What is said of the pool that it comes from has no meaning here.
-        let of_target = |condition: &Condition| !condition.code.starts_with("old-") && condition.code != "target-other";
+        let of_both = ["target-other", "target-capacity"];
+        let of_target =
+            |condition: &Condition| !condition.code.starts_with("old-") && !of_both.contains(&condition.code.as_str());
         let conditions = conditions(&ground, &sight, &[]).into_iter().filter(of_target).collect();
         Ok(Verified { pool, epoch: current.route.epoch, conditions })
     }

@@ -1,7 +1,7 @@
 //! What a controller sees of everything that a move depends on, at one moment.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use agent::keep::Seen;
 use api::agent::Head;
@@ -52,6 +52,13 @@ pub struct Facts {
     pub stanzas: u64,
     /// Local domains for which it has no certificate that lasts.
     pub uncovered: Vec<String>,
+    /// By how many seconds its clock was ahead of the controller's when it answered last, or behind where that is negative;
+    /// nothing where it didn't tell.
+    pub clock: Option<i64>,
+    /// Streams that its external face has accepted and are open.
+    pub streams: u64,
+    /// How many that face accepts at once; nothing where it didn't tell.
+    pub places: Option<u64>,
 }
 
 /// What a probe found: a stream that another edge server, or a witness, opened to an external address.
@@ -101,11 +108,13 @@ impl Facts {
         let there = seen.filter(fresh);
         let hello = there.and_then(|seen| seen.hello.as_ref());
         let have = hello.and_then(|hello| hello.have.as_ref());
-        let status = there.and_then(|seen| seen.status.as_ref()).map(|(status, _)| status);
+        let answer = there.and_then(|seen| seen.status.as_ref());
+        let status = answer.map(|(status, _)| status);
         let applied = hello.is_some_and(|hello| hello.applied);
         let service = status.and_then(|status| status.service.as_ref());
         let trunks = status.into_iter().flat_map(|status| &status.members).filter(|other| other.connected);
-        let external = status.into_iter().flat_map(|status| &status.faces);
+        let faces = status.into_iter().flat_map(|status| &status.faces);
+        let external = faces.clone().find(|face| face.face == "external");
         Facts {
             role: member.role,
             pool: pool.map(str::to_owned),
@@ -117,10 +126,13 @@ impl Facts {
             rested: service.and_then(|service| service.rested),
             trunks: trunks.map(|other| other.name.clone()).collect(),
             partners: status.map_or(0, |status| status.partners),
-            stanzas: external.fold(0, |sum, face| sum.saturating_add(face.stanzas.accepted)),
+            stanzas: faces.fold(0, |sum, face| sum.saturating_add(face.stanzas.accepted)),
             uncovered: status
                 .map(|status| status.uncovered.iter().map(|domain| plain(domain)).collect())
                 .unwrap_or_default(),
+            clock: answer.and_then(|(status, at)| Some(ahead(status.now?, *at))),
+            streams: external.map_or(0, |face| face.accepted_streams),
+            places: external.and_then(|face| face.places),
         }
     }
 
@@ -138,6 +150,13 @@ impl Facts {
     pub fn is_stopped(&self) -> bool {
         self.reached && self.service == Some(ServiceState::Stopped)
     }
+}
+
+/// By how many seconds that clock is ahead of ours, which said `at` at the same time.
+fn ahead(clock: u64, at: SystemTime) -> i64 {
+    let own = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let seconds = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
+    seconds(clock).saturating_sub(seconds(own))
 }
 
 impl Sight {
@@ -184,3 +203,6 @@ impl Sight {
         (!seen.is_empty()).then(|| seen.iter().fold(0_u64, |sum, partners| sum.saturating_add(*partners)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,9 @@ pub(super) fn sight(epoch: u64) -> Sight {
             partners: 0,
             stanzas: 0,
             uncovered: Vec::new(),
+            clock: Some(0),
+            streams: 0,
+            places: Some(100),
         };
         (fqdn, facts)
     });
@@ -69,6 +72,8 @@ pub(super) fn without(sight: Sight, fqdns: &[&str]) -> Sight {
             epoch: None,
             service: None,
             trunks: [].into(),
+            clock: None,
+            places: None,
             ..facts.clone()
         };
     })

@@ -32,8 +32,16 @@ pub(super) fn jump(controller: usize, by: i64) {
     JUMPED.with(|jumped| jumped[controller].set(jumped[controller].get() + by));
 }
 
+/// What members' clocks say, which don't jump: milliseconds since 1970.
+pub(super) fn true_now() -> u64 {
+    shifted(0)
+}
+
 fn now(controller: usize) -> u64 {
-    let jumped = JUMPED.with(|jumped| jumped[controller].get());
+    shifted(JUMPED.with(|jumped| jumped[controller].get()))
+}
+
+fn shifted(by: i64) -> u64 {
     let passed = i64::try_from(elapsed().as_millis()).unwrap_or(i64::MAX / 2);
-    u64::try_from(BEGIN + passed + jumped).unwrap_or_default()
+    u64::try_from(BEGIN + passed + by).unwrap_or_default()
 }

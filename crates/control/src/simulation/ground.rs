@@ -10,6 +10,7 @@ use api::local::{self, Counts, FaceStatus, ServiceState, Status};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
+use super::clock;
 use super::edge::{self, Order};
 use super::layout::Layout;
 use super::process::Process;
@@ -24,6 +25,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(50);
 /// Between two looks at what partners do.
 const TICK: Duration = Duration::from_millis(200);
+/// For so many streams an edge server has a place.
+const PLACES: u64 = 1000;
 /// An edge server that knows that its pool has the route may rest for so long: it is being woken.
 const WAKING: Duration = Duration::from_secs(1);
 
@@ -223,8 +226,9 @@ impl Ground {
         let face = FaceStatus {
             face: "external".to_owned(),
             listen: Vec::new(),
-            accepted_streams: 0,
+            accepted_streams: member.partners,
             dialed_streams: 0,
+            places: Some(PLACES),
             stanzas: Counts { accepted: member.stanzas, ..Counts::default() },
         };
         let trunks = field.members.keys().filter(|edge| member.role == Role::Gateway && field.has_trunk(fqdn, edge));
@@ -233,6 +237,7 @@ impl Ground {
             program: "fedge".to_owned(),
             version: "0.1.0".to_owned(),
             up_seconds: 0,
+            now: Some(clock::true_now() / 1000),
             log_level: "info".to_owned(),
             faces: if is_edge { vec![face] } else { Vec::new() },
             route: None,

@@ -264,7 +264,8 @@ impl Keeper {
                 return gone;
             }
             let status = self.ground.status(fqdn);
-            seen.send_modify(|seen| seen.status = status.map(|status| (status, UNIX_EPOCH)));
+            let at = UNIX_EPOCH + Duration::from_millis(self.ledger.now());
+            seen.send_modify(|seen| seen.status = status.map(|status| (status, at)));
             tokio::select! {
                 biased;
                 changed = wanted.changed() => if changed.is_err() {

@@ -27,7 +27,8 @@ use crate::route::operation::Operation;
 /// For every operation to come to rest, once everybody is there again.
 const REST: Duration = Duration::from_secs(60);
 /// Everything that a failover may be begun without.
-pub(super) const ALL: [&str; 5] = ["old-dead", "old-reached", "target-whole", "gateways-whole", "next-hops"];
+pub(super) const ALL: [&str; 7] =
+    ["old-dead", "old-reached", "target-whole", "target-capacity", "gateways-whole", "next-hops", "clocks"];
 
 /// An installation.
 pub(super) struct Life {

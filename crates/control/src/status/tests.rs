@@ -46,6 +46,7 @@ fn status() -> Status {
         program: "fedge-edge".to_owned(),
         version: "0.1.0".to_owned(),
         up_seconds: 5,
+        now: None,
         log_level: "info".to_owned(),
         faces: Vec::new(),
         route: None,
@@ -218,6 +219,7 @@ fn whatever_a_member_says_is_bounded_and_harmless_on_a_terminal() {
             listen: Vec::new(),
             accepted_streams: u64::MAX,
             dialed_streams: u64::MAX,
+            places: Some(u64::MAX),
             stanzas: local::Counts::default(),
         };
         status.faces = vec![face];

@@ -23,6 +23,9 @@ fn acceptance(kind: Kind) -> BTreeMap<String, bool> {
         partners: 0,
         stanzas: 0,
         uncovered: Vec::new(),
+        clock: Some(0),
+        streams: 0,
+        places: Some(100),
     };
     let edges = ["one", "two"].map(|pool| (format!("edge.{pool}"), facts(Role::Edge, Some(pool))));
     let gateway = ("gateway".to_owned(), facts(Role::Gateway, None));

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use agent::authority::Authorities;
 use agent::enrol::Waiting;
@@ -393,6 +393,7 @@ impl Script {
             program: PROGRAM.0.to_owned(),
             version: PROGRAM.1.to_owned(),
             up_seconds: 1,
+            now: Some(UNIX_EPOCH.elapsed().expect("a clock").as_secs()),
             log_level: "info".to_owned(),
             faces: Vec::new(),
             route: None,

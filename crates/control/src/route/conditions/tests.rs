@@ -3,6 +3,7 @@
 use api::local::ServiceState;
 use api::route::Condition;
 
+use super::super::drive::TAKING_BACK;
 use super::super::sight::Hops;
 use super::super::testing::{EDGES, GATEWAYS, ONE, TWO, sight, with, without};
 use super::*;
@@ -155,4 +156,52 @@ fn servers_inside_that_gateways_do_not_reach_refuse_until_somebody_accepts_that(
     let mut patterns = sight(1);
     patterns.hops.values_mut().for_each(|looked| *looked = hops(&[], &[]));
     assert_eq!(switchover(&patterns), [""; 0]);
+}
+
+#[test]
+fn clocks_that_are_apart_refuse_and_those_that_nobody_tells_do_not() {
+    let clocks = |by: Option<i64>| with(sight(1), &EDGES[..1], |facts| facts.clock = by);
+    for by in [60, -60] {
+        assert_eq!(switchover(&clocks(Some(by))), [""; 0]);
+    }
+    for by in [61, -61, i64::MIN, i64::MAX] {
+        assert_eq!(switchover(&clocks(Some(by))), ["clocks"]);
+        assert_eq!(refused(&ground(Kind::Switchover), &clocks(Some(by)), &["clocks"]), [""; 0]);
+    }
+    let seen = |sight: &Sight| {
+        let all = conditions(&ground(Kind::Switchover), sight, &[]);
+        all.into_iter().find(|one| one.code == "clocks").expect("it is asked").seen
+    };
+    assert_eq!(seen(&clocks(Some(-75))), "by this controller's: edge1.contoso.test is 75 s behind");
+    assert_eq!(switchover(&clocks(None)), [""; 0]);
+    assert!(seen(&clocks(None)).ends_with("; not told by edge1.contoso.test"), "{}", seen(&clocks(None)));
+}
+
+#[test]
+fn a_target_without_room_for_those_who_come_refuses_until_somebody_accepts_that() {
+    let crowded = |coming: u64, there: u64| {
+        let old = with(sight(1), &EDGES[..2], |facts| facts.streams = coming / 2);
+        with(old, &EDGES[2..], |facts| facts.streams = there)
+    };
+    assert_eq!(switchover(&crowded(90, 10)), [""; 0]);
+    assert_eq!(switchover(&crowded(92, 10)), ["target-capacity"]);
+    assert_eq!(refused(&ground(Kind::Switchover), &crowded(92, 10), &["target-capacity"]), [""; 0]);
+    // Partners who have only been dialed count, and no number is too large.
+    let dialed = with(sight(1), &EDGES[..2], |facts| facts.partners = u64::MAX);
+    assert_eq!(switchover(&dialed), ["target-capacity"]);
+    let untold = with(crowded(92, 10), &EDGES[2..], |facts| facts.places = None);
+    assert_eq!(switchover(&untold), [""; 0]);
+    // What a dead pool had isn't known.
+    let dead = without(crowded(92, 10), &EDGES[..2]);
+    assert_eq!(refused(&ground(Kind::Failover), &dead, &["old-reached"]), [""; 0]);
+}
+
+#[test]
+fn a_move_that_is_taken_back_is_refused_by_nothing_that_may_be_accepted() {
+    let all = conditions(&ground(Kind::Failover), &sight(1), &[]);
+    let mut waivable: Vec<&str> = all.iter().filter(|one| one.waivable).map(|one| one.code.as_str()).collect();
+    let mut accepted = TAKING_BACK.to_vec();
+    waivable.sort_unstable();
+    accepted.sort_unstable();
+    assert_eq!(accepted, waivable);
 }
