@@ -251,6 +251,9 @@ pub struct Operation {
     pub state: State,
     /// What it waits for, in a sentence, where it waits.
     pub waits: Option<String>,
+    /// Whether that is for somebody who starts the federation services of the new pool.
+    #[serde(default)]
+    pub needs_start: bool,
     /// The hash of its plan.
     pub plan: String,
     /// Codes of conditions that were accepted not to hold.

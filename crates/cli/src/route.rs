@@ -104,19 +104,13 @@ pub(crate) fn follow(
             }
             said = said.max(operation.journal.len());
             let rests = operation.state.is_over() || operation.state == State::Degraded;
-            waiting = is_stopped(&operation).then(|| waiting.unwrap_or_else(Instant::now));
+            waiting = operation.needs_start.then(|| waiting.unwrap_or_else(Instant::now));
             if rests || waiting.is_some_and(|since| since.elapsed() >= patience) {
                 return Ok(operation);
             }
             tokio::time::sleep(LOOK).await;
         }
     })
-}
-
-/// The target's services are stopped, and it waits for somebody who starts them.
-fn is_stopped(operation: &Operation) -> bool {
-    operation.state == State::Verifying
-        && operation.waits.as_ref().is_some_and(|waits| waits.contains("fedge service start"))
 }
 
 /// The exit status that an operation comes to.

@@ -8,7 +8,7 @@ use store::{Expect, Keys, StoreError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::next::{Moment, Next, next, waits_for_services};
+use super::next::{Moment, Next, next};
 use super::operation::{Driver, Operation};
 use super::world::World;
 use super::writing::{Beginning, Held};
@@ -81,7 +81,7 @@ impl Memory {
             self.written = (held.written(), now);
         }
         // While it waits for whoever stopped the services, its time doesn't run.
-        if self.state.0 != operation.state || waits_for_services(operation) {
+        if self.state.0 != operation.state || operation.needs_start {
             self.state = (operation.state, now);
         }
     }
@@ -215,14 +215,16 @@ impl<W: World> Drivers<W> {
                 edges.iter().for_each(|edge| self.world.drain(edge, operation.epoch));
                 return Ok(LOOK);
             }
-            Next::Wait(what) => {
-                let changed = operation.waits.as_ref() != Some(&what);
-                if changed || now.duration_since(memory.written.1) >= BEAT {
-                    operation.waits = Some(what);
-                    operation.driver.beat += 1;
-                    held.beat(&self.ledger, &operation).await?;
-                }
-            }
+            Next::Wait(what) => (operation.waits, operation.needs_start) = (Some(what), false),
+            Next::AwaitStart(what) => (operation.waits, operation.needs_start) = (Some(what), true),
+        }
+        let changed = held
+            .operation
+            .as_ref()
+            .is_none_or(|before| (&before.waits, before.needs_start) != (&operation.waits, operation.needs_start));
+        if changed || now.duration_since(memory.written.1) >= BEAT {
+            operation.driver.beat += 1;
+            held.beat(&self.ledger, &operation).await?;
         }
         Ok(LOOK)
     }

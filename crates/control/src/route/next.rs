@@ -55,6 +55,8 @@ pub enum Next {
     TakeBack(String),
     /// Look again; this is waited for.
     Wait(String),
+    /// The same, and it is for somebody who starts the target's services.
+    AwaitStart(String),
 }
 
 /// Decides it.
@@ -204,7 +206,10 @@ fn verify(moment: &Moment<'_>) -> Next {
     let edges = || moment.sight.edges(&operation.to);
     // It isn't dead, and whoever stopped it knows why.
     if edges().any(|(_, facts)| facts.is_stopped()) && !edges().any(|(_, facts)| facts.serves()) {
-        return Next::Wait(services_stopped(&operation.to));
+        let to = &operation.to;
+        return Next::AwaitStart(format!(
+            "the federation services of {to} are stopped: `fedge service start --pool {to}`"
+        ));
     }
     if moment.waited < VERIFY {
         return Next::Wait(why);
@@ -216,16 +221,6 @@ fn verify(moment: &Moment<'_>) -> Next {
         ));
     }
     Next::Enter(State::Degraded, why)
-}
-
-/// What is waited for where an administrator has stopped the target's services.
-fn services_stopped(to: &str) -> String {
-    format!("the federation services of {to} are stopped: `fedge service start --pool {to}`")
-}
-
-/// Whether it has waited until now for whoever stopped the target's services, which may take as long as it takes.
-pub fn waits_for_services(operation: &Operation) -> bool {
-    operation.waits.as_ref() == Some(&services_stopped(&operation.to))
 }
 
 /// Whether the pool that had the route could have it again.

@@ -23,6 +23,9 @@ pub struct Operation {
     pub state: State,
     /// What it waits for, where it waits.
     pub waits: Option<String>,
+    /// Whether that is for somebody who starts the target's federation services, which may take as long as it takes.
+    #[serde(default)]
+    pub needs_start: bool,
     /// The hash of its plan.
     pub plan: String,
     /// Codes of conditions that were accepted not to hold.
@@ -64,7 +67,7 @@ impl Operation {
 
     /// Goes on to this state, and says why in the journal.
     pub fn enter(&mut self, state: State, at: u64, what: impl Into<String>) {
-        (self.state, self.waits) = (state, None);
+        (self.state, self.waits, self.needs_start) = (state, None, false);
         self.note(at, what);
     }
 
@@ -78,6 +81,7 @@ impl Operation {
             epoch: self.epoch,
             state: self.state,
             waits: self.waits.clone(),
+            needs_start: self.needs_start,
             plan: self.plan.clone(),
             accepted: self.accepted.clone(),
             who: self.who.clone(),

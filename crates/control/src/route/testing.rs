@@ -89,6 +89,7 @@ pub(super) fn operation(kind: Kind, state: State) -> Operation {
         epoch: 2,
         state,
         waits: None,
+        needs_start: false,
         plan: "0123456789abcdef".to_owned(),
         accepted: Vec::new(),
         who: "anna".to_owned(),

@@ -124,6 +124,7 @@ impl Held {
             epoch: self.route.epoch + 1,
             state: State::Preparing,
             waits: None,
+            needs_start: false,
             plan: beginning.plan.clone(),
             accepted: beginning.accepted.clone(),
             who: beginning.who.clone(),

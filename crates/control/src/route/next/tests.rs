@@ -126,8 +126,27 @@ fn a_target_that_does_not_serve_is_taken_back_once_where_the_old_pool_does() {
 #[test]
 fn a_target_that_an_administrator_has_stopped_is_waited_for_without_an_end() {
     let stopped = with(sight(2), &EDGES[2..], |facts| facts.service = Some(ServiceState::Stopped));
-    let what = waits(&at(State::Verifying), &stopped, LATE);
-    assert!(what.contains("fedge service start --pool pool2.contoso.test"), "{what}");
+    match decided(&at(State::Verifying), &stopped, LATE) {
+        Next::AwaitStart(what) => assert!(what.contains("fedge service start --pool pool2.contoso.test"), "{what}"),
+        other => panic!("{other:?}"),
+    }
+    // Where it serves and something else is missing, it is that.
+    let one = with(moved(), &EDGES[2..], |facts| facts.epoch = Some(1));
+    assert!(matches!(decided(&at(State::Verifying), &one, SOON), Next::Wait(_)));
+}
+
+#[test]
+fn what_an_operation_waits_for_is_told_and_over_when_it_goes_on() {
+    let waiting = Operation { waits: Some("a start".to_owned()), needs_start: true, ..at(State::Verifying) };
+    assert!(waiting.told(|_| None).needs_start);
+    let mut gone_on = waiting.clone();
+    gone_on.enter(State::Draining, 2000, "it serves");
+    assert!(!gone_on.needs_start && gone_on.waits.is_none() && !gone_on.told(|_| None).needs_start);
+    // What lies in the store from an older version doesn't say it.
+    let mut old = serde_json::to_value(&waiting).expect("JSON");
+    old.as_object_mut().expect("an object").remove("needs_start");
+    let old: Operation = serde_json::from_value(old).expect("it is read");
+    assert_eq!(old, Operation { needs_start: false, ..waiting });
 }
 
 #[test]
