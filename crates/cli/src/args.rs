@@ -70,6 +70,12 @@ pub(crate) enum Command {
     /// Say how far the servers of a domain can be reached, from each edge server of a pool, and why not further. Exits with
     /// 1 where something is bad, and with 2 where it can't be told.
     Probe(Probe),
+    /// Tests by which users are stood in for.
+    Test {
+        /// Of what.
+        #[command(subcommand)]
+        command: crate::im::Test,
+    },
     /// The cmdlets of Lync Server's runbook, such as Set-CsSite, typed one after the other; `Get-Help` lists them. Where
     /// standard input is no terminal, it is read as a script, which ends at the first error.
     Shell {

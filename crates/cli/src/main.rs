@@ -9,6 +9,7 @@ mod audit;
 mod ca;
 mod describe;
 mod document;
+mod im;
 mod probe;
 mod recover;
 mod remote;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         args::Command::Recover(asked) => return recover::run(&args.control, &asked),
         args::Command::Route { command } => return route::run(&args.control, command),
         args::Command::Probe(probe) => return probe::run(&args.control, probe),
+        args::Command::Test { command } => return im::run(&args.control, command),
         args::Command::Service { command } => return service::run(&args.control, command),
         args::Command::Shell { command } => return shell::run(&args.control, command.as_deref()),
         args::Command::Enrol { fqdn, fingerprint } => {

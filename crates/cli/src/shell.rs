@@ -10,6 +10,7 @@ mod calls;
 mod cmdlets;
 mod complete;
 mod help;
+mod im;
 mod line;
 mod names;
 mod object;

@@ -14,6 +14,7 @@ pub(super) enum Verb {
     GetService,
     GetTopology,
     GetReplication,
+    TestIm,
     GetHelp,
     Exit,
     FormatTable,

@@ -9,7 +9,7 @@ use super::names::Names;
 use super::object::Output;
 use super::talk::{Outcome, ShellError, Talk};
 use super::words::Fault;
-use super::{help, services, site, topology};
+use super::{help, im, services, site, topology};
 use crate::args::Control;
 use crate::status::overview;
 
@@ -109,6 +109,7 @@ impl<'a> Session<'a> {
             Verb::GetService => services::show(control, host, call, typed),
             Verb::GetTopology => topology::topology(control, call),
             Verb::GetReplication => topology::replication(control, call),
+            Verb::TestIm => im::test(call, &mut talk),
             Verb::GetHelp => Ok(Output::Text(help::asked(call).map_err(ShellError::Usage)?).into()),
             Verb::Exit | Verb::FormatTable | Verb::FormatList => {
                 unreachable!("these begin no pipeline that asks anybody")

@@ -33,7 +33,7 @@ const REPORT: Parameter = one(
 const NO_WAIT: Parameter = switch("NoWait", &[], "Don't wait until it is done, only until it is known that it may be.");
 
 /// All that a line can begin with.
-pub(in crate::shell) static CMDLETS: [Cmdlet; 9] = [
+pub(in crate::shell) static CMDLETS: [Cmdlet; 10] = [
     Cmdlet {
         verb: Verb::SetSite,
         name: "Set-CsSite",
@@ -209,6 +209,45 @@ pub(in crate::shell) static CMDLETS: [Cmdlet; 9] = [
         examples: &[
             ("Get-CsManagementStoreReplicationStatus | ft ReplicaFqdn,UpToDate", "Shows in a table who is up to date."),
             ("Get-CsManagementStoreReplicationStatus -ReplicaFqdn edge1.contoso.com", "Shows whether one member is."),
+        ],
+    },
+    Cmdlet {
+        verb: Verb::TestIm,
+        name: "Test-CsXmppIM",
+        aliases: &[],
+        synopsis: "Sends a message both ways between two test accounts, and says what became of each.",
+        description: &[
+            "Both are accounts of yours, one inside and one at a partner, with their passwords in a file that only you may \
+             read; nobody else is spoken to. It logs in as a client does, over TLS.",
+            "What `fedge test im` does is the same.",
+        ],
+        own: &[
+            Parameter {
+                aliases: &["SenderSipAddress"],
+                mandatory: true,
+                ..first(one("From", Of::Text, "A test account; sip: may stand before it."))
+            },
+            Parameter {
+                aliases: &["Receiver", "ReceiverSipAddress"],
+                mandatory: true,
+                position: Some(1),
+                ..one("To", Of::Text, "Another one, in another domain.")
+            },
+            one(
+                "Accounts",
+                Of::Files,
+                "The file of test accounts; without it, FEDGE_TEST_ACCOUNTS or /etc/fedge/test-accounts.toml.",
+            ),
+            one("Within", Of::Text, "For how many seconds messages are waited for; 30 without it."),
+        ],
+        gives: &["From", "To", "Result", "Latency", "Error", "Diagnosis"],
+        changes: false,
+        examples: &[
+            ("Test-CsXmppIM test1@contoso.com test2@fabrikam.com", "Says whether messages arrive both ways."),
+            (
+                "Test-CsXmppIM -SenderSipAddress sip:test1@contoso.com -Receiver test2@fabrikam.com | fl",
+                "The same, with the names that Lync had.",
+            ),
         ],
     },
     Cmdlet {
