@@ -60,7 +60,8 @@ fn configuration(plan: &ServerPlan) -> anyhow::Result<String> {
         format!("  - {{port: {port}, ip: \"{address}\", module: {module}, max_stanza_size: {bytes}{more}}}\n")
     };
     // Debian limits clients, not servers.
-    let mut listeners = listener(5222, "ejabberd_c2s", if plan.rate_limits { ", shaper: c2s_shaper" } else { "" });
+    let clients = if plan.rate_limits { ", starttls: true, shaper: c2s_shaper" } else { ", starttls: true" };
+    let mut listeners = listener(5222, "ejabberd_c2s", clients);
     listeners += &listener(5269, "ejabberd_s2s_in", "");
     if let Some(port) = plan.direct_tls {
         listeners += &listener(port, "ejabberd_s2s_in", ", tls: true");

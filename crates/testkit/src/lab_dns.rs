@@ -107,6 +107,16 @@ impl LabDns {
         self.service("_xmpps-server", domain, targets);
     }
 
+    /// Says where clients reach `domain` with STARTTLS (RFC 6120 §3.2.1).
+    pub fn client_srv(&self, domain: &str, targets: &[SrvRecord<'_>]) {
+        self.service("_xmpp-client", domain, targets);
+    }
+
+    /// Says where clients reach `domain` with direct TLS (XEP-0368).
+    pub fn client_direct_tls_srv(&self, domain: &str, targets: &[SrvRecord<'_>]) {
+        self.service("_xmpps-client", domain, targets);
+    }
+
     fn service(&self, service: &str, domain: &str, targets: &[SrvRecord<'_>]) {
         let record = |&(priority, weight, port, target): &SrvRecord<'_>| {
             RData::SRV(SRV::new(priority, weight, port, absolute(target)))

@@ -74,6 +74,7 @@ modules_enabled = {{ {modules} }}
 interfaces = {{ {address} }}
 local_interfaces = {{ {address} }}
 s2s_direct_tls_ports = {{ {direct_tls} }}
+c2s_direct_tls_ports = {{ {clients_direct_tls} }}
 authentication = "internal_hashed"
 allow_unencrypted_plain_auth = true
 c2s_require_encryption = false
@@ -97,6 +98,7 @@ unbound = {{
 log = {{ {{ levels = {{ min = "{level}" }}; to = "console"; timestamps = "%Y-%m-%dT%X" }} }}
 VirtualHost {domain}
 {rooms}"#,
+        clients_direct_tls = if plan.direct_tls.is_some() { "5223" } else { "" },
         // Dialback stays loaded and is refused, as Debian has it.
         secure = plan.authentication == Authentication::External,
         data = path(&folder.join("data"))?,

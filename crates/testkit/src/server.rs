@@ -20,7 +20,7 @@ pub struct ServerPlan {
     pub domain: String,
     /// The domain of its chat rooms (XEP-0045), `conference.contoso.test` for instance.
     pub rooms: Option<String>,
-    /// Where it listens: for servers on port 5269, for clients on 5222, where plaintext is allowed.
+    /// Where it listens: for servers on port 5269, for clients on 5222, where plaintext is allowed and STARTTLS offered.
     pub address: IpAddr,
     /// The resolver that it asks, and nobody else.
     pub dns: SocketAddr,
@@ -32,7 +32,7 @@ pub struct ServerPlan {
     pub authentication: Authentication,
     /// Whether other servers have to come over TLS; not where a proxy ends it in front of it.
     pub tls_required: bool,
-    /// A port for direct TLS from other servers (XEP-0368), besides 5269.
+    /// A port for direct TLS from other servers (XEP-0368), besides 5269. Prosody then takes clients so, too, on 5223.
     pub direct_tls: Option<u16>,
     /// Names and passwords.
     pub users: Vec<(String, String)>,

@@ -80,7 +80,7 @@ async fn in_time(account: &Account) -> Result<Session, Trouble> {
     };
     let secured = secure(tcp, at, account, tls).await?;
     let version = secured.get_ref().1.protocol_version().and_then(|version| version.as_str());
-    let version = version.unwrap_or("TLS").to_owned();
+    let version = version.unwrap_or("TLS").replace("TLSv1_", "TLSv1.");
     let mut wire: Wire<Box<dyn Io>> = Wire::new(Box::new(secured), at);
     let features = wire.open(domain).await?;
     let mechanism = proven(&mut wire, &features, account).await?;
