@@ -18,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 use xmpp::domain::Domain;
 
 use super::accounts::{Account, CLIENTS, Tls};
-use super::trouble::Trouble;
+use super::trouble::{Lacks, Trouble};
 
 /// A connection may take so long.
 const CONNECTION: Duration = Duration::from_secs(5);
@@ -132,9 +132,12 @@ where
     if tls == Tls::Direct {
         config.alpn_protocols = vec![ALPN.to_vec()];
     }
-    let failed = |what: String| Trouble::Tls { at, what };
-    let name = server_name(&account.domain).map_err(failed)?;
-    TlsConnector::from(Arc::new(config)).connect(name, io).await.map_err(|error| failed(error.to_string()))
+    let failed = |what: String, lacks| Trouble::Tls { at, what, lacks };
+    let name = server_name(&account.domain).map_err(|what| failed(what, Lacks::Name))?;
+    TlsConnector::from(Arc::new(config))
+        .connect(name, io)
+        .await
+        .map_err(|error| failed(error.to_string(), Lacks::of(&error)))
 }
 
 fn server_name(domain: &Domain) -> Result<ServerName<'static>, String> {

@@ -10,7 +10,7 @@ use xmpp::xml::write::escape_text;
 use super::accounts::{Account, Tls};
 use super::connect::{Connected, connect, secure};
 use super::scram::{Begun, Hash};
-use super::trouble::Trouble;
+use super::trouble::{Lacks, Trouble};
 use super::wire::{Io, Wire, condition, in_brackets, plain, stanza_error, tree};
 
 const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
@@ -73,7 +73,11 @@ async fn in_time(account: &Account) -> Result<Session, Trouble> {
             wire.write(&format!("<starttls xmlns='{TLS}'/>")).await?;
             let answer = wire.element().await?;
             if (answer.namespace(), answer.name()) != (TLS, "proceed") {
-                return Err(Trouble::Tls { at, what: "the server offers STARTTLS, and refuses it".to_owned() });
+                return Err(Trouble::Tls {
+                    at,
+                    what: "the server offers STARTTLS, and refuses it".to_owned(),
+                    lacks: Lacks::Other,
+                });
             }
             wire.into_inner()?
         }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use rustls::CertificateError;
 use serde::Serialize;
 
 /// What is told of a trouble.
@@ -13,6 +14,37 @@ pub(crate) struct Told {
     pub(crate) cause: String,
     /// What to do.
     pub(crate) fix: String,
+}
+
+/// What a TLS handshake fails for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lacks {
+    /// The certificate is by nobody who is trusted.
+    Issuer,
+    /// It isn't valid today.
+    Time,
+    /// It isn't for the domain.
+    Name,
+    /// Something else of it, or no certificate has come yet.
+    Other,
+}
+
+impl Lacks {
+    /// What a handshake that ended so failed for.
+    pub(super) fn of(error: &std::io::Error) -> Lacks {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let Some(rustls::Error::InvalidCertificate(fault)) = inner else { return Lacks::Other };
+        match fault {
+            // A CA of the same name that isn't the same.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Lacks::Issuer,
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => Lacks::Time,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Lacks::Name,
+            _ => Lacks::Other,
+        }
+    }
 }
 
 /// Why an account isn't logged in.
@@ -27,7 +59,7 @@ pub(super) enum Trouble {
     #[error("{0} offers clients no TLS")]
     NoTls(SocketAddr),
     #[error("TLS with {at} fails: {what}")]
-    Tls { at: SocketAddr, what: String },
+    Tls { at: SocketAddr, what: String, lacks: Lacks },
     #[error("{at} speaks no XMPP to clients: {what}")]
     NotXmpp { at: SocketAddr, what: String },
     #[error("the server ends the stream with {condition}{text}")]
@@ -71,7 +103,7 @@ impl Trouble {
                  No password is sent without TLS"
                     .to_owned(),
             ),
-            Trouble::Tls { what, .. } => of_tls(what, domain),
+            Trouble::Tls { lacks, .. } => of_tls(*lacks, domain),
             Trouble::NotXmpp { .. } => ("something else listens on that port", named.to_owned()),
             Trouble::Stream { condition, .. } if condition == "host-unknown" => {
                 ("that server doesn't serve the domain", format!("correct `server` of {jid}, or the domain of its JID"))
@@ -95,22 +127,23 @@ impl Trouble {
     }
 }
 
-fn of_tls(what: &str, domain: &str) -> (&'static str, String) {
-    let what = what.to_lowercase();
-    if what.contains("unknownissuer") {
-        return (
+fn of_tls(lacks: Lacks, domain: &str) -> (&'static str, String) {
+    match lacks {
+        Lacks::Issuer => (
             "its certificate is by a CA that isn't trusted here",
             "name the file of that CA in the file of accounts: trusted = \"FILE\"".to_owned(),
-        );
+        ),
+        Lacks::Time => ("its certificate isn't valid today", "renew it, and look at this machine's clock".to_owned()),
+        Lacks::Name => {
+            let fix =
+                format!("have it show a certificate for {domain}; that of its host name alone isn't one (RFC 6120)");
+            ("its certificate is for another name", fix)
+        }
+        Lacks::Other => (
+            "it speaks no TLS there, or none of today's",
+            "see what listens there; `tls` says how it begins".to_owned(),
+        ),
     }
-    if what.contains("expired") || what.contains("not valid yet") || what.contains("notvalidyet") {
-        return ("its certificate isn't valid today", "renew it, and look at this machine's clock".to_owned());
-    }
-    if what.contains("not valid for") || what.contains("notvalidforname") {
-        let fix = format!("have it show a certificate for {domain}; that of its host name alone isn't one (RFC 6120)");
-        return ("its certificate is for another name", fix);
-    }
-    ("it speaks no TLS there, or none of today's", "see what listens there; `tls` says how it begins".to_owned())
 }
 
 fn of_refusal(condition: &str, jid: &str) -> (&'static str, String) {
@@ -133,17 +166,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_tls_says_leads_to_its_cause() {
-        for (what, expected) in [
-            ("invalid peer certificate: UnknownIssuer", "by a CA that isn't trusted"),
-            ("invalid peer certificate: certificate expired: verification time …", "isn't valid today"),
-            ("invalid peer certificate: certificate not valid for name \"contoso.test\"; …", "for another name"),
-            ("received corrupt message of type InvalidContentType", "it speaks no TLS there"),
+    fn what_tls_fails_for_leads_to_its_cause() {
+        use rustls::Error::{DecryptError, InvalidCertificate};
+        for (error, expected) in [
+            (InvalidCertificate(CertificateError::UnknownIssuer), "by a CA that isn't trusted"),
+            (InvalidCertificate(CertificateError::BadSignature), "by a CA that isn't trusted"),
+            (InvalidCertificate(CertificateError::Expired), "isn't valid today"),
+            (InvalidCertificate(CertificateError::NotValidForName), "for another name"),
+            (InvalidCertificate(CertificateError::BadEncoding), "it speaks no TLS there"),
+            (DecryptError, "it speaks no TLS there"),
         ] {
-            let trouble = Trouble::Tls { at: "192.0.2.1:5222".parse().expect("good"), what: what.to_owned() };
-            let told = trouble.told("ann@contoso.test");
+            let lacks = Lacks::of(&std::io::Error::other(error));
+            let at = "192.0.2.1:5222".parse().expect("good");
+            let told = Trouble::Tls { at, what: "so".to_owned(), lacks }.told("ann@contoso.test");
             assert!(told.cause.contains(expected), "{told:?}");
-            assert!(told.what.starts_with("TLS with 192.0.2.1:5222 fails: "), "{told:?}");
+            assert_eq!(told.what, "TLS with 192.0.2.1:5222 fails: so");
         }
     }
 }

@@ -9,7 +9,7 @@ use xmpp::xml::tree::Element;
 use xmpp::xml::write::escape_attribute;
 use xmpp::xml::{Frame, Limits, Scanner, Verbatim};
 
-use super::trouble::Trouble;
+use super::trouble::{Lacks, Trouble};
 
 const STREAMS: &str = "http://etherx.jabber.org/streams";
 const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
@@ -38,7 +38,11 @@ impl<IO: Io> Wire<IO> {
         if self.buffer.is_empty() {
             return Ok(self.io);
         }
-        Err(Trouble::Tls { at: self.at, what: "something was said between STARTTLS and TLS".to_owned() })
+        Err(Trouble::Tls {
+            at: self.at,
+            what: "something was said between STARTTLS and TLS".to_owned(),
+            lacks: Lacks::Other,
+        })
     }
 
     /// Opens a stream, also again after SASL; gives what is offered.
