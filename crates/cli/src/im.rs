@@ -11,6 +11,8 @@ mod accounts;
 mod connect;
 mod exchange;
 mod login;
+#[cfg(test)]
+mod played;
 mod report;
 mod scram;
 mod trouble;

@@ -322,3 +322,26 @@ fn the_document_shows_a_file_of_accounts_that_is_good() {
     assert!(told.status == Some(2) && told.said.is_empty(), "{told:?}");
     assert_eq!(told.printed.matches("not logged in: ").count(), 2, "{told:?}");
 }
+
+#[test]
+fn every_key_of_the_file_of_accounts_is_documented_and_no_other() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/testing-im.md"));
+    let text = text.expect("it is there");
+    let table = text.split("| key | meaning |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a table");
+    let documented: Vec<&str> = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("accounts.toml");
+    let mut known = Vec::new();
+    // A key that there isn't is refused with all that there are.
+    for wrong in ["nokey = 1", "[[account]]\nnokey = 1"] {
+        std::fs::write(&file, wrong).expect("written");
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("ours");
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fedge"));
+        let told =
+            Told::of(command.args(["test", "im", ALICE, BOB, "--accounts"]).arg(&file).output().expect("it runs"));
+        let (_, all) = told.said.split_once("expected ").unwrap_or_else(|| panic!("{told:?}"));
+        known.extend(all.split('`').skip(1).step_by(2).map(str::to_owned));
+    }
+    known.retain(|key| key != "account");
+    assert_eq!(known, documented);
+}

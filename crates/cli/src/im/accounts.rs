@@ -47,6 +47,11 @@ pub(crate) enum AccountsError {
 pub(super) struct Password(String);
 
 impl Password {
+    #[cfg(test)]
+    pub(super) fn new(text: &str) -> Password {
+        Password(text.to_owned())
+    }
+
     pub(super) fn reveal(&self) -> &str {
         &self.0
     }

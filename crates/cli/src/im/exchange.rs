@@ -166,3 +166,6 @@ pub(super) async fn exchange(from: Session, to: Session, within: Duration) -> [O
     tokio::join!(one.farewell(), other.farewell());
     outcomes
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,3 +191,6 @@ pub(super) fn random() -> String {
     aws_lc_rs::rand::fill(&mut bytes).expect("the system has randomness");
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
 }
+
+#[cfg(test)]
+mod tests;
