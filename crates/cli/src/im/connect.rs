@@ -19,6 +19,7 @@ use xmpp::domain::Domain;
 
 use super::accounts::{Account, CLIENTS, Tls};
 use super::trouble::{Lacks, Trouble};
+use super::wire::plain;
 
 /// A connection may take so long.
 const CONNECTION: Duration = Duration::from_secs(5);
@@ -137,7 +138,7 @@ where
     TlsConnector::from(Arc::new(config))
         .connect(name, io)
         .await
-        .map_err(|error| failed(error.to_string(), Lacks::of(&error)))
+        .map_err(|error| failed(plain(&error.to_string()), Lacks::of(&error)))
 }
 
 fn server_name(domain: &Domain) -> Result<ServerName<'static>, String> {
