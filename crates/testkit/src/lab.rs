@@ -309,7 +309,7 @@ fn everybody(plan: &LabPlan) -> Vec<(&'static str, Peer)> {
 /// Where the servers of a plan listen.
 fn of_servers(plan: &LabPlan, layout: &Layout) -> Vec<SocketAddr> {
     let servers = everybody(plan).into_iter().map(|(domain, _)| layout.server(domain).address);
-    servers.flat_map(|address| [5222, 5269, DIRECT_TLS].map(|port| SocketAddr::new(address, port))).collect()
+    servers.flat_map(|address| [5222, 5223, 5269, DIRECT_TLS].map(|port| SocketAddr::new(address, port))).collect()
 }
 
 /// Checks that nobody in `place` listens at any of `addresses`.
