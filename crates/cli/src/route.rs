@@ -22,6 +22,8 @@ const DEGRADED: u8 = 4;
 const RUNNING: u8 = 5;
 /// It can't be told.
 const TROUBLE: u8 = 1;
+/// An operation that waits for something says so after that long.
+const WONDER: Duration = Duration::from_secs(2);
 /// Between two looks at an operation.
 const LOOK: Duration = Duration::from_millis(200);
 /// Who has just started the services for which an operation waits has it wait for so long until it is seen.
@@ -81,7 +83,7 @@ pub(crate) fn follow(
     ask(control, |client| async move {
         let path = format!("/v1/operations/{number}");
         let mut said = from;
-        let (mut waiting, mut broken) = (None, 0);
+        let (mut waiting, mut broken, mut pause) = (None, 0, Pause::new());
         loop {
             let operation: Operation = match client.get(&path).await {
                 Ok(operation) => operation,
@@ -103,6 +105,9 @@ pub(crate) fn follow(
                 say(&operation, line);
             }
             said = said.max(operation.journal.len());
+            if let Some(line) = pause.line(&operation, Instant::now()) {
+                say(&operation, &line);
+            }
             let rests = operation.state.is_over() || operation.state == State::Degraded;
             waiting = operation.needs_start.then(|| waiting.unwrap_or_else(Instant::now));
             if rests || waiting.is_some_and(|since| since.elapsed() >= patience) {
@@ -111,6 +116,40 @@ pub(crate) fn follow(
             tokio::time::sleep(LOOK).await;
         }
     })
+}
+
+/// A time in which an operation goes nowhere, for whoever watches and wonders.
+struct Pause {
+    /// What it waits for, since when, and whether that was said.
+    what: Option<(String, Instant, bool)>,
+}
+
+impl Pause {
+    fn new() -> Pause {
+        Pause { what: None }
+    }
+
+    /// What it waits for, and where the partners are, once it has waited for that for a while.
+    fn line(&mut self, operation: &Operation, now: Instant) -> Option<Line> {
+        let waits = operation.waits.as_ref()?;
+        if self.what.as_ref().is_none_or(|(what, ..)| what != waits) {
+            self.what = Some((waits.clone(), now, false));
+        }
+        let (_, since, said) = self.what.as_mut()?;
+        let passed = now.duration_since(*since);
+        if passed < WONDER || std::mem::replace(said, true) {
+            return None;
+        }
+        let last = operation.journal.last().map_or(operation.began, |line| line.at);
+        let partners = |partners: Option<u64>| partners.map_or("unknown".to_owned(), |partners| partners.to_string());
+        let (before, after) = (partners(operation.partners_before), partners(operation.partners_after));
+        Some(Line {
+            at: last + u64::try_from(passed.as_millis()).unwrap_or_default(),
+            state: operation.state,
+            controller: operation.driver.clone(),
+            what: format!("waits: {waits} (partners: {after} on {}, {before} on {})", operation.to, operation.from),
+        })
+    }
 }
 
 /// The exit status that an operation comes to.
