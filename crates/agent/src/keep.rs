@@ -84,12 +84,14 @@ pub struct Seen {
     pub since: SystemTime,
     /// What it said when it was last asked how it is, and when that was.
     pub status: Option<(local::Status, SystemTime)>,
+    /// When it was asked that, if it has answered.
+    pub asked: Option<Instant>,
 }
 
 impl Seen {
     /// Nothing yet.
     pub fn nothing(now: SystemTime) -> Seen {
-        Seen { hello: None, heard: None, connected: false, problem: None, since: now, status: None }
+        Seen { hello: None, heard: None, connected: false, problem: None, since: now, status: None, asked: None }
     }
 
     fn becomes(&mut self, connected: bool, problem: Option<String>) {
@@ -272,10 +274,13 @@ async fn wait(
     let until = Instant::now() + pause;
     while Instant::now() < until {
         let next = until.min(Instant::now() + LOOK);
+        let asked = Instant::now();
         connection.local(local::Request::Status).await?;
         let looked = async {
             if let Some(status) = status(connection).await? {
-                seen.send_modify(|seen| seen.status = Some((status, SystemTime::now())));
+                seen.send_modify(|seen| {
+                    (seen.status, seen.asked) = (Some((status, SystemTime::now())), Some(asked));
+                });
             }
             std::future::pending::<Result<(), DialError>>().await
         };

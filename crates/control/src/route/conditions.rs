@@ -227,6 +227,11 @@ fn serves_partners(ground: &Ground<'_>, sight: &Sight, facts: &Facts) -> bool {
     facts.serves() && used
 }
 
+/// Whether a gateway has a trunk to it.
+fn is_used(sight: &Sight, edge: &str) -> bool {
+    sight.gateways().any(|(_, gateway)| gateway.reached && gateway.trunks.contains(edge))
+}
+
 /// What is well to know of a move, and refuses nothing.
 pub fn warnings(ground: &Ground<'_>, sight: &Sight) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -241,6 +246,18 @@ pub fn warnings(ground: &Ground<'_>, sight: &Sight) -> Vec<String> {
         ));
     } else if !stopped.is_empty() {
         warnings.push(format!("an administrator has stopped, and others carry it alone: {stopped}"));
+    }
+    let used: Vec<&str> = sight
+        .edges(ground.from)
+        .filter(|(edge, facts)| !facts.reached && is_used(sight, edge))
+        .map(|(edge, _)| edge)
+        .collect();
+    if ground.kind == Kind::Failover && !used.is_empty() {
+        warnings.push(format!(
+            "controllers don't reach them, and gateways do: {}. They may serve partners as ever, and nothing finishes what they \
+             have; look at the way from here to TCP 5271 first",
+            used.join(", ")
+        ));
     }
     let silent = told(sight.of_role(Role::Dns).filter(|(_, facts)| !facts.reached));
     if !silent.is_empty() {

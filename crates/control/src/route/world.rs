@@ -183,10 +183,11 @@ impl<M: Reach> Real<M> {
         sight
     }
 
-    /// Whether a member was heard since then, or can't be expected to be.
+    /// Whether a member has said since then how it stands and how it is, or can't be expected to.
     pub fn is_heard(&self, member: &Member, since: Instant) -> bool {
         let seen = self.members.seen(member.fqdn.as_str()).filter(|seen| seen.connected);
-        seen.is_none_or(|seen| seen.heard.is_some_and(|heard| heard >= since))
+        let is_since = |moment: Option<Instant>| moment.is_some_and(|moment| moment >= since);
+        seen.is_none_or(|seen| is_since(seen.heard) && is_since(seen.asked))
     }
 
     /// Whether an edge server was probed since then, or so shortly before that it counts. What was bad a moment ago doesn't: a

@@ -392,12 +392,15 @@ impl Field {
         }
     }
 
-    /// Edge servers that rest although they know that their pool has the route.
+    /// Edge servers that rest although they know that their pool has the route. One whose disk is full may go by an epoch before
+    /// the one for which it was told to rest, and then whoever told it knows better.
     fn closed_wrongly(&mut self, now: Instant) -> Vec<String> {
         let mut faults = Vec::new();
         for (fqdn, member) in &mut self.members {
             let up = member.process.as_ref().is_some_and(|process| !process.is_paused());
-            let knows = member.applied.as_ref().is_some_and(|head| Some(&head.route.pool) == member.pool.as_ref());
+            let knows = member.applied.as_ref().is_some_and(|head| {
+                Some(&head.route.pool) == member.pool.as_ref() && Some(head.route.epoch) >= member.service.rested
+            });
             if !(up && knows && member.service.state == ServiceState::Resting) {
                 member.service.wrongly = None;
                 continue;

@@ -260,12 +260,13 @@ impl Keeper {
             if sent {
                 continue;
             }
+            let asked = Instant::now();
             if let Err(gone) = self.ground.talk(&self.own, fqdn).await {
                 return gone;
             }
             let status = self.ground.status(fqdn);
             let at = UNIX_EPOCH + Duration::from_millis(self.ledger.now());
-            seen.send_modify(|seen| seen.status = status.map(|status| (status, at)));
+            seen.send_modify(|seen| (seen.status, seen.asked) = (status.map(|status| (status, at)), Some(asked)));
             tokio::select! {
                 biased;
                 changed = wanted.changed() => if changed.is_err() {

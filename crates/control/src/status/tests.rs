@@ -69,6 +69,7 @@ fn well(current: &Current, fqdn: &str, role: Role) -> Seen {
         problem: None,
         since: now() - Duration::from_secs(100),
         status: Some((status(), now())),
+        asked: Some(Instant::now()),
     }
 }
 

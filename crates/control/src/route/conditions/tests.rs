@@ -87,6 +87,15 @@ fn a_dead_pool_is_failed_over_from_and_not_switched_over() {
 }
 
 #[test]
+fn a_pool_that_only_controllers_do_not_reach_is_told_of() {
+    let unseen = without(sight(1), &EDGES[..2]);
+    let told = warnings(&ground(Kind::Failover), &unseen);
+    assert!(told.len() == 1 && told[0].contains("gateways do: edge1.contoso.test, edge2.contoso.test"), "{told:?}");
+    let dead = with(unseen, &GATEWAYS, |facts| facts.trunks = [EDGES[2].to_owned()].into());
+    assert_eq!(warnings(&ground(Kind::Failover), &dead), [""; 0]);
+}
+
+#[test]
 fn a_target_whose_services_are_stopped_is_no_dead_one() {
     let stopped = with(sight(1), &EDGES[2..], |facts| facts.service = Some(ServiceState::Stopped));
     assert_eq!(switchover(&stopped), [""; 0]);
