@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::lab::installation::{Ground, Installation, POOLS, fqdn, members_of};
+use testkit::lab::installation::{CONTROLLERS, Ground, Installation, POOLS, fqdn, members_of};
 use testkit::lab::steady::Tally;
-use testkit::place::Place;
+use testkit::packages::Debian;
+use testkit::place::{self, Place};
 
 use crate::load::{self, installation_on, talking};
 use crate::moves::{carrying, route};
@@ -116,4 +117,43 @@ fn a_pool_that_rests_serves_again_when_the_one_with_the_route_dies() {
     });
     assert_flows(&outbound);
     drop(lab);
+}
+
+/// Controllers lose the pool with the route, and nobody else does (scenario 6): whoever asks is told so, everything goes on as it
+/// was, and a failover that is made all the same loses nothing.
+#[test]
+fn a_cut_that_partners_do_not_see_ends_nothing_and_is_told_of() {
+    let (lab, _folder) = installation_on(Ground::hosts().expect("hosts"));
+    let debian = Debian::unpack(&Debian::usual_folder(), place::PACKAGES, &mut |_| {}).expect("nft can be had");
+    let (lab, tallies) = talking(lab, move |lab| {
+        let controllers = lab.ground.machine(CONTROLLERS[0]).place.clone();
+        let edges = POOLS[0].1.map(|edge| lab.ground.machine(edge).internal.to_string()).join(", ");
+        let rule = format!("ip saddr {{ {edges} }} drop; ip daddr {{ {edges} }} drop");
+        let cut = controllers.filter(&debian, &rule).expect("nft");
+        lab.wait_for("the pool being missed", |status| {
+            let of_pool = |member: &&serde_json::Value| POOLS[0].1.iter().any(|edge| member["fqdn"] == fqdn(edge));
+            members_of(status).filter(of_pool).all(|member| member["state"] == "unreachable")
+        })
+        .expect("it comes about");
+        // Nobody moves anything by himself, and partners are served as ever.
+        assert_eq!(carrying(&lab), ["pool1"]);
+        let (status, told) = route(&lab, &["switchover", "--to", &fqdn("pool2")]);
+        assert!(status == Some(2) && told.contains("old-reached"), "{told}");
+        let (_, told) = route(&lab, &["plan", "--failover", "--to", &fqdn("pool2"), "--accept", "old-reached"]);
+        assert!(told.contains("controllers don't reach them, and gateways do"), "{told}");
+        let (status, told) = route(&lab, &["failover", "--to", &fqdn("pool2"), "--accept", "old-reached"]);
+        assert_eq!(status, Some(0), "{told}");
+        assert!(carrying(&lab).contains(&"pool2"));
+        drop(cut);
+        lab.wait_for("the old pool going by the new route", |status| {
+            load::epochs(status).into_iter().all(|epoch| epoch == 2) && load::epochs(status).len() == 7
+        })
+        .expect("it comes about");
+        lab
+    });
+    for tally in &tallies {
+        println!("{tally}");
+        assert!(tally.lost.is_empty() && tally.doubled == 0 && tally.returned.is_empty(), "{tally:?}");
+    }
+    lab.stop().expect("everything ends well");
 }
