@@ -206,7 +206,7 @@ fn old(ground: &Ground<'_>, sight: &Sight) -> Vec<Condition> {
             vec![condition("old-reached", whole, seen, fix)]
         }
         Kind::Failover => {
-            let serving = told(edges.iter().copied().filter(|(_, facts)| serves_partners(ground, sight, facts)));
+            let serving = told(edges.iter().copied().filter(|(edge, facts)| facts.serves() && is_used(sight, edge)));
             let dead = serving.is_empty();
             let still =
                 if dead { format!("{} doesn't serve", ground.from) } else { format!("it still serves: {serving}") };
@@ -218,13 +218,6 @@ fn old(ground: &Ground<'_>, sight: &Sight) -> Vec<Condition> {
             ]
         }
     }
-}
-
-/// It is at work, and a gateway uses it.
-fn serves_partners(ground: &Ground<'_>, sight: &Sight, facts: &Facts) -> bool {
-    let used =
-        sight.gateways().any(|(_, gateway)| sight.edges(ground.from).any(|(edge, _)| gateway.trunks.contains(edge)));
-    facts.serves() && used
 }
 
 /// Whether a gateway has a trunk to it.

@@ -37,6 +37,17 @@ pub(crate) fn installation_on(ground: Ground) -> (Installation, tempfile::TempDi
     (lab.expect("an installation"), folder)
 }
 
+/// A user inside and one outside, between whom streams are up.
+async fn acquainted(lab: &Installation) -> [Client; 2] {
+    let alice = lab.login(&format!("alice@{CONTOSO}")).await.expect("a login");
+    let bob = lab.login(&format!("bob@{FABRIKAM}")).await.expect("a login");
+    for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+        from.message(to.jid(), "first", "first");
+        to.message_with_id("first", PATIENCE).await.expect("the first message");
+    }
+    [alice, bob]
+}
+
 /// Has something done to it under load; nobody notices.
 pub(crate) fn amid<T: Send + 'static>(
     what: &str,
@@ -45,12 +56,7 @@ pub(crate) fn amid<T: Send + 'static>(
 ) -> T {
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     runtime.block_on(async {
-        let alice = lab.login(&format!("alice@{CONTOSO}")).await.expect("a login");
-        let bob = lab.login(&format!("bob@{FABRIKAM}")).await.expect("a login");
-        for (from, to) in [(&alice, &bob), (&bob, &alice)] {
-            from.message(to.jid(), "first", "first");
-            to.message_with_id("first", PATIENCE).await.expect("the first message");
-        }
+        let [alice, bob] = acquainted(&lab).await;
         let ((ends, over), lateness) = (watch::channel(false), Lateness::watch());
         let (saying, mut said) = watch::channel(0);
         let work = async {
@@ -88,12 +94,7 @@ pub(crate) fn talking<T: Send + 'static>(
 ) -> (T, [Tally; 2]) {
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     runtime.block_on(async {
-        let alice = lab.login(&format!("alice@{CONTOSO}")).await.expect("a login");
-        let bob = lab.login(&format!("bob@{FABRIKAM}")).await.expect("a login");
-        for (from, to) in [(&alice, &bob), (&bob, &alice)] {
-            from.message(to.jid(), "first", "first");
-            to.message_with_id("first", PATIENCE).await.expect("the first message");
-        }
+        let [alice, bob] = acquainted(&lab).await;
         let (ends, over) = watch::channel(false);
         let work = async {
             tokio::time::sleep(AWHILE).await;
