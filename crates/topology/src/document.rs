@@ -1,11 +1,12 @@
 //! The topology: sites, pools, members, the route's order and the policy, as one document declares them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::entries;
 use crate::faults::Faults;
 use crate::fqdn::Fqdn;
 use crate::policy::Policy;
+use crate::zone::{NameServer, Names, Zone};
 
 mod check;
 mod difference;
@@ -14,6 +15,7 @@ mod first;
 mod recover;
 #[cfg(test)]
 mod tests;
+mod zones;
 
 pub use difference::difference;
 pub use first::{First, first};
@@ -36,10 +38,18 @@ pub struct Topology {
     pub gateways: Vec<Member>,
     /// The dns servers.
     pub dns: Vec<Member>,
+    /// Those of them that partners' resolvers reach.
+    pub nameservers: Vec<NameServer>,
     /// The controllers.
     pub controllers: Vec<Member>,
     /// All pools, in the order in which partners should find them; the first carries the route at the beginning.
     pub route: Vec<Fqdn>,
+    /// How partners find us in DNS.
+    pub names: Names,
+    /// Recursive resolvers that are asked whether they do.
+    pub resolvers: Vec<SocketAddr>,
+    /// The zones in which names of ours lie.
+    pub zones: Vec<Zone>,
     /// Who may federate, as it is written.
     pub entries: Entries,
     /// The same, as it is decided by.

@@ -13,6 +13,7 @@ pub mod policy;
 pub mod entries;
 pub mod fqdn;
 pub mod written;
+pub mod zone;
 
 pub mod document;
 

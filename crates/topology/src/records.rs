@@ -1,105 +1,220 @@
-//! The DNS records by which partners find us: one SRV target for each pool, the one with the route first.
+//! The DNS records by which partners find us: the pool with the route first, for each zone what it should hold of ours.
 
 use std::net::IpAddr;
 
-use crate::document::{Pool, Topology};
+use serde::{Deserialize, Serialize};
 
-/// How long resolvers may keep an answer, in seconds. A move is seen by new streams after that.
-pub const TTL: u32 = 30;
+use crate::document::{Edge, Pool, Topology};
+use crate::fqdn::Fqdn;
+use crate::zone::{Names, Targets, Zone};
+
+mod difference;
+mod mark;
+#[cfg(test)]
+mod tests;
+
+pub use difference::{Change, difference, foreign};
+pub use mark::{Mark, MarkError, mark_name};
+
 /// Where partners are taken in. The runbook and every server's default say so, whatever is behind it.
 const PORT: u16 = 5269;
 /// Between the priorities of two pools, so that others can be put between.
 const PRIORITY_STEP: u16 = 10;
+/// Of each edge server of a pool alike, where each has a target of its own.
+const WEIGHT: u16 = 10;
 
 /// All records of one type at one name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordSet {
     /// The name, with the dot at its end.
     pub name: String,
     /// Its type, such as `SRV`.
-    pub kind: &'static str,
-    /// What stands after the type, one for each record.
+    pub kind: String,
+    /// How long resolvers may keep it, in seconds.
+    pub ttl: u32,
+    /// What stands after the type, one for each record, as a zone file has it.
     pub values: Vec<String>,
 }
 
 impl RecordSet {
     /// As a zone file has it.
     pub fn lines(&self) -> Vec<String> {
-        self.values.iter().map(|value| format!("{} {TTL} IN {} {value}", self.name, self.kind)).collect()
+        let RecordSet { name, kind, ttl, values } = self;
+        values.iter().map(|value| format!("{name} {ttl} IN {kind} {value}")).collect()
+    }
+
+    /// Whether both say the same, in whatever order and letters.
+    pub fn says(&self, other: &RecordSet) -> bool {
+        let values = |set: &RecordSet| {
+            let mut values: Vec<String> = set.values.iter().map(|value| folded(&set.kind, value)).collect();
+            values.sort_unstable();
+            values
+        };
+        self.name.eq_ignore_ascii_case(&other.name) && self.kind == other.kind && values(self) == values(other)
     }
 }
 
-/// What should be in DNS while the pool `routed` carries the route: it stands first, and the others in the document's order,
-/// no two with one priority (RFC 2782). Nothing where there is no such pool: an empty set would end federation.
-pub fn records(topology: &Topology, routed: &str) -> Option<Vec<RecordSet>> {
-    let in_order = || topology.route.iter().filter_map(|fqdn| topology.pool(fqdn));
-    let first = in_order().find(|pool| pool.fqdn.as_str() == routed)?;
-    let pools: Vec<&Pool> =
-        std::iter::once(first).chain(in_order().filter(|pool| pool.fqdn.as_str() != routed)).collect();
-    let targets: Vec<String> = (1..)
-        .zip(&pools)
-        .map(|(place, pool): (u16, _)| format!("{} 0 {PORT} {}.", place.saturating_mul(PRIORITY_STEP), pool.fqdn))
-        .collect();
-    // Of `*.domain`, which names there are isn't known, and no zone can have a wildcard in the middle of a name.
-    let locals = topology.policy.locals().iter().filter(|local| !local.pattern.is_wildcard());
-    let services = locals.map(|local| RecordSet {
-        name: format!("_xmpp-server._tcp.{}.", local.pattern.domain().to_ascii()),
-        kind: "SRV",
-        values: targets.clone(),
-    });
-    let addresses = in_order().flat_map(|pool| {
-        let of = |kind: &'static str, is_meant: fn(&IpAddr) -> bool| RecordSet {
-            name: format!("{}.", pool.fqdn),
-            kind,
-            values: external(pool).filter(is_meant).map(|address| address.to_string()).collect(),
-        };
-        [of("A", IpAddr::is_ipv4), of("AAAA", IpAddr::is_ipv6)]
-    });
-    Some(services.chain(addresses.filter(|set| !set.values.is_empty())).collect())
+/// In a text, letters mean what they are; in all else that we publish they don't.
+fn folded(kind: &str, value: &str) -> String {
+    if kind == "TXT" { value.to_owned() } else { value.to_ascii_lowercase() }
 }
 
-fn external(pool: &Pool) -> impl Iterator<Item = IpAddr> {
-    pool.edges.iter().flat_map(|edge| edge.external.iter().copied())
+/// All that records are made from. A dns server that publishes gets just this.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// How partners find us.
+    pub names: Names,
+    /// Local domains, as DNS has them, without the dot at the end.
+    pub locals: Vec<String>,
+    /// The pools in the order in which they stand by.
+    pub pools: Vec<Target>,
+    /// The zones in which names of ours lie.
+    pub zones: Vec<Zone>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A pool, as it is found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Its name.
+    pub fqdn: Fqdn,
+    /// Its edge servers.
+    pub edges: Vec<TargetEdge>,
+}
 
-    const DOCUMENT: &str = include_str!("../../../docs/examples/topology.toml");
+/// An edge server, as it is found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetEdge {
+    /// Its name.
+    pub fqdn: Fqdn,
+    /// Where partners reach it.
+    pub addresses: Vec<IpAddr>,
+}
 
-    fn lines(routed: &str) -> Vec<String> {
-        let topology = Topology::read("topology.toml", DOCUMENT).expect("the example is good");
-        records(&topology, routed).expect("there is such a pool").iter().flat_map(RecordSet::lines).collect()
+/// What a zone should hold of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    /// The zone.
+    pub zone: Zone,
+    /// What it is made from; it stands in the zone too.
+    pub mark: Mark,
+    /// The records, without the mark. Never two of one type at one name, never an empty one.
+    pub sets: Vec<RecordSet>,
+}
+
+impl Contents {
+    /// The record that says whose the names are, and what they were made from.
+    pub fn mark_set(&self) -> RecordSet {
+        let ttl = self.sets.iter().map(|set| set.ttl).min().unwrap_or(crate::zone::TTL);
+        self.mark.set(&self.zone.name, ttl)
     }
 
-    #[test]
-    fn the_pool_with_the_route_stands_first_and_no_two_have_one_priority() {
-        let topology = Topology::read("topology.toml", DOCUMENT).expect("the example is good");
-        let (one, two) = (topology.route[0].as_str(), topology.route[1].as_str());
-        let srv = |routed: &str| {
-            let lines = lines(routed);
-            lines.into_iter().filter(|line| line.contains("_xmpp-server._tcp.contoso.test. ")).collect::<Vec<_>>()
-        };
-        let line =
-            |priority: u16, pool: &str| format!("_xmpp-server._tcp.contoso.test. 30 IN SRV {priority} 0 5269 {pool}.");
-        assert_eq!(srv(one), [line(10, one), line(20, two)]);
-        assert_eq!(srv(two), [line(10, two), line(20, one)]);
+    /// All of it.
+    pub fn all(&self) -> Vec<RecordSet> {
+        std::iter::once(self.mark_set()).chain(self.sets.iter().cloned()).collect()
     }
+}
 
-    #[test]
-    fn a_move_changes_no_address_and_nothing_is_ever_empty() {
-        let topology = Topology::read("topology.toml", DOCUMENT).expect("the example is good");
-        let (one, two) = (topology.route[0].as_str(), topology.route[1].as_str());
-        let addresses = |routed: &str| {
-            let lines = lines(routed);
-            lines.into_iter().filter(|line| !line.contains(" SRV ")).collect::<Vec<_>>()
-        };
-        assert_eq!(addresses(one), addresses(two));
-        assert!(!addresses(one).is_empty());
-        assert_eq!(records(&topology, "pool9.contoso.test"), None);
-        for set in records(&topology, two).expect("a pool") {
-            assert!(!set.values.is_empty() && set.name.ends_with('.'), "{set:?}");
+impl Published {
+    /// What a topology says of it.
+    pub fn of(topology: &Topology) -> Published {
+        // Of `*.domain`, which names there are isn't known, and no zone can have a wildcard in the middle of a name.
+        let locals = topology.policy.locals().iter().filter(|local| !local.pattern.is_wildcard());
+        let pools = topology.route.iter().filter_map(|fqdn| topology.pool(fqdn));
+        let edge = |edge: &Edge| TargetEdge { fqdn: edge.member.fqdn.clone(), addresses: edge.external.clone() };
+        let target = |pool: &Pool| Target { fqdn: pool.fqdn.clone(), edges: pool.edges.iter().map(edge).collect() };
+        Published {
+            names: topology.names.clone(),
+            locals: locals.map(|local| local.pattern.domain().to_ascii().to_owned()).collect(),
+            pools: pools.map(target).collect(),
+            zones: topology.zones.clone(),
         }
     }
+
+    /// What should be in DNS while the pool `routed` carries the route: it stands first, and the others in their order, no
+    /// two with one priority (RFC 2782). Nothing where there is no such pool: an empty set would end federation.
+    pub fn records(&self, routed: &str) -> Option<Vec<RecordSet>> {
+        let first = self.pools.iter().find(|pool| pool.fqdn.as_str() == routed)?;
+        let standbys = self.pools.iter().filter(|pool| pool.fqdn.as_str() != routed);
+        let pools: Vec<&Target> = std::iter::once(first).chain(standbys).collect();
+        let mut sets = Vec::new();
+        let mut services = vec![("_xmpp-server", PORT)];
+        services.extend(self.names.direct_tls_port.map(|port| ("_xmpps-server", port)));
+        for (service, port) in services {
+            self.service(service, port, &pools, &mut sets);
+        }
+        for (name, addresses) in self.targets() {
+            for (kind, is_meant) in [("A", IpAddr::is_ipv4 as fn(&IpAddr) -> bool), ("AAAA", IpAddr::is_ipv6)] {
+                let meant = addresses.iter().filter(|address| is_meant(address));
+                sets.push(self.set(name.clone(), kind, meant.map(ToString::to_string).collect()));
+            }
+        }
+        sets.retain(|set| !set.values.is_empty());
+        Some(sets)
+    }
+
+    /// For each zone, what it should hold of ours then. What lies in no zone is left out.
+    pub fn contents(&self, routed: &str, mark: &Mark) -> Option<Vec<Contents>> {
+        let sets = self.records(routed)?;
+        let contents = self.zones.iter().map(|zone| Contents {
+            zone: zone.clone(),
+            mark: mark.clone(),
+            sets: sets.iter().filter(|set| self.zone_of(&set.name) == Some(zone)).cloned().collect(),
+        });
+        Some(contents.collect())
+    }
+
+    /// The zone in which a name lies: of several, the one that is furthest below.
+    pub fn zone_of(&self, name: &str) -> Option<&Zone> {
+        self.zones.iter().filter(|zone| zone.holds(name)).max_by_key(|zone| zone.name.len())
+    }
+
+    /// The records of a service: for each local domain, or once, with aliases that lead there.
+    fn service(&self, service: &str, port: u16, pools: &[&Target], sets: &mut Vec<RecordSet>) {
+        let priorities = (1..).map(|place: u16| place.saturating_mul(PRIORITY_STEP));
+        let values: Vec<String> = priorities
+            .zip(pools)
+            .flat_map(|(priority, pool)| match self.names.targets {
+                Targets::Pool => vec![format!("{priority} 0 {port} {}.", pool.fqdn)],
+                Targets::Edge => {
+                    let edges = pool.edges.iter();
+                    edges.map(|edge| format!("{priority} {WEIGHT} {port} {}.", edge.fqdn)).collect()
+                }
+            })
+            .collect();
+        let at = |domain: &str| format!("{service}._tcp.{domain}.");
+        let common = self.names.alias.as_ref().map(|alias| at(alias.as_str()));
+        for name in self.locals.iter().map(|local| at(local)).filter(|name| Some(name) != common.as_ref()) {
+            // No alias may stand beside a zone's own records (RFC 1034 §3.6.2).
+            let is_apex = self.zones.iter().any(|zone| zone.name == name);
+            sets.push(match &common {
+                Some(common) if !is_apex => self.set(name, "CNAME", vec![common.clone()]),
+                _ => self.set(name, "SRV", values.clone()),
+            });
+        }
+        if let Some(common) = common {
+            sets.push(self.set(common, "SRV", values));
+        }
+    }
+
+    /// What SRV records lead to, with addresses.
+    fn targets(&self) -> Vec<(String, Vec<IpAddr>)> {
+        let absolute = |fqdn: &Fqdn| format!("{fqdn}.");
+        let edges = |pool: &Target| pool.edges.iter().flat_map(|edge| edge.addresses.clone()).collect();
+        match self.names.targets {
+            Targets::Pool => self.pools.iter().map(|pool| (absolute(&pool.fqdn), edges(pool))).collect(),
+            Targets::Edge => {
+                let edges = self.pools.iter().flat_map(|pool| &pool.edges);
+                edges.map(|edge| (absolute(&edge.fqdn), edge.addresses.clone())).collect()
+            }
+        }
+    }
+
+    fn set(&self, name: String, kind: &str, values: Vec<String>) -> RecordSet {
+        RecordSet { name, kind: kind.to_owned(), ttl: self.names.ttl, values }
+    }
+}
+
+/// What should be in DNS while the pool `routed` carries the route; see [`Published::records`].
+pub fn records(topology: &Topology, routed: &str) -> Option<Vec<RecordSet>> {
+    Published::of(topology).records(routed)
 }

@@ -12,7 +12,7 @@ use crate::audit::Hash;
 use crate::publish::Current;
 
 /// For how long a pool refuses partners that the route has left: twice what resolvers keep.
-pub const REST: u64 = 2 * topology::records::TTL as u64;
+pub const REST: u64 = 2 * topology::zone::TTL as u64;
 
 /// Why nothing can be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

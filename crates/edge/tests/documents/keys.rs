@@ -126,16 +126,18 @@ fn keys_of(document: &str, heading: &str) -> BTreeSet<String> {
 #[test]
 fn every_key_of_the_topology_is_documented_and_no_other() {
     let site = Site::empty();
-    let members = "`[[gateway]]`, `[[dns]]`, `[[controller]]`";
+    let members = "`[[gateway]]`, `[[controller]]`";
     for (heading, table) in [
         ("`[installation]`", "[installation]"),
         ("`[[site]]`", "[[site]]"),
         ("`[[pool]]`", "[[pool]]"),
         ("`[[edge]]`", "[[edge]]"),
         (members, "[[gateway]]"),
-        (members, "[[dns]]"),
+        ("`[[dns]]`", "[[dns]]"),
         (members, "[[controller]]"),
         ("`[route]`", "[route]"),
+        ("`[names]`", "[names]"),
+        ("`[[zone]]`", "[[zone]]"),
     ] {
         assert_eq!(keys_of("docs/topology.md", heading), known(&site, "fedge topology", table), "under “{heading}”");
     }

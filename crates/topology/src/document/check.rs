@@ -39,6 +39,9 @@ pub(super) fn check(file: &File, faults: &mut Faults) -> Topology {
         );
     }
     let route = reading.route(file, &pools);
+    let (names, resolvers) = reading.names(file);
+    let nameservers = reading.nameservers(file);
+    let zones = reading.zones(file, &nameservers);
     let own = gateways.iter().flat_map(|gateway| &gateway.internal).map(|ip| SocketAddr::new(*ip, S2S_PORT));
     let policies = Policies {
         federation: &file.federation,
@@ -53,10 +56,24 @@ pub(super) fn check(file: &File, faults: &mut Faults) -> Topology {
         local: file.local.iter().map(|entry| entry.get_ref().clone()).collect(),
         partner: file.partner.iter().map(|entry| entry.get_ref().clone()).collect(),
     };
-    Topology { installation, sites, pools, gateways, dns, controllers, route, entries, policy }
+    Topology {
+        installation,
+        sites,
+        pools,
+        gateways,
+        dns,
+        nameservers,
+        controllers,
+        route,
+        names,
+        resolvers,
+        zones,
+        entries,
+        policy,
+    }
 }
 
-struct Reading<'a> {
+pub(super) struct Reading<'a> {
     faults: &'a mut Faults,
     /// Names of members, and what they are.
     names: HashMap<Fqdn, String>,
@@ -64,13 +81,45 @@ struct Reading<'a> {
     sockets: HashSet<SocketAddr>,
 }
 
+/// What every member's entry says.
+struct Written<'a> {
+    fqdn: Option<&'a Text>,
+    site: Option<&'a Text>,
+    internal: Option<&'a file::Addresses>,
+    agent_port: Option<&'a Spanned<u16>>,
+}
+
+impl<'a> From<&'a file::Member> for Written<'a> {
+    fn from(entry: &'a file::Member) -> Written<'a> {
+        let file::Member { fqdn, site, internal, agent_port } = entry;
+        Written {
+            fqdn: fqdn.as_ref(),
+            site: site.as_ref(),
+            internal: internal.as_ref(),
+            agent_port: agent_port.as_ref(),
+        }
+    }
+}
+
+impl<'a> From<&'a file::Dns> for Written<'a> {
+    fn from(entry: &'a file::Dns) -> Written<'a> {
+        let file::Dns { fqdn, site, internal, agent_port, .. } = entry;
+        Written {
+            fqdn: fqdn.as_ref(),
+            site: site.as_ref(),
+            internal: internal.as_ref(),
+            agent_port: agent_port.as_ref(),
+        }
+    }
+}
+
 impl Reading<'_> {
-    fn add(&mut self, place: Range<usize>, what: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn add(&mut self, place: Range<usize>, what: impl Into<String>, remedy: impl Into<String>) {
         self.faults.add(place, what, remedy);
     }
 
     /// What a key says, or that it is missing.
-    fn required<'b, T>(
+    pub(super) fn required<'b, T>(
         &mut self,
         value: Option<&'b T>,
         key: &str,
@@ -125,7 +174,7 @@ impl Reading<'_> {
         found.cloned().unwrap_or_default()
     }
 
-    fn fqdn(&mut self, named: Option<&Text>, entry: Range<usize>) -> Option<Fqdn> {
+    pub(super) fn fqdn(&mut self, named: Option<&Text>, entry: Range<usize>) -> Option<Fqdn> {
         let named = self.required(named, "fqdn", entry, "\"edge1.contoso.test\"")?;
         match named.get_ref().parse() {
             Ok(fqdn) => Some(fqdn),
@@ -192,20 +241,17 @@ impl Reading<'_> {
         }
     }
 
-    fn members(
-        &mut self,
-        section: &str,
-        role: Role,
-        entries: &[Spanned<file::Member>],
-        sites: &[String],
-    ) -> Vec<Member> {
+    fn members<'b, T>(&mut self, section: &str, role: Role, entries: &'b [Spanned<T>], sites: &[String]) -> Vec<Member>
+    where
+        Written<'b>: From<&'b T>,
+    {
         let mut members = Vec::new();
         for entry in entries {
-            let (span, entry) = (entry.span(), entry.get_ref());
-            let fqdn = self.fqdn(entry.fqdn.as_ref(), span.clone());
-            let site = self.site(entry.site.as_ref(), span.clone(), sites);
-            let agent_port = self.port(entry.agent_port.as_ref(), AGENT_PORT);
-            let internal = self.internal(entry.internal.as_ref(), span.clone(), &[agent_port]);
+            let (span, entry) = (entry.span(), Written::from(entry.get_ref()));
+            let fqdn = self.fqdn(entry.fqdn, span.clone());
+            let site = self.site(entry.site, span.clone(), sites);
+            let agent_port = self.port(entry.agent_port, AGENT_PORT);
+            let internal = self.internal(entry.internal, span.clone(), &[agent_port]);
             let Some(fqdn) = fqdn else { continue };
             self.name(&fqdn, &format!("a {section}"), span);
             members.push(Member { fqdn, role, site, internal, agent_port });
@@ -221,7 +267,7 @@ impl Reading<'_> {
         }
     }
 
-    fn port(&mut self, port: Option<&Spanned<u16>>, usual: u16) -> u16 {
+    pub(super) fn port(&mut self, port: Option<&Spanned<u16>>, usual: u16) -> u16 {
         let Some(port) = port else { return usual };
         if *port.get_ref() == 0 {
             self.add(port.span(), "0 is no port", format!("name one, or leave it out for {usual}"));
@@ -268,7 +314,7 @@ impl Reading<'_> {
         addresses.into_iter().map(|(_, address)| address).collect()
     }
 
-    fn addresses(&mut self, written: &file::Addresses) -> Vec<(Range<usize>, IpAddr)> {
+    pub(super) fn addresses(&mut self, written: &file::Addresses) -> Vec<(Range<usize>, IpAddr)> {
         if written.get_ref().is_empty() {
             self.add(written.span(), "there is no address", "name at least one, IPv4 or IPv6");
         }

@@ -7,6 +7,7 @@ use xmpp::stream::Need;
 
 use super::{Edge, Member, Pool, Topology};
 use crate::partner::NextHop;
+use crate::zone::{Names, Publisher, Targets};
 
 /// What changes, in sentences; empty when nothing does. In which order a document names things says nothing, but for the
 /// route's.
@@ -35,6 +36,7 @@ pub fn difference(old: &Topology, new: &Topology) -> Vec<String> {
         let order = |topology: &Topology| list(&topology.route);
         changes.push(format!("pools stand by in the order {} (was {})", order(new), order(old)));
     }
+    names(&mut changes, old, new);
     policy(&mut changes, old, new);
     changes
 }
@@ -93,6 +95,42 @@ fn of_edge((old_pool, old): &(String, Edge), (new_pool, new): &(String, Edge)) -
     changes.extend(changed("external", &list(&old.external), &list(&new.external)));
     changes.extend(changed("trunk_port", &old.trunk_port, &new.trunk_port));
     changes
+}
+
+fn names(changes: &mut Vec<String>, old: &Topology, new: &Topology) {
+    let servers = |topology: &Topology| keyed(&topology.nameservers, |server| server.fqdn.to_string());
+    named("name server", changes, servers(old), servers(new), |old, new| {
+        changed("external", &list(&old.addresses), &list(&new.addresses)).into_iter().collect()
+    });
+    let ([old_names, new_names], nobody) = ([old, new].map(|topology| &topology.names), "none".to_owned());
+    let alias = |names: &Names| names.alias.as_ref().map_or_else(|| nobody.clone(), ToString::to_string);
+    let port = |names: &Names| names.direct_tls_port.map_or_else(|| nobody.clone(), |port| port.to_string());
+    let target = |names: &Names| match names.targets {
+        Targets::Pool => "pool",
+        Targets::Edge => "edge",
+    };
+    let of_names = [
+        changed("ttl", &old_names.ttl, &new_names.ttl),
+        changed("targets", &target(old_names), &target(new_names)),
+        changed("alias", &alias(old_names), &alias(new_names)),
+        changed("direct_tls_port", &port(old_names), &port(new_names)),
+        changed("resolvers", &list(&old.resolvers), &list(&new.resolvers)),
+    ];
+    changes.extend(of_names.into_iter().flatten().map(|change| format!("names in DNS: {change}")));
+    let zones = |topology: &Topology| keyed(&topology.zones, |zone| zone.name.clone());
+    named("zone", changes, zones(old), zones(new), |old, new| {
+        changed("publisher", &publisher(&old.publisher), &publisher(&new.publisher)).into_iter().collect()
+    });
+}
+
+fn publisher(publisher: &Publisher) -> String {
+    match publisher {
+        Publisher::Embedded { .. } => "embedded".to_owned(),
+        Publisher::Rfc2136 { primary, servers, key } => {
+            format!("rfc2136 by {primary} with the key {key}, asked at {}", list(servers))
+        }
+        Publisher::Manual { servers } => format!("manual, asked at {}", list(servers)),
+    }
 }
 
 /// What an entry for domains comes to.

@@ -11,7 +11,7 @@ use crate::entries::{self, Federation};
 use crate::faults::Faults;
 
 /// All that may stand in a document.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 13] = [
     "[installation]",
     "[[site]]",
     "[[pool]]",
@@ -20,6 +20,8 @@ const KNOWN: [&str; 11] = [
     "[[dns]]",
     "[[controller]]",
     "[route]",
+    "[names]",
+    "[[zone]]",
     "[federation]",
     "[[local]]",
     "[[partner]]",
@@ -32,9 +34,11 @@ pub(super) struct File {
     pub(super) pool: Vec<Spanned<Pool>>,
     pub(super) edge: Vec<Spanned<Edge>>,
     pub(super) gateway: Vec<Spanned<Member>>,
-    pub(super) dns: Vec<Spanned<Member>>,
+    pub(super) dns: Vec<Spanned<Dns>>,
     pub(super) controller: Vec<Spanned<Member>>,
     pub(super) route: Option<Spanned<Route>>,
+    pub(super) names: Option<Spanned<Names>>,
+    pub(super) zone: Vec<Spanned<Zone>>,
     pub(super) federation: Federation,
     pub(super) local: Vec<Spanned<entries::Local>>,
     pub(super) partner: Vec<Spanned<entries::Partner>>,
@@ -84,6 +88,36 @@ pub(super) struct Member {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Dns {
+    pub(super) fqdn: Option<Text>,
+    pub(super) site: Option<Text>,
+    pub(super) internal: Option<Addresses>,
+    pub(super) external: Option<Addresses>,
+    pub(super) agent_port: Option<Spanned<u16>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Names {
+    pub(super) ttl: Option<Spanned<u32>>,
+    pub(super) targets: Option<Text>,
+    pub(super) alias: Option<Text>,
+    pub(super) direct_tls_port: Option<Spanned<u16>>,
+    pub(super) resolvers: Option<Vec<Text>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Zone {
+    pub(super) name: Option<Text>,
+    pub(super) publisher: Option<Text>,
+    pub(super) servers: Option<Spanned<Vec<Text>>>,
+    pub(super) primary: Option<Text>,
+    pub(super) key: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Route {
     pub(super) pools: Option<Spanned<Vec<Text>>>,
 }
@@ -106,6 +140,8 @@ impl File {
             dns: sections(&mut document, "dns", faults),
             controller: sections(&mut document, "controller", faults),
             route: section(&mut document, "route", faults),
+            names: section(&mut document, "names", faults),
+            zone: sections(&mut document, "zone", faults),
             federation: section(&mut document, "federation", faults).map(Spanned::into_inner).unwrap_or_default(),
             local: sections(&mut document, "local", faults),
             partner: sections(&mut document, "partner", faults),

@@ -1,0 +1,166 @@
+//! From `[names]` and `[[zone]]` as they are written to what they mean.
+
+use std::net::{IpAddr, SocketAddr};
+
+use toml::Spanned;
+
+use super::check::Reading;
+use super::file::{self, File, Text};
+use crate::fqdn::Fqdn;
+use crate::zone::{self, LONGEST_TTL, NameServer, Names, PORT, Publisher, Targets, Zone};
+
+#[cfg(test)]
+mod tests;
+
+/// What an example shows for an address of a name server.
+const SERVERS: &str = "[\"192.0.2.53\"]";
+
+impl Reading<'_> {
+    /// How partners find us, and which recursive resolvers are asked whether they do.
+    pub(super) fn names(&mut self, file: &File) -> (Names, Vec<SocketAddr>) {
+        let mut names = Names::default();
+        let Some(section) = &file.names else { return (names, Vec::new()) };
+        let section = section.get_ref();
+        if let Some(ttl) = &section.ttl {
+            names.ttl = *ttl.get_ref();
+            if !(1..=LONGEST_TTL).contains(ttl.get_ref()) {
+                let what = format!("{} s is no time for which an answer should be kept", ttl.get_ref());
+                self.add(ttl.span(), what, format!("name 1 to {LONGEST_TTL}: for so long partners don't see a move"));
+            }
+        }
+        if let Some(targets) = &section.targets {
+            match targets.get_ref().as_str() {
+                "pool" => names.targets = Targets::Pool,
+                "edge" => names.targets = Targets::Edge,
+                other => {
+                    self.add(targets.span(), format!("`{other}` is no kind of target"), "write \"pool\" or \"edge\"");
+                }
+            }
+        }
+        names.alias = section.alias.as_ref().and_then(|alias| self.fqdn(Some(alias), alias.span()));
+        names.direct_tls_port = section.direct_tls_port.as_ref().map(|port| self.port(Some(port), 0));
+        let resolvers = section.resolvers.iter().flatten();
+        (names, resolvers.filter_map(|written| self.server(written)).collect())
+    }
+
+    /// The dns servers that partners' resolvers reach.
+    pub(super) fn nameservers(&mut self, file: &File) -> Vec<NameServer> {
+        let mut servers = Vec::new();
+        for entry in &file.dns {
+            let entry = entry.get_ref();
+            let Some(external) = &entry.external else { continue };
+            let addresses = self.addresses(external).into_iter().map(|(_, address)| address).collect();
+            let fqdn = entry.fqdn.as_ref().and_then(|fqdn| fqdn.get_ref().parse::<Fqdn>().ok());
+            servers.extend(fqdn.map(|fqdn| NameServer { fqdn, addresses }));
+        }
+        servers
+    }
+
+    pub(super) fn zones(&mut self, file: &File, nameservers: &[NameServer]) -> Vec<Zone> {
+        let mut zones: Vec<Zone> = Vec::new();
+        for entry in &file.zone {
+            let (span, entry) = (entry.span(), entry.get_ref());
+            let Some(written) = self.required(entry.name.as_ref(), "name", span.clone(), "\"contoso.test\"") else {
+                continue;
+            };
+            let Some(name) = zone::name(written.get_ref()) else {
+                let what = format!("`{}` is no zone's name", written.get_ref());
+                self.add(written.span(), what, "write it as DNS has it, such as `contoso.test` or `_tcp.contoso.test`");
+                continue;
+            };
+            if zones.iter().any(|zone| zone.name == name) {
+                self.add(written.span(), format!("there are two zones {name}"), "name each once");
+                continue;
+            }
+            let written = self.required(entry.publisher.as_ref(), "publisher", span.clone(), "\"embedded\"");
+            let publisher = written.and_then(|written| match written.get_ref().as_str() {
+                "embedded" => self.embedded(entry, written, nameservers),
+                "rfc2136" => self.rfc2136(entry, span),
+                "manual" => self.manual(entry, span),
+                other => {
+                    let what = format!("`{other}` is no publisher");
+                    self.add(written.span(), what, "write \"embedded\", \"rfc2136\" or \"manual\"");
+                    None
+                }
+            });
+            zones.extend(publisher.map(|publisher| Zone { name, publisher }));
+        }
+        self.alias_is_in_a_zone(file, &zones);
+        zones
+    }
+
+    /// The one set of SRV records that all domains lead to has to be published by somebody.
+    fn alias_is_in_a_zone(&mut self, file: &File, zones: &[Zone]) {
+        let Some(alias) = file.names.as_ref().and_then(|names| names.get_ref().alias.as_ref()) else { return };
+        let name = zone::name(alias.get_ref()).unwrap_or_default();
+        if !zones.iter().any(|zone| zone.holds(&name)) {
+            let what =
+                format!("{} lies in no [[zone]], so nobody would publish what all domains lead to", alias.get_ref());
+            self.add(alias.span(), what, "add the zone in which it lies, or choose a name in one that is there");
+        }
+    }
+
+    fn embedded(&mut self, entry: &file::Zone, written: &Text, nameservers: &[NameServer]) -> Option<Publisher> {
+        self.needless(
+            entry.servers.as_ref(),
+            "servers",
+            "embedded",
+            "its name servers are the [[dns]] with `external`",
+        );
+        self.needless(entry.primary.as_ref(), "primary", "embedded", "each of its name servers is one");
+        self.needless(entry.key.as_ref(), "key", "embedded", "nobody sends it updates");
+        if nameservers.is_empty() {
+            let remedy = "give at least one [[dns]] the addresses at which resolvers of others reach it: `external`";
+            self.add(written.span(), "nobody could publish it: no [[dns]] has `external`", remedy);
+            return None;
+        }
+        Some(Publisher::Embedded { servers: nameservers.to_vec() })
+    }
+
+    fn rfc2136(&mut self, entry: &file::Zone, span: std::ops::Range<usize>) -> Option<Publisher> {
+        let servers = self.servers(entry, span.clone());
+        let primary = match &entry.primary {
+            Some(primary) => self.server(primary),
+            None => servers.first().copied(),
+        };
+        let written = self.required(entry.key.as_ref(), "key", span, "\"fedge-key.\"")?;
+        let key = zone::name(written.get_ref());
+        if key.is_none() {
+            let what = format!("`{}` is no key's name", written.get_ref());
+            self.add(written.span(), what, "write it as the name server's configuration has it");
+        }
+        Some(Publisher::Rfc2136 { primary: primary?, servers, key: key? })
+    }
+
+    fn manual(&mut self, entry: &file::Zone, span: std::ops::Range<usize>) -> Option<Publisher> {
+        self.needless(entry.primary.as_ref(), "primary", "manual", "nobody sends it updates");
+        self.needless(entry.key.as_ref(), "key", "manual", "nobody sends it updates");
+        Some(Publisher::Manual { servers: self.servers(entry, span) })
+    }
+
+    fn needless<T>(&mut self, written: Option<&Spanned<T>>, key: &str, publisher: &str, why: &str) {
+        if let Some(written) = written {
+            let what = format!("`{key}` means nothing for the publisher \"{publisher}\": {why}");
+            self.add(written.span(), what, "leave it out");
+        }
+    }
+
+    fn servers(&mut self, entry: &file::Zone, span: std::ops::Range<usize>) -> Vec<SocketAddr> {
+        let Some(written) = self.required(entry.servers.as_ref(), "servers", span, SERVERS) else { return Vec::new() };
+        if written.get_ref().is_empty() {
+            self.add(written.span(), "there is no name server", "name all that have authority; each is asked");
+        }
+        written.get_ref().iter().filter_map(|server| self.server(server)).collect()
+    }
+
+    /// A name server's address, with its port where it isn't the usual one.
+    fn server(&mut self, written: &Text) -> Option<SocketAddr> {
+        let text = written.get_ref();
+        let address = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, PORT)).or_else(|_| text.parse());
+        if address.is_err() {
+            let remedy = "write an address, if need be with a port: \"192.0.2.53\" or \"[2001:db8::53]:5353\"";
+            self.add(written.span(), format!("`{text}` is no address of a name server"), remedy);
+        }
+        address.ok()
+    }
+}

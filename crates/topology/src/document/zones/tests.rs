@@ -1,0 +1,80 @@
+//! Zones and names as administrators get them right and wrong.
+
+use super::*;
+use crate::document::{Topology, difference};
+use crate::faults::Faults;
+
+const EXAMPLE: &str = include_str!("../../../../../docs/examples/topology.toml");
+
+/// The example, with this at its end; `[[dns]]` has external addresses.
+fn with_zones(more: &str) -> Result<Topology, Faults> {
+    let text = EXAMPLE.replacen(
+        "internal = [\"10.0.0.11\"]",
+        "internal = [\"10.0.0.11\"]
+external = [\"192.0.2.53\"]",
+        1,
+    );
+    Topology::read("topology.toml", &format!("{text}\n{more}"))
+}
+
+#[test]
+fn each_publisher_is_told_what_it_needs() {
+    let topology = with_zones(
+        "[names]
+        ttl = 20
+        targets = 'edge'
+        alias = 'fed.contoso.test'
+        direct_tls_port = 5270
+        resolvers = ['9.9.9.9', '[2620:fe::fe]:5353']
+        [[zone]]
+        name = 'fed.Contoso.test'
+        publisher = 'embedded'
+        [[zone]]
+        name = 'contoso.test.'
+        publisher = 'rfc2136'
+        servers = ['192.0.2.1', '[2001:db8::1]:5353']
+        key = 'Fedge-Key'
+        [[zone]]
+        name = '_tcp.conference.contoso.test'
+        publisher = 'manual'
+        servers = ['192.0.2.9']",
+    )
+    .expect("nothing is wrong");
+    let sockets =
+        |texts: &[&str]| texts.iter().map(|text| text.parse().expect("an address")).collect::<Vec<SocketAddr>>();
+    assert_eq!(topology.resolvers, sockets(&["9.9.9.9:53", "[2620:fe::fe]:5353"]));
+    assert_eq!(topology.zones[0].name, "fed.contoso.test.");
+    assert_eq!(topology.zones[0].publisher.servers(), sockets(&["192.0.2.53:53"]));
+    let servers = sockets(&["192.0.2.1:53", "[2001:db8::1]:5353"]);
+    let rfc2136 = Publisher::Rfc2136 { primary: servers[0], servers, key: "fedge-key.".to_owned() };
+    assert_eq!(topology.zones[1].publisher, rfc2136);
+    let changes = difference(&with_zones("").expect("nothing is wrong"), &topology);
+    for change in
+        ["names in DNS: ttl 20 (was 30)", "names in DNS: alias fed.contoso.test (was none)", "zone contoso.test. comes"]
+    {
+        assert!(changes.iter().any(|told| told == change), "{change}: {changes:?}");
+    }
+}
+
+#[test]
+fn what_a_publisher_lacks_or_cannot_use_is_told() {
+    for (more, told) in [
+        ("[[zone]]\nname = 'contoso.test'", "there is no `publisher` here"),
+        ("[[zone]]\nname = 'contoso.test'\npublisher = 'magic'", "`magic` is no publisher"),
+        ("[[zone]]\nname = 'contoso.test'\npublisher = 'manual'", "there is no `servers` here"),
+        ("[[zone]]\nname = 'contoso.test'\npublisher = 'rfc2136'\nservers = ['192.0.2.1']", "there is no `key` here"),
+        ("[[zone]]\nname = 'contoso.test'\npublisher = 'embedded'\nkey = 'k'", "`key` means nothing"),
+        ("[[zone]]\nname = 'a b'\npublisher = 'embedded'", "no zone's name"),
+        ("[names]\nttl = 3600", "3600 s is no time"),
+        ("[names]\nalias = 'fed.contoso.test'", "lies in no [[zone]]"),
+        ("[names]\ntargets = 'site'", "no kind of target"),
+        ("[names]\nresolvers = ['dns.test']", "no address of a name server"),
+        ("[names]\ndirect_tls_port = 0", "0 is no port"),
+    ] {
+        let faults = with_zones(more).expect_err(more).to_string();
+        assert!(faults.contains(told), "{more}: {faults}");
+    }
+    let without = Topology::read("t", &format!("{EXAMPLE}\n[[zone]]\nname = 'contoso.test'\npublisher = 'embedded'"));
+    let faults = without.expect_err("nobody publishes").to_string();
+    assert!(faults.contains("no [[dns]] has `external`"), "{faults}");
+}
