@@ -98,13 +98,34 @@ pub struct LabPlan {
     pub debug: bool,
     /// Whether contoso's server takes streams without TLS, from a proxy that ended it.
     pub plain_inside: bool,
+    /// Who publishes by which names a whole installation is found.
+    pub publisher: Publisher,
+}
+
+/// Who publishes by which names a whole installation is found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Publisher {
+    /// The laboratory, once and for all; it isn't the installation's business.
+    #[default]
+    Laboratory,
+    /// The installation's own dns servers in the perimeter.
+    Embedded,
 }
 
 impl LabPlan {
     /// This server inside and these partners outside, over STARTTLS.
     pub fn new(inside: Peer, partners: &[(&'static str, Peer)]) -> LabPlan {
-        let (partners, more) = (partners.to_vec(), String::new());
-        LabPlan { inside, partners, direct_tls: false, more, resends: false, debug: false, plain_inside: false }
+        let (partners, more, publisher) = (partners.to_vec(), String::new(), Publisher::default());
+        LabPlan {
+            inside,
+            partners,
+            direct_tls: false,
+            more,
+            resends: false,
+            debug: false,
+            plain_inside: false,
+            publisher,
+        }
     }
 
     /// The Debian packages that it takes.

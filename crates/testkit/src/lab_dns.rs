@@ -11,6 +11,7 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use crate::place::{Background, Place};
 
 mod answer;
+mod delegated;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -132,6 +133,11 @@ impl LabDns {
     /// From now on, questions for `name` are answered as they should be.
     pub fn behave(&self, name: &str) {
         self.zones().misbehave(absolute(name), None);
+    }
+
+    /// Leaves a zone to other servers: what is asked about names in it is asked of them, and nothing kept.
+    pub fn delegate(&self, zone: &str, servers: &[SocketAddr]) {
+        self.zones().delegate(absolute(zone), servers.to_vec());
     }
 
     /// Every question that came in, the first one first.

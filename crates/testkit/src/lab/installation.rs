@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
-use super::{CONTOSO, LabPlan, publish_partners, rooms, settings, start_servers, with_rooms};
+use super::{CONTOSO, LabPlan, Publisher, publish_partners, rooms, settings, start_servers, with_rooms};
 use crate::client::Client;
 use crate::etcd::{self, Etcd};
 use crate::fedge::Programs;
@@ -34,6 +34,8 @@ pub const CONTROLLERS: [&str; 2] = ["ctl1", "ctl2"];
 pub const GATEWAYS: [&str; 2] = ["gateway1", "gateway2"];
 /// What leads the internal server to the gateways.
 pub const DNS: &str = "dns1";
+/// What partners' resolvers ask where the installation publishes its own names: one in the perimeter of each site.
+pub const NAMESERVERS: [&str; 2] = ["ns1", "ns2"];
 /// The pools and their edge servers.
 pub const POOLS: [(&str, [&str; 2]); 2] = [("pool1", ["edge1", "edge2"]), ("pool2", ["edge3", "edge4"])];
 
@@ -132,6 +134,7 @@ impl Program {
 fn program(name: &str) -> Program {
     match name {
         DNS => Program::Dns,
+        _ if NAMESERVERS.contains(&name) => Program::Dns,
         _ if CONTROLLERS.contains(&name) => Program::Control,
         _ if GATEWAYS.contains(&name) => Program::Gateway,
         _ => Program::Edge,
@@ -175,12 +178,22 @@ impl Installation {
         settings::internal_ca(&folder, &programs)?;
         let dns = LabDns::start(&ground.layout.public_dns.place, ground.layout.public_dns())?;
         publish_partners(&dns, plan, &ground.layout);
-        publish_pools(&dns, &ground);
+        let nameservers: &[&str] = match plan.publisher {
+            Publisher::Laboratory => {
+                publish_pools(&dns, &ground);
+                &[]
+            }
+            Publisher::Embedded => {
+                let servers = NAMESERVERS.map(|name| SocketAddr::new(ground.machine(name).external, 53));
+                dns.delegate(CONTOSO, &servers);
+                &NAMESERVERS
+            }
+        };
         let (servers, daemons, etcd, fingerprint) = (Vec::new(), BTreeMap::new(), None, String::new());
         let mut made = Installation { ground, dns, public_ca, servers, daemons, etcd, programs, fingerprint, folder };
         made.begin_control(store, say)?;
         made.publish_first(plan, say)?;
-        for member in members() {
+        for member in members().chain(nameservers.iter().copied()) {
             say(&format!("enrolling {}", fqdn(member)));
             made.enrol(member)?;
             made.begin(member)?;
@@ -319,7 +332,8 @@ impl Installation {
         for server in std::mem::take(&mut self.servers) {
             server.stop()?;
         }
-        let everybody: Vec<&str> = GATEWAYS.into_iter().chain(edges()).chain([DNS]).chain(CONTROLLERS).collect();
+        let everybody: Vec<&str> =
+            GATEWAYS.into_iter().chain(edges()).chain([DNS]).chain(NAMESERVERS).chain(CONTROLLERS).collect();
         for name in everybody.into_iter().filter(|name| self.daemons.contains_key(name)).collect::<Vec<_>>() {
             self.end(name)?;
         }

@@ -64,6 +64,15 @@ pub(super) fn question(bytes: &[u8]) -> Option<Message> {
     (message.message_type == MessageType::Query && message.op_code == OpCode::Query).then_some(message)
 }
 
+/// The answer of a resolver that found nobody who knows.
+pub(super) fn failed(question: &Message) -> Option<Vec<u8>> {
+    let mut message = Message::response(question.id, question.op_code);
+    message.metadata.recursion_desired = question.recursion_desired;
+    message.metadata.response_code = ResponseCode::ServFail;
+    message.add_queries(question.queries.iter().cloned());
+    message.to_vec().ok()
+}
+
 fn encode(message: &Message, question: &Message, tcp: bool) -> Vec<u8> {
     let bytes = message.to_vec().expect("the laboratory's names and records can be encoded");
     let limit = question.edns.as_ref().map_or(UDP_BYTES.0, |edns| edns.max_payload().clamp(UDP_BYTES.0, UDP_BYTES.1));

@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use super::Question;
 use super::answer::{self, Answer};
+use super::delegated;
 use super::zones::Zones;
 
 /// Serves for ever.
@@ -20,12 +21,12 @@ pub(super) async fn serve(udp: std::net::UdpSocket, tcp: std::net::TcpListener, 
             received = udp.recv_from(&mut buffer) => {
                 // An error is what a client's port said that is closed by now.
                 let Ok((length, from)) = received else { continue };
-                let Some(answer) = respond(&zones, &buffer[..length], from, false) else { continue };
-                let udp = udp.clone();
+                let Some(response) = respond(&zones, &buffer[..length], from, false) else { continue };
+                let (udp, question) = (udp.clone(), buffer[..length].to_vec());
                 tokio::spawn(async move {
-                    tokio::time::sleep(answer.after).await;
+                    let Some(bytes) = response.bytes(&question, false).await else { return };
                     // Whoever doesn't take it any more doesn't need it.
-                    let _ = udp.send_to(&answer.bytes, from).await;
+                    let _ = udp.send_to(&bytes, from).await;
                 });
             }
             accepted = tcp.accept() => {
@@ -41,14 +42,38 @@ async fn connection(mut stream: TcpStream, from: SocketAddr, zones: Arc<Mutex<Zo
     loop {
         let mut bytes = vec![0; usize::from(stream.read_u16().await?)];
         stream.read_exact(&mut bytes).await?;
-        let Some(Answer { bytes, after }) = respond(&zones, &bytes, from, true) else { continue };
-        tokio::time::sleep(after).await;
+        let Some(response) = respond(&zones, &bytes, from, true) else { continue };
+        let Some(bytes) = response.bytes(&bytes, true).await else { continue };
         let length = u16::try_from(bytes.len()).expect("the laboratory's answers are small");
         stream.write_all(&[&length.to_be_bytes()[..], &bytes].concat()).await?;
     }
 }
 
-fn respond(zones: &Mutex<Zones>, bytes: &[u8], from: SocketAddr, tcp: bool) -> Option<Answer> {
+/// What is done about a question.
+enum Response {
+    /// It is answered from here.
+    Own(Answer),
+    /// These have authority.
+    Delegated(Vec<SocketAddr>),
+}
+
+impl Response {
+    /// What goes back, when it is there. None is silence.
+    async fn bytes(self, question: &[u8], tcp: bool) -> Option<Vec<u8>> {
+        match self {
+            Response::Own(Answer { bytes, after }) => {
+                tokio::time::sleep(after).await;
+                Some(bytes)
+            }
+            Response::Delegated(servers) => match delegated::ask(&servers, question, tcp).await {
+                Some(answer) => Some(answer),
+                None => answer::failed(&answer::question(question)?),
+            },
+        }
+    }
+}
+
+fn respond(zones: &Mutex<Zones>, bytes: &[u8], from: SocketAddr, tcp: bool) -> Option<Response> {
     let question = answer::question(bytes)?;
     let mut zones = zones.lock().unwrap_or_else(PoisonError::into_inner);
     zones.questions.extend(question.queries.iter().map(|query| Question {
@@ -57,5 +82,8 @@ fn respond(zones: &Mutex<Zones>, bytes: &[u8], from: SocketAddr, tcp: bool) -> O
         kind: query.query_type,
         tcp,
     }));
-    answer::answer(&zones, &question, tcp)
+    if let Some(servers) = question.queries.first().and_then(|query| zones.delegated(&query.name)) {
+        return Some(Response::Delegated(servers));
+    }
+    answer::answer(&zones, &question, tcp).map(Response::Own)
 }

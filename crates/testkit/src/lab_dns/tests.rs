@@ -206,3 +206,18 @@ async fn it_remembers_questions_and_ends_when_dropped() {
     drop(lab.dns);
     LabDns::start(&lab.place, address).expect("the address is free again");
 }
+
+#[tokio::test]
+async fn a_zone_of_others_is_asked_of_them() {
+    let lab = Lab::new();
+    let other = LabDns::start(&lab.place, "127.0.9.2:0".parse().expect("an address")).expect("it starts");
+    other.srv("contoso.test", &[(10, 0, 5269, "pool1.contoso.test")]);
+    let nobody = "127.0.9.3:53".parse().expect("an address");
+    lab.dns.delegate("contoso.test", &[nobody, other.address()]);
+    let srv = lab.ask("_xmpp-server._tcp.Contoso.test", RecordType::SRV).await;
+    assert_eq!(answers(&srv), ["_xmpp-server._tcp.contoso.test. 10 0 5269 pool1.contoso.test."]);
+    assert_eq!(lab.ask("one.fabrikam.test", RecordType::A).await.answers.len(), 1);
+    drop(other);
+    let question = question("_xmpp-server._tcp.contoso.test", RecordType::SRV);
+    assert_eq!(lab.udp(&question).await.response_code, ResponseCode::ServFail);
+}

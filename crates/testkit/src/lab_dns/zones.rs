@@ -1,6 +1,7 @@
 //! What the laboratory's DNS knows.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use hickory_proto::rr::{Name, RData};
 
@@ -12,6 +13,8 @@ pub(super) struct Zones {
     /// In canonical order (RFC 4034 §6.1): names stand before those below them. No list is empty.
     names: BTreeMap<Name, Vec<RData>>,
     misbehaviours: BTreeMap<Name, Misbehaviour>,
+    /// Who has authority over zones that aren't ours.
+    delegations: BTreeMap<Name, Vec<SocketAddr>>,
     pub(super) questions: Vec<Question>,
 }
 
@@ -33,6 +36,17 @@ impl Zones {
 
     pub(super) fn misbehaviour(&self, name: &Name) -> Option<Misbehaviour> {
         self.misbehaviours.get(name).copied()
+    }
+
+    pub(super) fn delegate(&mut self, zone: Name, servers: Vec<SocketAddr>) {
+        self.delegations.insert(zone, servers);
+    }
+
+    /// Who has authority over a name, where it isn't this server.
+    pub(super) fn delegated(&self, name: &Name) -> Option<Vec<SocketAddr>> {
+        let name = name.to_lowercase();
+        let zones = self.delegations.iter().filter(|(zone, _)| zone.zone_of(&name));
+        zones.max_by_key(|(zone, _)| zone.num_labels()).map(|(_, servers)| servers.clone())
     }
 
     pub(super) fn records(&self, name: &Name) -> &[RData] {

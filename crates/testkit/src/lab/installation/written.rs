@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use anyhow::ensure;
 
-use super::{CONTROLLERS, DNS, GATEWAYS, Ground, POOLS, Program, fqdn};
-use crate::lab::{CONTOSO, LabPlan, rooms};
+use super::{CONTROLLERS, DNS, GATEWAYS, Ground, NAMESERVERS, POOLS, Program, fqdn};
+use crate::lab::{CONTOSO, LabPlan, Publisher, rooms};
 
 /// The site in which each pool is, and the gateway, dns server or controller with that number.
 pub const SITES: [&str; 2] = ["Site1", "Site2"];
@@ -55,6 +55,17 @@ pub(super) fn whole(first: &str, ground: &Ground, plan: &LabPlan) -> anyhow::Res
         let internal = ground.machine(name).internal;
         write!(text, "\n[[{section}]]\nfqdn = \"{}\"\nsite = \"{site}\"\ninternal = [\"{internal}\"]\n", fqdn(name))?;
     }
+    if plan.publisher == Publisher::Embedded {
+        for (name, site) in NAMESERVERS.iter().zip(SITES) {
+            let (fqdn, at) = (fqdn(name), ground.machine(name));
+            let (internal, external) = (at.internal, at.external);
+            write!(
+                text,
+                "\n[[dns]]\nfqdn = \"{fqdn}\"\nsite = \"{site}\"\ninternal = [\"{internal}\"]\nexternal = [\"{external}\"]\n"
+            )?;
+        }
+        write!(text, "\n[[zone]]\nname = \"{CONTOSO}\"\npublisher = \"embedded\"\n")?;
+    }
     let (rooms_here, next_hop) = (rooms(CONTOSO), ground.layout.inside.address);
     write!(text, "\n[[local]]\ndomains = [\"{rooms_here}\"]\nnext_hop = \"{next_hop}\"\n")?;
     // The first one is there already, without its rooms.
@@ -99,6 +110,9 @@ pub(super) fn configuration(name: &str, ground: &Ground, store: &str, user: &str
             "socket = \"socket\"\n{head}{control}[gateway]\nlisten = [\"{internal}:5269\"]\n\
              trusted = \"../trusted.crt\"\nca = \"../ca\"\n"
         ),
+        Program::Dns if NAMESERVERS.contains(&name) => {
+            format!("{head}{control}[zones]\nlisten = [\"{}:53\"]\n", ground.machine(name).external)
+        }
         Program::Dns => {
             let view = ground.layout.internal_dns;
             format!("{head}{control}[view]\nlisten = [\"{view}\"]\nforward = [\"{public_dns}\"]\nttl = 1\n")
