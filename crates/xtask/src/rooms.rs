@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Each crate, and those of ours that it may use. Left to right, and nothing else crosses.
-const ORDER: [(&str, &[&str]); 15] = [
+const ORDER: [(&str, &[&str]); 16] = [
     ("xmpp", &[]),
     ("topology", &["xmpp"]),
     ("api", &["xmpp", "topology"]),
@@ -20,7 +20,8 @@ const ORDER: [(&str, &[&str]); 15] = [
     ("edge", &["xmpp", "topology", "api", "net", "agent", "daemon", "gateway"]),
     ("dns", &["xmpp", "topology", "api", "net", "agent", "daemon"]),
     ("store", &[]),
-    ("control", &["topology", "api", "net", "agent", "daemon", "store"]),
+    ("zones", &["topology"]),
+    ("control", &["topology", "api", "net", "agent", "daemon", "store", "zones"]),
     // `fedge ca` works on files, with what the gateway will read them by.
     ("cli", &["xmpp", "topology", "api", "gateway"]),
     ("testkit", &["xmpp"]),

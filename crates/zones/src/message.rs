@@ -1,0 +1,197 @@
+//! Updates as they travel (RFC 2136): the old mark as prerequisite, the changes, the new mark; cut where they are too long.
+
+use hickory_proto::op::{Message, OpCode, Query, UpdateMessage as _};
+use hickory_proto::rr::{DNSClass, Record, RecordType};
+use topology::records::{Change, Mark, RecordSet};
+
+use crate::records::{self, RecordError};
+
+/// Messages over TCP carry 65,535 bytes; the signature is to fit in too.
+const LONGEST: usize = 60_000;
+
+/// What is done to a zone's mark with an update.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Marking<'a> {
+    /// It stays as it is.
+    Keep,
+    /// It becomes this one.
+    Become(&'a Mark),
+}
+
+/// The messages that bring a zone from what `before` marks to what `after` marks: one, as long as all fits in; the mark changes
+/// with the last one.
+pub(crate) fn messages(
+    zone: &str,
+    ttl: u32,
+    before: Option<&Mark>,
+    after: &Mark,
+    changes: &[Change],
+) -> Result<Vec<Message>, RecordError> {
+    let whole = message(zone, ttl, before, Marking::Become(after), changes)?;
+    if changes.len() < 2 || length(&whole)? <= LONGEST {
+        return Ok(vec![whole]);
+    }
+    let mut parts = Vec::new();
+    for part in cut(zone, ttl, before, changes)? {
+        parts.push(message(zone, ttl, before, Marking::Keep, part)?);
+    }
+    parts.push(message(zone, ttl, before, Marking::Become(after), &[])?);
+    Ok(parts)
+}
+
+/// The changes in pieces that fit.
+fn cut<'a>(
+    zone: &str,
+    ttl: u32,
+    before: Option<&Mark>,
+    changes: &'a [Change],
+) -> Result<Vec<&'a [Change]>, RecordError> {
+    if changes.len() < 2 || length(&message(zone, ttl, before, Marking::Keep, changes)?)? <= LONGEST {
+        return Ok(vec![changes]);
+    }
+    let (first, second) = changes.split_at(changes.len() / 2);
+    let mut pieces = cut(zone, ttl, before, first)?;
+    pieces.extend(cut(zone, ttl, before, second)?);
+    Ok(pieces)
+}
+
+fn length(message: &Message) -> Result<usize, RecordError> {
+    message.to_vec().map(|bytes| bytes.len()).map_err(|_| RecordError("an update".to_owned()))
+}
+
+/// One update. Where the zone has no mark yet, nothing says that it is as it was looked at but what stands there itself: so each
+/// set that changes has to be what it was.
+pub(crate) fn message(
+    zone: &str,
+    ttl: u32,
+    before: Option<&Mark>,
+    marking: Marking<'_>,
+    changes: &[Change],
+) -> Result<Message, RecordError> {
+    let mut message = Message::query();
+    message.metadata.op_code = OpCode::Update;
+    message.metadata.recursion_desired = false;
+    message.add_zone(Query::query(records::name(zone)?, RecordType::SOA));
+    let mark_name = topology::records::mark_name(zone);
+    match before {
+        Some(mark) => message.add_pre_requisites(is_exactly(&mark.set(zone, ttl))?),
+        None => {
+            message.add_pre_requisite(isnt_there(&mark_name, "TXT")?);
+            for change in changes {
+                match change {
+                    Change::Add(set) => message.add_pre_requisite(isnt_there(&set.name, &set.kind)?),
+                    Change::Replace { before, .. } | Change::Remove(before) => {
+                        message.add_pre_requisites(is_exactly(before)?);
+                    }
+                }
+            }
+        }
+    }
+    for change in changes {
+        if let Change::Replace { before, .. } | Change::Remove(before) = change {
+            message.add_update(remove(&before.name, &before.kind)?);
+        }
+        if let Change::Replace { after, .. } | Change::Add(after) = change {
+            message.add_updates(records::records(after)?);
+        }
+    }
+    if let Marking::Become(mark) = marking {
+        message.add_update(remove(&mark_name, "TXT")?);
+        message.add_updates(records::records(&mark.set(zone, ttl))?);
+    }
+    Ok(message)
+}
+
+/// An update that changes nothing and needs the right to change all of it: what is there is added again, and what isn't is
+/// removed. A server that changes nothing tells no secondary, so that the change that follows is told at once.
+pub(crate) fn nothing(
+    zone: &str,
+    mark: Option<(&Mark, u32)>,
+    there: &[RecordSet],
+    wanted: &[RecordSet],
+) -> Result<Message, RecordError> {
+    let mut message = message(zone, 0, mark.map(|(mark, _)| mark), Marking::Keep, &[])?;
+    match mark {
+        Some((mark, ttl)) => message.add_updates(records::records(&mark.set(zone, ttl))?),
+        None => message.add_update(remove(&topology::records::mark_name(zone), "TXT")?),
+    }
+    for set in wanted {
+        match there.iter().find(|set_there| set_there.name == set.name) {
+            Some(there) => message.add_updates(records::records(there)?),
+            None => message.add_update(remove(&set.name, &set.kind)?),
+        }
+    }
+    Ok(message)
+}
+
+/// RFC 2136 §2.4.2: the set is exactly this one, whatever its TTL.
+fn is_exactly(set: &RecordSet) -> Result<Vec<Record>, RecordError> {
+    records::records(&RecordSet { ttl: 0, ..set.clone() })
+}
+
+/// RFC 2136 §2.4.3: there is no such set.
+fn isnt_there(name: &str, kind: &str) -> Result<Record, RecordError> {
+    let mut record = Record::update0(records::name(name)?, 0, records::kind(kind)?);
+    record.dns_class = DNSClass::NONE;
+    Ok(record.into_record_of_rdata())
+}
+
+/// RFC 2136 §2.5.2: the set goes, where it is there.
+fn remove(name: &str, kind: &str) -> Result<Record, RecordError> {
+    let mut record = Record::update0(records::name(name)?, 0, records::kind(kind)?);
+    record.dns_class = DNSClass::ANY;
+    Ok(record.into_record_of_rdata())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(epoch: u64) -> Mark {
+        Mark { owner: "a1b2".to_owned(), epoch, topology: 12 }
+    }
+
+    fn change(number: usize) -> Change {
+        let set = |routed: usize| RecordSet {
+            name: format!("_xmpp-server._tcp.tenant{number}.contoso.test."),
+            kind: "SRV".to_owned(),
+            ttl: 30,
+            values: (0..2)
+                .map(|pool| format!("{}0 0 5269 pool{}.contoso.test.", pool + 1, (routed + pool) % 2))
+                .collect(),
+        };
+        Change::Replace { before: set(0), after: set(1) }
+    }
+
+    #[test]
+    fn what_fits_is_one_message_and_what_does_not_changes_the_mark_last() {
+        let changes: Vec<Change> = (0..2000).map(change).collect();
+        let made = |count: usize| {
+            messages("contoso.test.", 30, Some(&mark(7)), &mark(8), &changes[..count]).expect("they can be")
+        };
+        assert_eq!(made(1).len(), 1);
+        let parts = made(2000);
+        assert!(parts.len() > 2);
+        let updates = |part: &Message| part.updates().to_vec();
+        let marks = |part: &Message| updates(part).iter().any(|record| record.name.to_ascii().starts_with("_epoch"));
+        let (last, others) = parts.split_last().expect("several");
+        assert!(marks(last) && !others.iter().any(marks));
+        assert!(
+            parts.iter().all(|part| length(part).expect("it can be") <= LONGEST && part.prerequisites().len() == 1)
+        );
+        let changed: usize = others.iter().map(|part| updates(part).len()).sum();
+        assert_eq!(changed, 2000 * 3);
+    }
+
+    #[test]
+    fn without_a_mark_each_set_has_to_be_what_it_was() {
+        let [Change::Replace { before, after }] = &[change(1)][..] else { panic!("it is one") };
+        let changes = [change(1), Change::Add(RecordSet { name: "pool.contoso.test.".to_owned(), ..after.clone() })];
+        let message = message("contoso.test.", 30, None, Marking::Become(&mark(1)), &changes).expect("it can be");
+        let classes: Vec<_> = message.prerequisites().iter().map(|record| record.dns_class).collect();
+        // The mark isn't there, two records are, and one set isn't.
+        assert_eq!(classes, [DNSClass::NONE, DNSClass::IN, DNSClass::IN, DNSClass::NONE]);
+        assert!(message.prerequisites().iter().all(|record| record.ttl == 0));
+        assert_eq!(before.values.len(), 2);
+    }
+}
