@@ -8,6 +8,7 @@ pub mod fedge;
 pub mod jabberd2;
 pub mod lab;
 pub mod lab_dns;
+pub mod name_server;
 pub mod packages;
 pub mod pki;
 pub mod place;

@@ -43,6 +43,11 @@ impl Place {
         Place { namespace: None, resolv_conf: None }
     }
 
+    /// Whether it is the network of this machine itself.
+    pub fn is_here(&self) -> bool {
+        self.namespace.is_none()
+    }
+
     /// A network of its own in which nothing exists but the loopback, so that all of 127.0.0.0/8 and
     /// every port are free.
     ///

@@ -8,7 +8,7 @@ pub mod observe;
 
 pub mod key;
 
-pub mod message;
+mod message;
 
 pub mod refusal;
 

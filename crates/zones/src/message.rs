@@ -68,25 +68,47 @@ pub(crate) fn message(
     marking: Marking<'_>,
     changes: &[Change],
 ) -> Result<Message, RecordError> {
+    let mark_name = topology::records::mark_name(zone);
+    let mut message = match before {
+        Some(mark) => {
+            let mut message = empty(zone)?;
+            message.add_pre_requisites(is_exactly(&mark.set(zone, ttl))?);
+            made(message, changes)?
+        }
+        None => {
+            let mut message = swap(zone, changes)?;
+            message.add_pre_requisite(isnt_there(&mark_name, "TXT")?);
+            message
+        }
+    };
+    if let Marking::Become(mark) = marking {
+        message.add_update(remove(&mark_name, "TXT")?);
+        message.add_updates(records::records(&mark.set(zone, ttl))?);
+    }
+    Ok(message)
+}
+
+/// Changes of sets that have to be what they were.
+pub(crate) fn swap(zone: &str, changes: &[Change]) -> Result<Message, RecordError> {
+    let mut message = empty(zone)?;
+    for change in changes {
+        match change {
+            Change::Add(set) => message.add_pre_requisite(isnt_there(&set.name, &set.kind)?),
+            Change::Replace { before, .. } | Change::Remove(before) => message.add_pre_requisites(is_exactly(before)?),
+        }
+    }
+    made(message, changes)
+}
+
+fn empty(zone: &str) -> Result<Message, RecordError> {
     let mut message = Message::query();
     message.metadata.op_code = OpCode::Update;
     message.metadata.recursion_desired = false;
     message.add_zone(Query::query(records::name(zone)?, RecordType::SOA));
-    let mark_name = topology::records::mark_name(zone);
-    match before {
-        Some(mark) => message.add_pre_requisites(is_exactly(&mark.set(zone, ttl))?),
-        None => {
-            message.add_pre_requisite(isnt_there(&mark_name, "TXT")?);
-            for change in changes {
-                match change {
-                    Change::Add(set) => message.add_pre_requisite(isnt_there(&set.name, &set.kind)?),
-                    Change::Replace { before, .. } | Change::Remove(before) => {
-                        message.add_pre_requisites(is_exactly(before)?);
-                    }
-                }
-            }
-        }
-    }
+    Ok(message)
+}
+
+fn made(mut message: Message, changes: &[Change]) -> Result<Message, RecordError> {
     for change in changes {
         if let Change::Replace { before, .. } | Change::Remove(before) = change {
             message.add_update(remove(&before.name, &before.kind)?);
@@ -94,10 +116,6 @@ pub(crate) fn message(
         if let Change::Replace { after, .. } | Change::Add(after) = change {
             message.add_updates(records::records(after)?);
         }
-    }
-    if let Marking::Become(mark) = marking {
-        message.add_update(remove(&mark_name, "TXT")?);
-        message.add_updates(records::records(&mark.set(zone, ttl))?);
     }
     Ok(message)
 }
@@ -189,8 +207,8 @@ mod tests {
         let changes = [change(1), Change::Add(RecordSet { name: "pool.contoso.test.".to_owned(), ..after.clone() })];
         let message = message("contoso.test.", 30, None, Marking::Become(&mark(1)), &changes).expect("it can be");
         let classes: Vec<_> = message.prerequisites().iter().map(|record| record.dns_class).collect();
-        // The mark isn't there, two records are, and one set isn't.
-        assert_eq!(classes, [DNSClass::NONE, DNSClass::IN, DNSClass::IN, DNSClass::NONE]);
+        // Two records are there, one set isn't, and neither is the mark.
+        assert_eq!(classes, [DNSClass::IN, DNSClass::IN, DNSClass::NONE, DNSClass::NONE]);
         assert!(message.prerequisites().iter().all(|record| record.ttl == 0));
         assert_eq!(before.values.len(), 2);
     }

@@ -21,8 +21,6 @@ pub struct Seen {
     pub mark: Marked,
     /// What stands at our names, of whatever type of ours, and how long it may be kept.
     pub sets: Vec<RecordSet>,
-    /// The zone's serial, where it was said.
-    pub serial: Option<u32>,
 }
 
 /// What stands where a zone has its mark.
@@ -101,14 +99,18 @@ pub async fn observe(
         let after = ask(server, &mark_name(zone), "TXT", Manner::Authority, patience).await?;
         // Of what changed meanwhile, one half would be old and the other new.
         if Marked::read(&before) == Marked::read(&after) || tries == TRIES {
-            return Ok(Seen { mark: Marked::read(&after), sets, serial: after.serial });
+            return Ok(Seen { mark: Marked::read(&after), sets });
         }
     }
 }
 
 /// What stands at each name.
 async fn all(server: SocketAddr, names: &BTreeSet<&str>, patience: Duration) -> Result<Vec<RecordSet>, AskError> {
-    let mut questions = names.iter().flat_map(|name| kinds(name).iter().map(|kind| ((*name).to_owned(), *kind)));
+    let mut questions = Vec::new();
+    for name in names {
+        questions.extend(kinds(name).iter().map(|kind| ((*name).to_owned(), *kind)));
+    }
+    let mut questions = questions.into_iter();
     let (mut running, mut sets) = (JoinSet::new(), Vec::<RecordSet>::new());
     loop {
         while running.len() < AT_ONCE {
@@ -125,6 +127,8 @@ async fn all(server: SocketAddr, names: &BTreeSet<&str>, patience: Duration) -> 
         // Of an alias both questions tell.
         sets.extend(found?.into_iter().filter(|set| !sets.contains(set)).collect::<Vec<_>>());
     }
+    // Servers give the records of a set in turns.
+    sets.iter_mut().for_each(|set| set.values.sort_unstable());
     sets.sort_by(|one, other| (&one.name, &one.kind).cmp(&(&other.name, &other.kind)));
     Ok(sets)
 }

@@ -84,6 +84,15 @@ impl Primary {
         Ok(updated)
     }
 
+    /// Makes changes of sets that have to be what they were, whatever the mark says. What racing controllers are told apart by is
+    /// tried with this.
+    ///
+    /// # Errors
+    /// As [`Primary::update`]; nothing is read back.
+    pub async fn swap(&self, changes: &[Change]) -> Result<(), UpdateError> {
+        self.only(message::swap(&self.zone, changes)?).await
+    }
+
     /// Whether the key may change what it will have to, found out without changing anything: then no secondary is told, and the
     /// change that follows isn't held back. `mark` is what was seen, with its TTL, `there` what stands at our names.
     ///
@@ -95,7 +104,10 @@ impl Primary {
         there: &[RecordSet],
         wanted: &[RecordSet],
     ) -> Result<(), UpdateError> {
-        let message = message::nothing(&self.zone, mark, there, wanted)?;
+        self.only(message::nothing(&self.zone, mark, there, wanted)?).await
+    }
+
+    async fn only(&self, message: Message) -> Result<(), UpdateError> {
         match self.send(message).await {
             Ok(()) => Ok(()),
             Err(Sending::Said(error)) => Err(error),

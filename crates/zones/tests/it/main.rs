@@ -1,0 +1,7 @@
+//! Zones at real name servers: Debian's BIND and Knot, each in a network of its own.
+
+mod bulk;
+mod refused;
+mod rig;
+mod secondary;
+mod swap;
