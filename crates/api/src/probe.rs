@@ -13,6 +13,8 @@ pub use table::table;
 pub const USUAL: u64 = 10;
 /// The longest that can be asked for, in seconds.
 pub const LONGEST: u64 = 60;
+/// A named address is looked at for so many domains at once, at most.
+pub const TOGETHER: usize = 20;
 
 /// Which domain's servers are probed, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -27,6 +29,9 @@ pub struct Request {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub at: Option<SocketAddr>,
+    /// More domains that the same server should have a certificate for: `at` is looked at once for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// Whether TLS begins with the first byte at `at` (XEP-0368).
     #[serde(default)]
     pub direct_tls: bool,
@@ -38,7 +43,7 @@ pub struct Request {
 impl Request {
     /// As far as a stream to that domain can be set up, as an edge server or a gateway does it.
     pub fn to(domain: impl Into<String>) -> Request {
-        Request { to: domain.into(), from: None, at: None, direct_tls: false, seconds: None }
+        Request { to: domain.into(), from: None, at: None, also: Vec::new(), direct_tls: false, seconds: None }
     }
 
     /// A look at an address, where a server of that domain should be.
@@ -94,7 +99,8 @@ pub struct Probed {
     pub face: String,
     /// The worst of all stages.
     pub verdict: Verdict,
-    /// Whether at least one target was brought as far as it was to be, and nothing of it is bad.
+    /// Whether at least one target was brought as far as it was to be, and nothing of it is bad; of each domain, where it is
+    /// looked for several.
     pub reached: bool,
     /// What comes before any target: policy and DNS.
     pub stages: Vec<Stage>,
@@ -107,7 +113,7 @@ pub struct Probed {
 impl From<&Wanted> for Request {
     fn from(wanted: &Wanted) -> Request {
         let Wanted { domain, local, at, direct_tls, seconds, via: _ } = wanted.clone();
-        Request { to: domain, from: local, at, direct_tls, seconds }
+        Request { to: domain, from: local, at, also: Vec::new(), direct_tls, seconds }
     }
 }
 
@@ -129,6 +135,9 @@ impl Probed {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ProbeTarget)]
 pub struct Target {
+    /// For which domain it was looked at, where that is another than `to`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
     /// The host's name, or its address where it has none.
     pub host: String,
     /// Where.

@@ -240,7 +240,7 @@ fn where_nobody_is_left_who_could_look_a_failover_is_accepted_and_degraded_until
     }
     walk.run(
         "fedge route failover --to edge3.contoso.test --accept target-whole,old-reached",
-        "refused: …\nNO target-port: no partner would get in: edge3.contoso.test (nobody else was there to look)\n\
+        "refused: …\nNO target-port: it can't be told: edge3.contoso.test (nobody else was there to look)\n\
          …\nto accept it: --accept target-port",
     );
     walk.run(

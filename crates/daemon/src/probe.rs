@@ -116,7 +116,7 @@ pub struct Probe {
 impl From<&Probe> for probe::Request {
     fn from(probe: &Probe) -> probe::Request {
         let Probe { domain, from, at, direct_tls, within } = probe.clone();
-        probe::Request { to: domain, from, at, direct_tls, seconds: Some(within) }
+        probe::Request { to: domain, from, at, also: Vec::new(), direct_tls, seconds: Some(within) }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api::probe::{self, LONGEST, Name, Probed, Request, Stage, USUAL, Verdict};
+use api::probe::{self, LONGEST, Name, Probed, Request, Stage, TOGETHER, USUAL, Verdict};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use topology::address::may_dial;
@@ -36,7 +36,7 @@ mod trouble;
 
 use plan::{Plan, plan};
 
-/// Targets that are probed beside each other.
+/// Targets that are probed beside each other; of one server that is looked at for several domains, all.
 const AT_ONCE: usize = 8;
 /// Of the whole time, so much is kept to say what was seen.
 const RESERVE: Duration = Duration::from_millis(200);
@@ -55,6 +55,11 @@ pub enum ProbeError {
     /// Too little time, or too much.
     #[error("a probe of {0} s can't be asked for; give it 1 to {LONGEST} s")]
     Time(u64),
+    /// More domains than can be looked for at once, or nowhere to look for them.
+    #[error(
+        "{0} more domains were given: an address must be named for them, and it is looked at for {TOGETHER} at most"
+    )]
+    Together(usize),
     /// Only the servers of local domains can be reached from inside.
     #[error(
         "{0} is not a local domain, and from the internal face only the servers of those are probed; ask an edge server"
@@ -79,17 +84,23 @@ pub async fn probe(face: &Arc<FaceState>, request: &Request) -> Result<Probed, P
         return Err(ProbeError::Time(seconds));
     }
     let until = began + Duration::from_secs(seconds);
-    let plan = plan(face.face, &face.policy.load(), request)?;
+    let (plan, beside) = plans(face.face, &face.policy.load(), request)?;
     let mut stages = vec![plan.policy.clone().stage(Name::Policy, Duration::ZERO)];
     let found = find(face, &plan, request, until, &mut stages).await;
-    let targets = attempts(face, &plan, request.at.is_some(), found, until).await;
+    let (named, until) = (request.at.is_some(), until - RESERVE);
+    let further = beside.iter().flat_map(|plan| found.iter().map(move |target| (plan, true, target.clone())));
+    let jobs = found.iter().map(|target| (&plan, false, target.clone())).chain(further);
+    let jobs = jobs.map(|(plan, beside, target)| (Errand { beside, ..plan.errand(&target, named, until) }, target));
+    let targets = attempts(face, jobs.collect(), if beside.is_empty() { AT_ONCE } else { TOGETHER }).await;
+    let reached = |domain: Option<String>| targets.iter().any(|target| target.reached && target.domain == domain);
+    let all_reached = reached(None) && beside.iter().all(|plan| reached(Some(plan.to.to_string())));
     let verdicts = stages.iter().map(|stage| stage.verdict).chain(targets.iter().map(|target| target.verdict));
     Ok(Probed {
         to: plan.to.to_string(),
         from: plan.from.as_ref().map(ToString::to_string),
         face: face.face.to_string(),
         verdict: Verdict::worst(verdicts),
-        reached: targets.iter().any(|target| target.reached),
+        reached: all_reached,
         stages,
         targets,
         ms: milliseconds(since(began)),
@@ -171,22 +182,25 @@ async fn hop_targets(face: &FaceState, hop: &NextHop) -> (Finding, Vec<Target>) 
     }
 }
 
-/// Each target probed, in their order.
-async fn attempts(
-    face: &Arc<FaceState>,
-    plan: &Plan,
-    named: bool,
-    targets: Vec<Target>,
-    until: Instant,
-) -> Vec<probe::Target> {
-    let mut waiting = targets.into_iter().enumerate();
+/// What is to be done for the domain that is asked for, and for those for which the same address is looked at.
+fn plans(face: Face, policy: &Policy, request: &Request) -> Result<(Plan, Vec<Plan>), ProbeError> {
+    let further = request.also.len();
+    if further > 0 && (request.at.is_none() || further >= TOGETHER) {
+        return Err(ProbeError::Together(further));
+    }
+    let of = |domain: &String| plan(face, policy, &Request { to: domain.clone(), ..request.clone() });
+    Ok((of(&request.to)?, request.also.iter().map(of).collect::<Result<_, _>>()?))
+}
+
+/// Each target probed, in their order, some beside each other.
+async fn attempts(face: &Arc<FaceState>, jobs: Vec<(Errand, Target)>, at_once: usize) -> Vec<probe::Target> {
+    let mut waiting = jobs.into_iter().enumerate();
     let mut running = JoinSet::new();
     let mut done = Vec::new();
     loop {
-        while running.len() < AT_ONCE
-            && let Some((index, target)) = waiting.next()
+        while running.len() < at_once
+            && let Some((index, (errand, target))) = waiting.next()
         {
-            let errand = plan.errand(&target, named, until - RESERVE);
             let face = face.clone();
             running.spawn(async move { (index, attempt::attempt(&face, &errand, &target).await) });
         }

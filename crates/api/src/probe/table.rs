@@ -14,7 +14,8 @@ pub fn table(probed: &Probed) -> String {
         let tls = if target.direct_tls { ", direct TLS" } else { "" };
         let host = if target.host.parse::<std::net::IpAddr>().is_ok() { "" } else { target.host.as_str() };
         let host = if host.is_empty() { String::new() } else { format!("{host} at ") };
-        let _ = writeln!(text, "{host}{}{tls}: {}", target.address, target.verdict);
+        let domain = target.domain.as_deref().map(|domain| format!(", for {domain}")).unwrap_or_default();
+        let _ = writeln!(text, "{host}{}{tls}{domain}: {}", target.address, target.verdict);
         lines(&mut text, &target.stages);
         details(&mut text, target);
     }
@@ -90,7 +91,8 @@ mod tests {
     #[test]
     fn each_stage_has_its_line_and_faults_have_cause_and_fix() {
         let refused = stage(Name::Tcp, Verdict::Bad, Some("start it"));
-        let target = |reached, stages: Vec<Stage>| Target {
+        let target = |reached: bool, stages: Vec<Stage>| Target {
+            domain: reached.then(|| "im.fabrikam.test".to_owned()),
             host: "xmpp.fabrikam.test".to_owned(),
             address: "192.0.2.1:5269".to_owned(),
             direct_tls: false,
@@ -135,6 +137,7 @@ mod tests {
             "                                  fix: start it\n",
             "  header       skipped            the header\n",
             "xmpp.fabrikam.test at 192.0.2.1:5269: bad\n",
+            "xmpp.fabrikam.test at 192.0.2.1:5269, for im.fabrikam.test: good\n",
             "  certificate: for fabrikam.test; by CN=a CA; expired 3 days ago; for any use; 2 shown\n",
             "  offers: EXTERNAL, dialback\n",
         ] {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::route::{Condition, Kind};
 use topology::document::Role;
 
-use super::sight::{Facts, Sight};
+use super::sight::{Facts, Found, Probe, Sight};
 
 mod around;
 
@@ -110,17 +110,30 @@ fn target_current(ground: &Ground<'_>, sight: &Sight) -> Condition {
     condition("target-current", current, seen, "wait a moment; if it stays so, `fedge status` says why they refuse it")
 }
 
+/// Each says for itself what it has; what partners are shown may be something else, where something else answers at its
+/// address.
 fn target_certificates(ground: &Ground<'_>, sight: &Sight) -> Condition {
-    let lacking: Vec<String> = sight
-        .edges(ground.to)
-        .filter(|(_, facts)| facts.reached && !facts.uncovered.is_empty())
+    let reached = || sight.edges(ground.to).filter(|(_, facts)| facts.reached);
+    let lacking: Vec<String> = reached()
+        .filter(|(_, facts)| !facts.uncovered.is_empty())
         .map(|(fqdn, facts)| format!("{fqdn} for {}", some(&facts.uncovered)))
         .collect();
+    let shown: Vec<String> = reached()
+        .filter_map(|(fqdn, _)| Some((fqdn, probed(sight, fqdn)?)))
+        .filter(|(_, probe)| !probe.uncovered.is_empty())
+        .map(|(fqdn, probe)| format!("{fqdn} for {}, seen from {}", some(&probe.uncovered), probe.by))
+        .collect();
+    if lacking.is_empty() && !shown.is_empty() {
+        let seen = format!("partners are shown a certificate that isn't good: {}", shown.join("; "));
+        let fix = "they say that they have better ones, so look whether something else answers at their external addresses, \
+                   and whether their chains are whole; `fedge probe DOMAIN --at ADDRESS:5269` shows what is shown there";
+        return condition("target-certificates", false, seen, fix);
+    }
     let covered = lacking.is_empty();
     let seen = if covered {
         "each has a certificate for every local domain that is good for a week and more".to_owned()
     } else {
-        format!("without a certificate that is good for a week and more: {}", lacking.join("; "))
+        format!("without a certificate that is good for a week and more: {}", [lacking, shown].concat().join("; "))
     };
     condition(
         "target-certificates",
@@ -128,6 +141,11 @@ fn target_certificates(ground: &Ground<'_>, sight: &Sight) -> Condition {
         seen,
         "lay certificates into their folders; they are taken over by themselves",
     )
+}
+
+/// What was seen of it from elsewhere, if that wasn't too long ago.
+fn probed<'a>(sight: &'a Sight, fqdn: &str) -> Option<&'a Probe> {
+    sight.probes.get(fqdn).filter(|probe| probe.age < LOOKED)
 }
 
 /// The port is looked at from elsewhere. Where an administrator has stopped the service, it is closed, as it should be.
@@ -139,23 +157,28 @@ fn target_port(ground: &Ground<'_>, sight: &Sight) -> Condition {
         let seen = "their federation services don't run, so their ports are not looked at".to_owned();
         return condition("target-port", closed, seen, "bring one of them up first");
     }
-    let probed = |fqdn: &str| sight.probes.get(fqdn).filter(|probe| probe.age < LOOKED);
-    let unseen = running.iter().all(|(fqdn, _)| probed(fqdn).is_none());
     let mut good = Vec::new();
     let mut bad = Vec::new();
+    let mut unsure = Vec::new();
     for (fqdn, _) in running {
-        match probed(fqdn) {
-            Some(probe) if probe.good => good.push(format!("{fqdn} ({})", probe.seen)),
-            Some(probe) => bad.push(format!("{fqdn} ({}, seen from {})", probe.seen, probe.by)),
-            None => bad.push(format!("{fqdn} (nobody else was there to look)")),
+        let told = |probe: &Probe| format!("{fqdn} ({}, seen from {})", probe.seen, probe.by);
+        match probed(sight, fqdn) {
+            Some(probe) => match probe.found {
+                Found::Good => good.push(told(probe)),
+                Found::Bad => bad.push(told(probe)),
+                Found::Unsure => unsure.push(told(probe)),
+            },
+            None => unsure.push(format!("{fqdn} (nobody else was there to look)")),
         }
     }
-    let seen = match (good.is_empty(), bad.is_empty()) {
-        (_, true) => format!("seen from other machines: {}", good.join("; ")),
-        (true, false) => format!("no partner would get in: {}", bad.join("; ")),
-        (false, false) => format!("seen from other machines: {}; not good: {}", good.join("; "), bad.join("; ")),
-    };
-    if good.is_empty() && unseen && ground.kind == Kind::Failover {
+    let seen = [
+        ("partners get in", &good),
+        (if good.is_empty() { "no partner would get in" } else { "not good" }, &bad),
+        ("it can't be told", &unsure),
+    ];
+    let seen = seen.iter().filter(|(_, edges)| !edges.is_empty());
+    let seen = seen.map(|(which, edges)| format!("{which}: {}", edges.join("; "))).collect::<Vec<_>>().join("; ");
+    if good.is_empty() && bad.is_empty() && ground.kind == Kind::Failover {
         // The dead pool may have had the only ones who could.
         let fix = "look at it from outside by other means, and accept that nobody here has";
         return waivable(condition("target-port", false, seen, fix));

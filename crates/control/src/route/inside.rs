@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use topology::document::Topology;
 
-use super::outside::Looker;
+use super::outside::{Looker, Vantage};
 use super::sight::Sight;
 
 /// Of so many domains: a look at each is a stream that its server has to answer.
@@ -30,7 +30,14 @@ pub fn lookers(topology: &Topology, sight: &Sight) -> Vec<(String, Vec<Looker>)>
         .filter(|gateway| sight.members.get(gateway.fqdn.as_str()).is_some_and(|facts| facts.reached));
     let sample = sample(topology);
     let looks = reached.map(|gateway| {
-        let looks = sample.iter().map(|domain| Looker { by: gateway.clone(), at: None, domain: domain.clone() });
+        let looks = sample.iter().map(|domain| Looker {
+            by: gateway.clone(),
+            from: Vantage::Inside,
+            at: None,
+            domain: domain.clone(),
+            also: Vec::new(),
+            left_out: 0,
+        });
         (gateway.fqdn.to_string(), looks.collect())
     });
     looks.collect()

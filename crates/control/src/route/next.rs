@@ -166,7 +166,7 @@ fn seen_serving(moment: &Moment<'_>) -> Result<String, String> {
     // One of before the commit says nothing of now.
     let probes = serving.iter().filter_map(|edge| sight.probes.get(*edge).map(|probe| (*edge, probe)));
     let fresh: Vec<_> = probes.filter(|(_, probe)| probe.age < moment.waited).collect();
-    let Some((edge, good)) = fresh.iter().find(|(_, probe)| probe.good) else {
+    let Some((edge, good)) = fresh.iter().find(|(_, probe)| probe.is_good()) else {
         let bad = fresh.iter().map(|(edge, probe)| format!("{edge}, seen from {}: {}", probe.by, probe.seen));
         let bad: Vec<String> = bad.collect();
         let why = if bad.is_empty() { "nobody has looked at it from outside yet".to_owned() } else { bad.join("; ") };

@@ -67,11 +67,31 @@ pub struct Probe {
     /// Who opened it.
     pub by: String,
     /// Whether it got as far as a partner would.
-    pub good: bool,
+    pub found: Found,
     /// What was seen, in a sentence.
     pub seen: String,
+    /// Local domains for which the certificate that is shown there isn't good.
+    pub uncovered: Vec<String>,
     /// How long ago.
     pub age: Duration,
+}
+
+/// Whether partners get in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// They do.
+    Good,
+    /// They don't.
+    Bad,
+    /// It can't be told: nobody could look, or only somebody whose word alone isn't enough.
+    Unsure,
+}
+
+impl Probe {
+    /// Whether partners surely get in.
+    pub fn is_good(&self) -> bool {
+        self.found == Found::Good
+    }
 }
 
 /// What a gateway found when it looked at the next hops of local domains.

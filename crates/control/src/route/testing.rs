@@ -7,7 +7,7 @@ use api::route::{Kind, State};
 use topology::document::Role;
 
 use super::operation::{Driver, Operation};
-use super::sight::{Facts, Hops, Probe, Sight};
+use super::sight::{Facts, Found, Hops, Probe, Sight};
 use crate::ahead::tests::current;
 
 pub(super) const ONE: &str = "pool1.contoso.test";
@@ -47,7 +47,7 @@ pub(super) fn sight(epoch: u64) -> Sight {
     });
     let probes = EDGES.map(|edge| {
         let (by, seen) = ("edge9.contoso.test".to_owned(), "a stream as far as its features".to_owned());
-        (edge.to_owned(), Probe { by, good: true, seen, age: Duration::ZERO })
+        (edge.to_owned(), Probe { by, found: Found::Good, seen, uncovered: Vec::new(), age: Duration::ZERO })
     });
     let hops =
         GATEWAYS.map(|gateway| (gateway.to_owned(), Hops { good: vec!["contoso.test".to_owned()], bad: Vec::new() }));

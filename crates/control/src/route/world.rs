@@ -16,7 +16,7 @@ use topology::document::{Member, Pool};
 
 use super::inside;
 use super::operation::Operation;
-use super::outside::{self, Looker};
+use super::outside::{self, Look, Looker, Vantage, settled, settled_at_last};
 use super::plan::REST;
 use super::sight::{Drain, Hops, Probe, Sight};
 use crate::members::{Members, Picture};
@@ -77,7 +77,7 @@ pub trait Reach: Send + Sync + 'static {
     fn look_now(&self);
 
     /// Whether a partner would get in where this one looks, and what was seen; or why it couldn't look.
-    fn look(&self, looker: &Looker) -> impl Future<Output = Result<(bool, String), String>> + Send;
+    fn look(&self, looker: &Looker) -> impl Future<Output = Result<Look, String>> + Send;
 
     /// Has an edge server finish what it has and refuse partners for a while; says how that went, or why it didn't.
     fn rest(&self, edge: &str, rest: Rest) -> impl Future<Output = Result<String, String>> + Send;
@@ -104,7 +104,7 @@ impl Reach for Members {
         Members::look_now(self);
     }
 
-    fn look(&self, looker: &Looker) -> impl Future<Output = Result<(bool, String), String>> + Send {
+    fn look(&self, looker: &Looker) -> impl Future<Output = Result<Look, String>> + Send {
         outside::look(self, looker)
     }
 
@@ -196,7 +196,7 @@ impl<M: Reach> Real<M> {
         held(&self.probes)
             .get(edge)
             .and_then(|probing| probing.last.as_ref())
-            .is_some_and(|(probe, at)| *at >= since || (probe.good && *at + AGAIN >= since))
+            .is_some_and(|(probe, at)| *at >= since || (probe.is_good() && *at + AGAIN >= since))
     }
 
     /// Whether every gateway that is reached has looked at next hops since then, or so shortly before that it counts.
@@ -227,7 +227,7 @@ impl<M: Reach> Real<M> {
             let (members, all, changed) = (self.members.clone(), self.probes.clone(), self.changed.clone());
             probing.running = Some(tokio::spawn(async move {
                 let began = Instant::now();
-                let probe = look(&*members, lookers).await;
+                let probe = look(&members, lookers).await;
                 // Of its beginning: what it saw was so since then.
                 held(&all).entry(fqdn).or_default().last = Some((probe, began));
                 changed.notify_one();
@@ -255,18 +255,38 @@ impl<M: Reach> Real<M> {
     }
 }
 
-/// The first of them who can look says what it sees.
-async fn look(members: &impl Reach, lookers: Vec<Looker>) -> Probe {
-    let mut last = None;
-    for looker in lookers {
-        let by = looker.by.fqdn.to_string();
-        match members.look(&looker).await {
-            Ok((good, seen)) => return Probe { by, good, seen, age: Duration::ZERO },
-            Err(error) => last = Some((by, error)),
+/// They look one after the other, until it is clear whether partners get in. A witness, whose word may not be enough, has
+/// somebody of another pool beside it.
+async fn look<M: Reach>(members: &Arc<M>, lookers: Vec<Looker>) -> Probe {
+    let (first, others) = lookers.into_iter().partition::<Vec<_>, _>(|looker| looker.from == Vantage::Witness);
+    let mut witnesses = first.into_iter();
+    let mut others = others.into_iter().peekable();
+    let mut looks = Vec::new();
+    loop {
+        let other = others.next_if(|looker| looker.from != Vantage::OwnPool || witnesses.len() == 0);
+        let round: Vec<Looker> = witnesses.next().into_iter().chain(other).collect();
+        if round.is_empty() {
+            return settled_at_last(&looks);
+        }
+        let mut taken = JoinSet::new();
+        for (index, looker) in round.into_iter().enumerate() {
+            let members = members.clone();
+            taken.spawn(async move {
+                let look = members.look(&looker).await;
+                (index, (looker, look))
+            });
+        }
+        let mut taken = taken.join_all().await;
+        taken.sort_by_key(|(index, _)| *index);
+        looks.extend(taken.into_iter().map(|(_, look)| look));
+        let own = looks.iter().any(|(looker, look)| looker.from == Vantage::OwnPool && look.is_ok());
+        if own {
+            return settled_at_last(&looks);
+        }
+        if let Some(probe) = settled(&looks) {
+            return probe;
         }
     }
-    let (by, why) = last.unwrap_or_default();
-    Probe { by, good: false, seen: format!("it couldn't be asked to look: {why}"), age: Duration::ZERO }
 }
 
 /// All of them look, beside each other and in bounded time.
@@ -281,12 +301,12 @@ async fn look_inside<M: Reach>(members: &Arc<M>, lookers: Vec<Looker>) -> Hops {
         });
     }
     let mut seen = looks.join_all().await;
-    seen.sort();
+    seen.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut hops = Hops::default();
     for (domain, seen) in seen {
         match seen {
-            Ok((true, _)) => hops.good.push(domain),
-            Ok((false, seen)) => hops.bad.push((domain, seen)),
+            Ok(look) if look.good => hops.good.push(domain),
+            Ok(look) => hops.bad.push((domain, look.seen)),
             Err(why) => hops.bad.push((domain, format!("it couldn't be asked to look: {why}"))),
         }
     }

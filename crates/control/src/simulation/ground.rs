@@ -16,6 +16,7 @@ use super::layout::Layout;
 use super::process::Process;
 use super::random::Random;
 use super::trace::Trace;
+use crate::route::outside::Look;
 
 /// For a connection that nobody answers.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -305,7 +306,7 @@ impl Ground {
     ///
     /// # Errors
     /// When `by` can't be asked.
-    pub(super) async fn probe(&self, from: &str, by: &str, edge: &str) -> Result<(bool, String), String> {
+    pub(super) async fn probe(&self, from: &str, by: &str, edge: &str) -> Result<Look, String> {
         self.talk(from, by).await?;
         let silent = {
             let field = self.field();
@@ -317,9 +318,9 @@ impl Ground {
         let good = self.field().serves(edge);
         self.talk(from, by).await?;
         Ok(match (good && !silent, silent) {
-            (true, _) => (true, "a stream as far as its features".to_owned()),
-            (false, true) => (false, "no answer within 4 s".to_owned()),
-            (false, false) => (false, "connection refused".to_owned()),
+            (true, _) => Look::of(true, "a stream as far as its features"),
+            (false, true) => Look::of(false, "no answer within 4 s"),
+            (false, false) => Look::of(false, "connection refused"),
         })
     }
 
@@ -327,13 +328,13 @@ impl Ground {
     ///
     /// # Errors
     /// When it can't be asked.
-    pub(super) async fn probe_hop(&self, from: &str, gateway: &str) -> Result<(bool, String), String> {
+    pub(super) async fn probe_hop(&self, from: &str, gateway: &str) -> Result<Look, String> {
         self.talk(from, gateway).await?;
         let down = self.field().inside_is_down;
         sleep(if down { Duration::from_secs(4) } else { self.random.milliseconds(5, 100) }).await;
         self.talk(from, gateway).await?;
         let seen = if down { "no answer within 4 s" } else { "a stream as far as its features" };
-        Ok((!down, seen.to_owned()))
+        Ok(Look::of(!down, seen))
     }
 
     /// Partners come and go, and what must not last is looked for, for as long as it is awaited.

@@ -23,7 +23,7 @@ use crate::ledger::Ledger;
 use crate::members::Picture;
 use crate::publish::{self, Current};
 use crate::records::{self, Secrets};
-use crate::route::outside::Looker;
+use crate::route::outside::{Look, Looker};
 use crate::route::world::Reach;
 
 /// The installation's id.
@@ -302,7 +302,7 @@ impl Reach for Keeper {
         self.look.notify_one();
     }
 
-    fn look(&self, looker: &Looker) -> impl Future<Output = Result<(bool, String), String>> + Send {
+    fn look(&self, looker: &Looker) -> impl Future<Output = Result<Look, String>> + Send {
         let by = looker.by.fqdn.to_string();
         let picture = self.picture();
         let edge = picture.current.iter().flat_map(|current| &current.topology.pools).flat_map(|pool| &pool.edges);

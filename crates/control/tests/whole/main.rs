@@ -8,5 +8,6 @@ mod faults;
 mod large;
 mod load;
 mod moves;
+mod outside;
 mod probe;
 mod runbook;

@@ -35,6 +35,8 @@ pub(super) struct Errand {
     pub(super) goal: Goal,
     /// Whether somebody named the address, instead of DNS or the configuration.
     pub(super) named: bool,
+    /// Whether it is for one of the further domains that it is looked for.
+    pub(super) beside: bool,
     pub(super) until: Instant,
 }
 
@@ -365,6 +367,7 @@ impl Attempt<'_> {
         self.stages.sort_by_key(|stage| stage.name);
         let verdict = Verdict::worst(self.stages.iter().map(|stage| stage.verdict));
         probe::Target {
+            domain: self.errand.beside.then(|| self.errand.scene.to.to_string()),
             host: target.host.clone(),
             address: target.address.to_string(),
             direct_tls: target.direct_tls,

@@ -134,6 +134,6 @@ impl Plan {
             looks: self.goal != Goal::Carry,
         };
         let pair = attempt::pair(self.from.as_ref(), &self.to);
-        Errand { scene, pair, goal: self.goal.clone(), named, until }
+        Errand { scene, pair, goal: self.goal.clone(), named, beside: false, until }
     }
 }

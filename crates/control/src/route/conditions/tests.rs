@@ -4,7 +4,7 @@ use api::local::ServiceState;
 use api::route::Condition;
 
 use super::super::drive::TAKING_BACK;
-use super::super::sight::Hops;
+use super::super::sight::{Found, Hops};
 use super::super::testing::{EDGES, GATEWAYS, ONE, TWO, sight, with, without};
 use super::*;
 
@@ -45,7 +45,7 @@ fn what_the_target_lacks_refuses_any_move_to_it() {
     let bare = with(sight(1), target, |facts| facts.uncovered = vec!["contoso.test".to_owned()]);
     assert_eq!(switchover(&bare), ["target-serves", "target-certificates"]);
     let mut closed = sight(1);
-    closed.probes.get_mut(EDGES[2]).expect("it was probed").good = false;
+    closed.probes.get_mut(EDGES[2]).expect("it was probed").found = Found::Bad;
     assert_eq!(switchover(&closed), ["target-port"]);
     let unseen = Sight { probes: [].into(), ..closed.clone() };
     assert_eq!(switchover(&unseen), ["target-port"], "nobody could look");
@@ -124,6 +124,41 @@ fn where_the_dead_pool_had_the_only_ones_who_could_look_a_failover_may_be_made()
     assert_eq!(refused(&failover, &alone, &["old-reached", "target-port"]), [""; 0]);
     let unseen = Sight { probes: [].into(), ..sight(1) };
     assert_eq!(refused(&ground(Kind::Switchover), &unseen, &["target-port"]), ["target-port"]);
+}
+
+#[test]
+fn what_nobody_can_tell_may_be_accepted_in_a_failover_and_what_was_seen_may_not() {
+    let mut sight = without(sight(1), &EDGES[..2]);
+    let accepted = ["old-reached", "target-port"];
+    let failover = ground(Kind::Failover);
+    sight.probes.get_mut(EDGES[2]).expect("it was probed").found = Found::Unsure;
+    assert_eq!(refused(&failover, &sight, &["old-reached"]), ["target-port"]);
+    assert_eq!(refused(&failover, &sight, &accepted), [""; 0]);
+    sight.probes.get_mut(EDGES[2]).expect("it was probed").found = Found::Bad;
+    assert_eq!(refused(&failover, &sight, &accepted), ["target-port"]);
+    // One that is seen is enough, and what is known of the other is told.
+    let mut home = super::super::testing::sight(1);
+    home.probes.get_mut(EDGES[0]).expect("it was probed").found = Found::Unsure;
+    let all = conditions(&Ground { from: TWO, to: ONE, ..ground(Kind::Switchover) }, &home, &[]);
+    let port = all.iter().find(|one| one.code == "target-port").expect("it is asked");
+    assert!(port.holds && port.seen.contains("it can't be told: edge1.contoso.test ("), "{port:?}");
+}
+
+#[test]
+fn a_certificate_that_only_others_see_to_be_wrong_is_told_with_its_domain() {
+    let mut shown = sight(1);
+    let probe = shown.probes.get_mut(EDGES[2]).expect("it was probed");
+    (probe.found, probe.uncovered) = (Found::Bad, vec!["contoso.example".to_owned()]);
+    assert_eq!(switchover(&shown), ["target-certificates", "target-port"]);
+    let told = |sight: &Sight| {
+        let all = conditions(&ground(Kind::Switchover), sight, &[]);
+        all.into_iter().find(|one| one.code == "target-certificates").expect("it is asked").seen
+    };
+    let seen = told(&shown);
+    assert!(seen.contains("edge3.contoso.test for contoso.example, seen from edge9.contoso.test"), "{seen}");
+    // Of a look of long ago nothing follows.
+    shown.probes.get_mut(EDGES[2]).expect("it was probed").age = LOOKED;
+    assert!(told(&shown).contains("each has a certificate"));
 }
 
 #[test]

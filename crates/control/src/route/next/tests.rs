@@ -2,7 +2,7 @@
 
 use api::local::ServiceState;
 
-use super::super::sight::Probe;
+use super::super::sight::{Found, Probe};
 use super::super::testing::{EDGES, GATEWAYS, operation, sight, with, without};
 use super::*;
 
@@ -107,9 +107,9 @@ fn it_is_verified_by_what_is_seen_since_the_commit() {
 fn a_target_that_does_not_serve_is_taken_back_once_where_the_old_pool_does() {
     let closed = |mut sight: Sight| {
         let seen = "connection refused".to_owned();
-        sight
-            .probes
-            .insert(EDGES[2].to_owned(), Probe { by: EDGES[0].to_owned(), good: false, seen, age: Duration::ZERO });
+        let (by, found) = (EDGES[0].to_owned(), Found::Bad);
+        let probe = Probe { by, found, seen, uncovered: Vec::new(), age: Duration::ZERO };
+        sight.probes.insert(EDGES[2].to_owned(), probe);
         sight
     };
     assert!(waits(&at(State::Verifying), &closed(moved()), SOON).contains("connection refused"));

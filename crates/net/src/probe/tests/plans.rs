@@ -35,6 +35,22 @@ fn external(to: &str, from: Option<&str>, at: Option<&str>) -> Plan {
 }
 
 #[test]
+fn more_domains_are_looked_for_at_a_named_address_and_not_too_many() {
+    let further = |count: usize, at: Option<&str>| {
+        let also = (0..count).map(|number| format!("d{number}.im.contoso.test")).collect();
+        let at = at.map(|at| at.parse().expect("an address"));
+        plans(Face::External, &policy(false), &Request { at, also, ..Request::to("contoso.test") })
+    };
+    let at = Some("203.0.113.9:5269");
+    let (_, beside) = further(TOGETHER - 1, at).expect("so many");
+    assert!(beside.iter().all(|plan| plan.whose == Whose::Own && plan.goal == Goal::Look { named: false }));
+    assert_eq!((beside.len(), further(0, None).expect("one").1.len()), (TOGETHER - 1, 0));
+    assert_eq!(further(TOGETHER, at), Err(ProbeError::Together(TOGETHER)));
+    let nowhere = further(1, None).expect_err("DNS may lead each elsewhere").to_string();
+    assert!(nowhere.contains("an address must be named"), "{nowhere}");
+}
+
+#[test]
 fn only_partners_where_dns_or_their_entry_leads_are_proven_anything() {
     let plan = external("fabrikam.test", None, None);
     assert_eq!((plan.goal, plan.terms, plan.whose), (Goal::Carry, STRICT, Whose::Partner));

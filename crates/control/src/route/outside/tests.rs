@@ -1,0 +1,114 @@
+//! Who looks, at what, and what is made of what it says.
+
+use api::probe::Stage;
+
+use super::*;
+use crate::ahead::tests::current;
+use crate::route::testing::{EDGES, sight, without};
+
+fn all(topology: &Topology, sight: &Sight, edge: &str) -> Vec<(String, Vantage)> {
+    let edge = topology.pools.iter().flat_map(|pool| &pool.edges).find(|other| other.member.fqdn.as_str() == edge);
+    let lookers = lookers(topology, sight, edge.expect("it is in the example"));
+    lookers.into_iter().map(|looker| (looker.by.fqdn.to_string(), looker.from)).collect()
+}
+
+#[test]
+fn those_of_other_pools_look_before_those_of_its_own_and_nobody_at_himself() {
+    let topology = current(1, 1).topology;
+    let told = |name: &str, from| (name.to_owned(), from);
+    let (one, two, three) = (EDGES[0], EDGES[1], EDGES[2]);
+    assert_eq!(all(&topology, &sight(1), one), [told(three, Vantage::OtherPool), told(two, Vantage::OwnPool)]);
+    assert_eq!(all(&topology, &sight(1), three), [told(one, Vantage::OtherPool), told(two, Vantage::OtherPool)]);
+    assert_eq!(all(&topology, &without(sight(1), &EDGES[..2]), three), []);
+}
+
+#[test]
+fn of_many_domains_a_sample_is_looked_for_that_begins_with_the_first() {
+    let domains = |count: usize| (0..count).map(|number| format!("d{number}.test")).collect::<Vec<_>>();
+    assert_eq!(sample(&domains(0)), [""; 0]);
+    assert_eq!(sample(&domains(TOGETHER)), domains(TOGETHER));
+    let some = sample(&domains(57));
+    assert_eq!((some.len(), some[0].as_str(), some[TOGETHER - 1].as_str()), (TOGETHER, "d0.test", "d54.test"));
+    assert_eq!(some, sample(&domains(57)), "always the same");
+}
+
+fn target(domain: Option<&str>, stages: &[(Name, Verdict)]) -> Target {
+    let stage = |(name, verdict): &(Name, Verdict)| Stage {
+        name: *name,
+        verdict: *verdict,
+        seen: format!("the {name}"),
+        cause: None,
+        fix: None,
+        ms: 1,
+    };
+    let verdict = Verdict::worst(stages.iter().map(|(_, verdict)| *verdict));
+    Target {
+        domain: domain.map(str::to_owned),
+        host: "203.0.113.9".to_owned(),
+        address: "203.0.113.9:5269".to_owned(),
+        direct_tls: false,
+        verdict,
+        reached: verdict < Verdict::Bad,
+        stages: stages.iter().map(stage).collect(),
+        tls: None,
+        certificate: None,
+        offers: None,
+        round_trip_ms: None,
+    }
+}
+
+/// What is told of these targets, where it was looked for these domains and so many were left out.
+fn told(also: &[&str], left_out: usize, targets: Vec<Target>) -> Look {
+    let topology = current(1, 1).topology;
+    let looker = Looker {
+        by: topology.gateways[0].clone(),
+        from: Vantage::OtherPool,
+        at: None,
+        domain: "a.test".to_owned(),
+        also: also.iter().map(|domain| (*domain).to_owned()).collect(),
+        left_out,
+    };
+    let probed = Probed {
+        to: "a.test".to_owned(),
+        from: None,
+        face: "external".to_owned(),
+        verdict: Verdict::worst(targets.iter().map(|target| target.verdict)),
+        reached: targets.iter().all(|target| target.reached),
+        stages: Vec::new(),
+        targets,
+        ms: 7,
+    };
+    seen(&looker, &probed)
+}
+
+const GOOD: [(Name, Verdict); 2] = [(Name::Tcp, Verdict::Good), (Name::Certificate, Verdict::Good)];
+const WRONG: [(Name, Verdict); 2] = [(Name::Tcp, Verdict::Good), (Name::Certificate, Verdict::Bad)];
+const CLOSED: [(Name, Verdict); 2] = [(Name::Tcp, Verdict::Bad), (Name::Certificate, Verdict::Skipped)];
+
+#[test]
+fn what_is_good_says_for_how_many_domains() {
+    let all = vec![target(None, &GOOD), target(Some("b.test"), &GOOD)];
+    assert_eq!(told(&[], 0, vec![target(None, &GOOD)]).seen, "a stream as far as its features, in 7 ms");
+    let both = told(&["b.test"], 0, all.clone());
+    assert!(both.good && both.seen.contains("for each of 2 local domains, in 7 ms"), "{both:?}");
+    assert!(told(&["b.test"], 3, all).seen.contains("for 2 of 5 local domains"));
+    // An older version looks for the first domain only.
+    assert!(told(&["b.test"], 0, vec![target(None, &GOOD)]).seen.contains("for 1 of 2 local domains"));
+}
+
+#[test]
+fn the_domain_whose_certificate_is_wrong_is_named() {
+    let also = ["b.test", "c.test"];
+    let look = told(&also, 0, vec![target(None, &GOOD), target(Some("b.test"), &WRONG), target(Some("c.test"), &GOOD)]);
+    assert_eq!((look.good, look.seen.as_str()), (false, "for b.test: the certificate"));
+    assert_eq!(look.uncovered, ["b.test"]);
+    let both =
+        told(&also, 0, vec![target(None, &WRONG), target(Some("b.test"), &WRONG), target(Some("c.test"), &GOOD)]);
+    assert_eq!((both.seen.as_str(), both.uncovered.len()), ("for a.test and 1 more: the certificate", 2));
+    // A port that is closed is so for all of them.
+    let closed = told(&also, 0, vec![target(None, &CLOSED), target(Some("b.test"), &CLOSED)]);
+    assert_eq!((closed.good, closed.seen.as_str(), closed.uncovered.len()), (false, "the tcp", 0));
+    // Nobody puts a domain there that wasn't asked for.
+    let strange = told(&[], 0, vec![target(None, &GOOD), target(Some("evil.test"), &WRONG)]);
+    assert_eq!((strange.good, strange.uncovered.len()), (false, 0));
+}
