@@ -24,7 +24,7 @@ mod tests;
 
 pub use error::TlsError;
 use resolvers::{IfAsked, Picked};
-use signatures::SignaturesOnly;
+pub use signatures::SignaturesOnly;
 
 /// The first byte that a peer sends with direct TLS: the start of a handshake record. A stream in the
 /// clear starts with `<` or white space, so one port serves both.

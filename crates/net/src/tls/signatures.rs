@@ -11,12 +11,14 @@ use rustls_pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, Unix
 use x509_parser::asn1_rs::FromDer as _;
 use x509_parser::certificate::X509Certificate;
 
-/// Verifies the signatures of a handshake and nothing else, as server and as client.
+/// Verifies the signatures of a handshake and nothing else, as server and as client. As server it is content with whoever
+/// shows no certificate.
 #[derive(Debug)]
-pub(super) struct SignaturesOnly(WebPkiSupportedAlgorithms);
+pub struct SignaturesOnly(WebPkiSupportedAlgorithms);
 
 impl SignaturesOnly {
-    pub(super) fn new(provider: &CryptoProvider) -> SignaturesOnly {
+    /// With what this provider verifies.
+    pub fn new(provider: &CryptoProvider) -> SignaturesOnly {
         SignaturesOnly(provider.signature_verification_algorithms)
     }
 
