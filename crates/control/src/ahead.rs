@@ -101,12 +101,17 @@ pub(crate) mod tests {
 
     /// What the store says, by the example of a topology.
     pub(crate) fn current(version: u64, epoch: u64) -> Current {
-        let topology = Topology::read("topology.toml", DOCUMENT).expect("the example is good");
+        by(DOCUMENT, version, epoch)
+    }
+
+    /// The same by a document.
+    pub(crate) fn by(document: &str, version: u64, epoch: u64) -> Current {
+        let topology = Topology::read("topology.toml", document).expect("it is good");
         let pool = topology.route[0].to_string();
         Current {
             version,
-            digest: Hash::of(DOCUMENT.as_bytes()),
-            document: DOCUMENT.to_owned(),
+            digest: Hash::of(document.as_bytes()),
+            document: document.to_owned(),
             topology,
             route: records::Route { epoch, pool, previous: None, operation: None },
         }

@@ -21,3 +21,4 @@ pub mod service;
 mod simulation;
 pub mod status;
 pub mod web;
+pub mod zones;

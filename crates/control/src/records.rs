@@ -170,6 +170,22 @@ pub fn audit_head() -> Key {
     fixed("audit/head")
 }
 
+/// Below which it lies what is ours in each zone of DNS.
+pub fn zones() -> Key {
+    fixed("zone")
+}
+
+/// Where it lies what is ours in this zone.
+///
+/// # Errors
+/// When its name can't be part of a key.
+pub fn zone(name: &str) -> Result<Key, StoreError> {
+    zones().below(name.trim_end_matches('.')).map_err(|error| StoreError::Refused {
+        what: error.to_string(),
+        fix: "name the zone in the topology as DNS has it".to_owned(),
+    })
+}
+
 /// Where an entry of the audit trail lies.
 pub fn audit(number: u64) -> Key {
     fixed(&format!("audit/entry/{number:012}"))
