@@ -150,13 +150,53 @@ pub struct Step {
     pub what: String,
 }
 
+/// Whom an operation waits for, for as long as it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Need {
+    /// Somebody who starts the federation services of the new pool.
+    Start,
+    /// Somebody who changes records in DNS by hand.
+    Records,
+}
+
 /// A set of DNS records at one name that a move changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RecordChange {
+    /// The zone in which it lies; nothing where that is none of the topology.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// Who publishes there: `embedded`, `rfc2136`, `manual`; nothing where the zone is none of the topology.
+    #[serde(default)]
+    pub publisher: Option<String>,
     /// The lines of a zone file as they should be now.
     pub before: Vec<String>,
     /// As they should be then.
     pub after: Vec<String>,
+}
+
+/// How a zone is with what a move demands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Zone {
+    /// Its name.
+    pub name: String,
+    /// Who publishes there: `embedded`, `rfc2136`, `manual`.
+    pub publisher: String,
+    /// Its name servers, each with what it answers.
+    pub servers: Vec<ZoneServer>,
+    /// What is still to be changed there, where it is known what there is.
+    pub changes: Vec<RecordChange>,
+}
+
+/// A name server, with what it answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ZoneServer {
+    /// Its address and port, with its name where that is known.
+    pub server: String,
+    /// Whether it answers what it should.
+    pub current: bool,
+    /// What it answers, in a sentence.
+    pub answers: String,
 }
 
 /// A pool in the table that a plan shows.
@@ -254,6 +294,9 @@ pub struct Operation {
     /// Whether that is for somebody who starts the federation services of the new pool.
     #[serde(default)]
     pub needs_start: bool,
+    /// Whom it waits for, where that may take as long as it takes.
+    #[serde(default)]
+    pub needs: Option<Need>,
     /// The hash of its plan.
     pub plan: String,
     /// Codes of conditions that were accepted not to hold.
@@ -272,9 +315,17 @@ pub struct Operation {
     pub partners_before: Option<u64>,
     /// Partners with a stream open with the pool that is to carry it.
     pub partners_after: Option<u64>,
+    /// The zones that it changes, as they are now; none where it isn't under way.
+    #[serde(default)]
+    pub zones: Vec<Zone>,
 }
 
 impl Operation {
+    /// Whether it goes on only when somebody has done something.
+    pub fn needs_somebody(&self) -> bool {
+        self.needs_start || self.needs.is_some()
+    }
+
     /// How long it has taken, or took, in milliseconds.
     pub fn took(&self) -> u64 {
         self.journal.last().map_or(0, |line| line.at.saturating_sub(self.began))

@@ -109,7 +109,7 @@ pub(crate) fn follow(
                 say(&operation, &line);
             }
             let rests = operation.state.is_over() || operation.state == State::Degraded;
-            waiting = operation.needs_start.then(|| waiting.unwrap_or_else(Instant::now));
+            waiting = operation.needs_somebody().then(|| waiting.unwrap_or_else(Instant::now));
             if rests || waiting.is_some_and(|since| since.elapsed() >= patience) {
                 return Ok(operation);
             }

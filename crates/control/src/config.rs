@@ -33,6 +33,8 @@ pub struct Config {
     pub authorities: PathBuf,
     /// The API's certificate and key, PEM; without them, the control plane's own CA makes them.
     pub certificate: Option<(PathBuf, PathBuf)>,
+    /// Files of keys with which updates of zones are signed (RFC 8945).
+    pub keys: Vec<PathBuf>,
     /// Who may use it.
     pub users: Users,
 }
@@ -48,6 +50,8 @@ struct File {
     metrics: Option<Metrics>,
     api: Api,
     #[serde(default)]
+    dns: Dns,
+    #[serde(default)]
     user: Vec<Spanned<UserEntry>>,
 }
 
@@ -57,6 +61,13 @@ struct Api {
     listen: Spanned<Vec<SocketAddr>>,
     certificate: Option<Spanned<PathBuf>>,
     key: Option<Spanned<PathBuf>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Dns {
+    #[serde(default)]
+    key_files: Vec<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -94,6 +105,7 @@ fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
         listen: file.api.listen.get_ref().clone(),
         authorities: folder.join(&file.authorities),
         certificate: certificate(&file.api, folder, faults),
+        keys: file.dns.key_files.iter().map(|file| folder.join(file)).collect(),
         users: Users::new(users(&file.user, faults)),
     }
 }

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::ledger::Ledger;
 use crate::members::Members;
+use crate::zones::Zones;
 
 pub mod conditions;
 pub mod drive;
@@ -22,17 +23,18 @@ mod testing;
 pub mod world;
 pub mod writing;
 
-/// Drives operations from now on, as one of `tasks`, and gives what is asked of the route. `life` tells this run of the
-/// controller's process from others.
+/// Drives operations from now on, as one of `tasks`, and gives what is asked of the route. `controller` is its name, and what
+/// tells this run of its process from others; `nudge` has it look at once.
 pub fn open(
     ledger: &Arc<Ledger>,
     members: &Arc<Members>,
-    controller: &str,
-    life: u64,
+    zones: &Arc<Zones>,
+    controller: (&str, u64),
+    nudge: Arc<Notify>,
     tasks: &mut JoinSet<()>,
 ) -> moves::Moves {
-    let nudge = Arc::<Notify>::default();
-    let world = Arc::new(world::Real::new(members.clone(), nudge.clone()));
+    let (controller, life) = controller;
+    let world = Arc::new(world::Real::new(members.clone(), zones.clone(), nudge.clone()));
     let driver = operation::Driver { controller: controller.to_owned(), life, beat: 0 };
     let drivers = drive::Drivers::new(ledger.clone(), world.clone(), driver.clone(), nudge.clone());
     tasks.spawn(drivers.run());

@@ -17,7 +17,9 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use store::StoreError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use zones::key::{Key, KeyError};
 
 use crate::access::Users;
 use crate::config::Config;
@@ -28,6 +30,8 @@ use crate::page::Told;
 use crate::records::Secrets;
 use crate::route;
 use crate::web::{self, Answers, Office};
+use crate::zones::Zones;
+use crate::zones::servers::{self, Keyed};
 
 /// The daemon's name.
 pub(crate) const PROGRAM: &str = "fedge-control";
@@ -48,6 +52,9 @@ pub enum Failure {
         /// What is wrong with it.
         what: String,
     },
+    /// A key with which updates of zones are signed.
+    #[error("{0}")]
+    Key(#[from] KeyError),
     /// The control plane's CAs.
     #[error("{0}; `fedge-control init` makes them")]
     Authority(#[from] AuthorityError),
@@ -68,7 +75,7 @@ pub enum Failure {
 impl Failure {
     /// Whether the configuration or a file that it names is at fault.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Failure::Config(ConfigError::Faulty(_)) | Failure::File { .. })
+        matches!(self, Failure::Config(ConfigError::Faulty(_)) | Failure::File { .. } | Failure::Key(_))
             || matches!(self, Failure::Store(StoreError::Refused { .. }))
     }
 }
@@ -80,6 +87,7 @@ impl Failure {
 pub fn check(file: &Path) -> Result<(), Failure> {
     let config = Config::read(file)?;
     tls(&config, &Authorities::read(&config.authorities)?)?;
+    servers::keys(&config.keys)?;
     println!("{}: good", file.display());
     Ok(())
 }
@@ -134,13 +142,17 @@ async fn work(file: PathBuf, config: Config) -> Result<(), Failure> {
     let (installation, secrets) = ledger.installation(&random_text(2), &secrets, &config.name).await?;
     tracing::info!(installation = installation.id, "this is the installation");
     let controller = Controller::new(authorities, &config.name)?;
+    let (keyed, nudge) = (Arc::new(Keyed::new(servers::keys(&config.keys)?)), Arc::<Notify>::default());
+    let zones = Arc::new(Zones::new(ledger.clone(), &installation.id, keyed.clone(), nudge.clone()));
     let members = Arc::new(Members::new(ledger.clone(), controller, installation.id, secrets));
     let users = Arc::new(ArcSwap::from_pointee(config.users));
     let answers = Arc::<Answers>::default();
     let told = Told { members: members.clone(), ledger: ledger.clone(), answers: answers.clone(), began };
     let _metrics = metrics::serve(life::listen(&config.metrics, &[])?, Arc::new(told));
     let mut tasks = JoinSet::new();
-    let moves = Arc::new(route::open(&ledger, &members, &config.name, random(), &mut tasks));
+    let moves = Arc::new(route::open(&ledger, &members, &zones, (&config.name, random()), nudge, &mut tasks));
+    let picture = members.clone();
+    tasks.spawn(zones.keep(move || picture.picture().current));
     let office = Office { ledger, members: members.clone(), moves, users: users.clone(), answers };
     let router = web::router(office);
     for listener in life::listen(&config.listen, &[])? {
@@ -148,7 +160,7 @@ async fn work(file: PathBuf, config: Config) -> Result<(), Failure> {
         tasks.spawn(http::serve(listener, tls.clone(), router.clone()));
     }
     tasks.spawn(members.keep());
-    tasks.spawn(reload(file, hangup, tls, users));
+    tasks.spawn(reload(file, hangup, tls, users, keyed));
     life::ready(PROGRAM, VERSION);
     ending.wait().await;
     life::stopping();
@@ -187,25 +199,27 @@ fn tls(config: &Config, authorities: &Authorities) -> Result<Tls, Failure> {
     Tls::new(chain, key).map_err(|error| unusable(config, &error))
 }
 
-/// Takes over users and certificate on SIGHUP.
-async fn reload(file: PathBuf, mut hangup: Signal, tls: Tls, users: Arc<ArcSwap<Users>>) {
+/// Takes over users, certificate and keys on SIGHUP.
+async fn reload(file: PathBuf, mut hangup: Signal, tls: Tls, users: Arc<ArcSwap<Users>>, keyed: Arc<Keyed>) {
     while hangup.recv().await.is_some() {
         match read_again(&file, &tls) {
-            Ok(fresh) => {
+            Ok((fresh, keys)) => {
                 users.store(Arc::new(fresh));
-                tracing::info!("users and the API's certificate were read again; other changes need a restart");
+                keyed.replace(keys);
+                tracing::info!("users, the API's certificate and keys were read again; other changes need a restart");
             }
             Err(error) => tracing::error!(%error, "the configuration can't be used; everything stays as it was"),
         }
     }
 }
 
-fn read_again(file: &Path, tls: &Tls) -> Result<Users, Failure> {
+fn read_again(file: &Path, tls: &Tls) -> Result<(Users, Vec<Key>), Failure> {
     let config = Config::read(file)?;
+    let keys = servers::keys(&config.keys)?;
     let authorities = Authorities::read(&config.authorities)?;
     let (chain, key) = identity(&config, &authorities)?;
     tls.replace(chain, key).map_err(|error| unusable(&config, &error))?;
-    Ok(config.users)
+    Ok((config.users, keys))
 }
 
 /// Milliseconds since 1970.

@@ -3,7 +3,9 @@
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::time::Duration;
 
+use api::route::{RecordChange, ZoneServer};
 use topology::records::{Change, Contents, Mark, Published};
 use topology::zone::Zone;
 
@@ -13,6 +15,7 @@ pub mod apply;
 pub mod keeper;
 pub mod look;
 pub mod owned;
+pub mod servers;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -25,6 +28,13 @@ pub type Answering<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Name servers, as a controller reaches them.
 pub trait NameServers: Debug + Send + Sync + 'static {
+    /// The mark that this one answers, or the text in its place; or why it doesn't, in a sentence.
+    fn mark<'a>(
+        &'a self,
+        server: SocketAddr,
+        zone: &'a Zone,
+    ) -> Answering<'a, Result<Option<Result<Mark, String>>, String>>;
+
     /// What this one answers, with authority, for the mark, for each name of ours, and for these names besides; or why it
     /// doesn't, in a sentence.
     fn observe<'a>(
@@ -69,4 +79,27 @@ pub fn wanted(current: &Current, installation: &str) -> Vec<Contents> {
     let mark = Mark { owner: installation.to_owned(), epoch: current.route.epoch, topology: current.version };
     // The route is never with a pool that isn't in the topology.
     Published::of(&current.topology).contents(&current.route.pool, &mark).unwrap_or_default()
+}
+
+/// What the API says of a zone.
+pub fn told(look: &Look) -> api::route::Zone {
+    let (zone, publisher) = (&look.contents.zone.name, look.contents.zone.publisher.word());
+    let servers = look.contents.zone.publisher.servers().into_iter().map(|server| {
+        let (standing, server) = (look.standing(server, Duration::MAX), look.named(server));
+        ZoneServer { current: standing == Standing::Current, answers: standing.told(&server), server }
+    });
+    let change = |change: Change| {
+        let (before, after) = match change {
+            Change::Add(after) => (Vec::new(), after.lines()),
+            Change::Replace { before, after } => (before.lines(), after.lines()),
+            Change::Remove(before) => (before.lines(), Vec::new()),
+        };
+        RecordChange { zone: Some(zone.clone()), publisher: Some(publisher.to_owned()), before, after }
+    };
+    api::route::Zone {
+        name: zone.clone(),
+        publisher: publisher.to_owned(),
+        servers: servers.collect(),
+        changes: look.changes().unwrap_or_default().into_iter().map(change).collect(),
+    }
 }

@@ -17,6 +17,8 @@ use control::members::Members;
 use control::records::Secrets;
 use control::route;
 use control::web::{self, Office};
+use control::zones::Zones;
+use control::zones::servers::Keyed;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls_pki_types::PrivateKeyDer;
 use store::Memory;
@@ -58,7 +60,9 @@ async fn served() -> Served {
     let secrets = Secrets { external: Vec::new(), internal: Vec::new(), waiting: false };
     let members = Arc::new(Members::new(ledger.clone(), controller, "one".to_owned(), secrets));
     let mut tasks = JoinSet::new();
-    let moves = route::open(&ledger, &members, "ctl1.contoso.test", 1, &mut tasks);
+    let (keyed, nudge) = (Arc::new(Keyed::new(Vec::new())), Arc::<tokio::sync::Notify>::default());
+    let zones = Arc::new(Zones::new(ledger.clone(), "contoso-1", keyed, nudge.clone()));
+    let moves = route::open(&ledger, &members, &zones, ("ctl1.contoso.test", 1), nudge, &mut tasks);
     let office = Office {
         ledger: ledger.clone(),
         members,

@@ -85,6 +85,15 @@ pub enum Publisher {
 }
 
 impl Publisher {
+    /// Its word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Publisher::Embedded { .. } => "embedded",
+            Publisher::Rfc2136 { .. } => "rfc2136",
+            Publisher::Manual { .. } => "manual",
+        }
+    }
+
     /// Where its name servers are asked.
     pub fn servers(&self) -> Vec<SocketAddr> {
         match self {

@@ -1,8 +1,9 @@
 //! How the route, plans and operations read on a terminal.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use api::route::{Condition, Line, Operation, Plan, Pool, Route, State, Verified};
+use api::route::{Condition, Line, Need, Operation, Plan, Pool, RecordChange, Route, State, Verified};
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::remote::when;
@@ -121,6 +122,7 @@ pub(crate) fn end(operation: &Operation) -> String {
         }
         _ => format!("operation {number} goes on, `fedge route watch {number}` shows it: {waits}\n"),
     };
+    text.push_str(&by_hand(operation));
     if let (true, Some(after)) = (state.is_committed(), operation.partners_after) {
         let before = operation.partners_before.map_or("unknown".to_owned(), |before| before.to_string());
         let _ = writeln!(text, "partners: {after} on {to}, {before} on {from}");
@@ -191,11 +193,33 @@ fn condition(condition: &Condition) -> String {
 
 /// What is to be changed in DNS; empty where nothing is.
 pub(crate) fn records(plan: &Plan) -> String {
-    if plan.records.is_empty() {
-        return String::new();
-    }
-    let mut text = "\nto be changed in DNS, by hand: these lines (-) by those (+)\n".to_owned();
+    let mut by_zone = BTreeMap::<_, Vec<&RecordChange>>::new();
     for change in &plan.records {
+        by_zone.entry((change.zone.as_deref(), change.publisher.as_deref())).or_default().push(change);
+    }
+    by_zone.into_iter().map(|((zone, publisher), changes)| changed(zone, publisher, changes)).collect()
+}
+
+/// What an operation waits for that somebody changes by hand.
+fn by_hand(operation: &Operation) -> String {
+    let waits = operation.needs == Some(Need::Records);
+    let zones = operation.zones.iter().filter(|zone| waits && zone.publisher == "manual" && !zone.changes.is_empty());
+    zones.map(|zone| changed(Some(&zone.name), Some(&zone.publisher), &zone.changes)).collect()
+}
+
+/// What is to be changed in a zone, and whose job that is.
+fn changed<'a>(
+    zone: Option<&str>,
+    publisher: Option<&str>,
+    changes: impl IntoIterator<Item = &'a RecordChange>,
+) -> String {
+    let whose = match publisher {
+        Some("embedded") => "by our own dns servers",
+        Some("rfc2136") => "by an update",
+        _ => "by hand",
+    };
+    let mut text = format!("\nto be changed in {}, {whose}: these lines (-) by those (+)\n", zone.unwrap_or("DNS"));
+    for change in changes {
         for line in &change.before {
             let _ = writeln!(text, "  - {line}");
         }

@@ -8,6 +8,7 @@ use topology::document::Role;
 use super::sight::{Facts, Found, Probe, Sight};
 
 mod around;
+mod dns;
 
 /// For so long it counts what a probe saw. A new one is begun as soon as somebody prepares a move.
 const LOOKED: Duration = Duration::from_secs(10);
@@ -37,6 +38,7 @@ pub fn conditions(ground: &Ground<'_>, sight: &Sight, accept: &[String]) -> Vec<
         all.push(around::target_capacity(ground, sight));
         all.extend([gateways_reach(ground, sight), gateways_whole(ground, sight)]);
         all.extend([around::next_hops(sight), around::clocks(sight)]);
+        all.extend(dns::all(ground, sight));
         all.extend(old(ground, sight));
     }
     for condition in &mut all {

@@ -25,8 +25,19 @@ const BEAT: Duration = Duration::from_secs(1);
 const GONE: Duration = Duration::from_secs(4);
 
 /// What is not demanded when a move is taken back: all that could be accepted, but that somebody has seen the old pool's port.
-pub(super) const TAKING_BACK: [&str; 7] =
-    ["old-dead", "old-reached", "target-whole", "target-capacity", "gateways-whole", "next-hops", "clocks"];
+pub(super) const TAKING_BACK: [&str; 11] = [
+    "old-dead",
+    "old-reached",
+    "target-whole",
+    "target-capacity",
+    "gateways-whole",
+    "next-hops",
+    "clocks",
+    "dns-reached",
+    "dns-ours",
+    "dns-current",
+    "dns-writable",
+];
 
 /// A controller that drives operations.
 pub struct Drivers<W> {
@@ -80,8 +91,8 @@ impl Memory {
         if self.written.0 != held.written() {
             self.written = (held.written(), now);
         }
-        // While it waits for whoever stopped the services, its time doesn't run.
-        if self.state.0 != operation.state || operation.needs_start {
+        // While it waits for somebody, its time doesn't run.
+        if self.state.0 != operation.state || operation.needs.is_some() {
             self.state = (operation.state, now);
         }
     }
@@ -215,13 +226,17 @@ impl<W: World> Drivers<W> {
                 edges.iter().for_each(|edge| self.world.drain(edge, operation.epoch));
                 return Ok(LOOK);
             }
-            Next::Wait(what) => (operation.waits, operation.needs_start) = (Some(what), false),
-            Next::AwaitStart(what) => (operation.waits, operation.needs_start) = (Some(what), true),
+            Next::Publish(zones, what) => {
+                self.world.publish(&current, &operation, &zones);
+                (operation.waits, operation.needs) = (Some(what), None);
+            }
+            Next::Wait(what) => (operation.waits, operation.needs) = (Some(what), None),
+            Next::Await(need, what) => (operation.waits, operation.needs) = (Some(what), Some(need)),
         }
         let changed = held
             .operation
             .as_ref()
-            .is_none_or(|before| (&before.waits, before.needs_start) != (&operation.waits, operation.needs_start));
+            .is_none_or(|before| (&before.waits, before.needs) != (&operation.waits, operation.needs));
         if changed || now.duration_since(memory.written.1) >= BEAT {
             operation.driver.beat += 1;
             held.beat(&self.ledger, &operation).await?;

@@ -18,6 +18,7 @@ use crate::audit::Deed;
 use crate::ledger::Ledger;
 use crate::members::Members;
 use crate::publish::{self, Current};
+use crate::zones::{Zones, told};
 
 /// Whoever is there says how it is within so long, or counts as gone.
 const HEARD: Duration = Duration::from_millis(1500);
@@ -218,7 +219,7 @@ impl<M: Reach> Moves<M> {
             operation.driver = Driver { beat: operation.driver.beat + 1, ..self.driver.clone() };
             let what = format!("{who} has it go on, by {}", self.driver.controller);
             if operation.state == State::Degraded {
-                operation.enter(State::Verifying, self.ledger.now(), what);
+                operation.enter(State::Applying, self.ledger.now(), what);
             } else {
                 operation.note(self.ledger.now(), what);
             }
@@ -255,7 +256,8 @@ impl<M: Reach> Moves<M> {
     /// What the API says of an operation.
     pub fn told(&self, operation: &Operation) -> api::route::Operation {
         let sight = self.members.picture().current.map(|current| self.world.members(&current)).unwrap_or_default();
-        operation.told(|pool| sight.partners(pool))
+        let zones = if operation.state.is_over() { Vec::new() } else { sight.zones.iter().map(told).collect() };
+        operation.told(|pool| sight.partners(pool), zones)
     }
 
     /// The last operations, the latest first.
@@ -264,7 +266,7 @@ impl<M: Reach> Moves<M> {
     /// As the store.
     pub async fn history(&self, most: u64) -> Result<Vec<api::route::Operation>, MoveError> {
         let operations = writing::history(&self.ledger, most).await?;
-        Ok(operations.iter().map(|operation| operation.told(|_| None)).collect())
+        Ok(operations.iter().map(|operation| operation.told(|_| None, Vec::new())).collect())
     }
 
     /// The route, and who stands by.
@@ -327,11 +329,14 @@ impl<M: Reach> Moves<M> {
         let pool = pool.and_then(|fqdn| current.topology.pools.iter().find(|pool| pool.fqdn.as_str() == fqdn));
         loop {
             let passed = began.elapsed();
-            let sight = self.world.members_since(current, began);
+            let mut sight = self.world.members_since(current, began);
             let heard = passed >= HEARD || current.topology.members().all(|member| self.world.is_heard(member, began));
             if heard && let Some(pool) = pool {
                 self.world.probe(current, &sight, pool);
                 self.world.probe_hops(current, &sight);
+            }
+            if pool.is_some() {
+                sight.zones = self.world.look_at_zones(current, passed);
             }
             let waits = |fqdn: &str| sight.members.get(fqdn).is_some_and(Facts::serves);
             let probed = pool.is_none_or(|pool| {
@@ -341,7 +346,8 @@ impl<M: Reach> Moves<M> {
                 })
             });
             let hops = pool.is_none() || self.world.are_hops_probed(&sight, began);
-            if heard && (probed && hops || passed >= HEARD + PROBED) {
+            let named = pool.is_none() || Zones::are_seen(&sight.zones, began.elapsed());
+            if heard && (probed && hops && named || passed >= HEARD + PROBED) {
                 return sight;
             }
             sleep(LOOK).await;

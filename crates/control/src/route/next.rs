@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use api::local::ServiceState;
-use api::route::{Kind, State};
+use api::route::{Kind, Need, State};
 
 use super::conditions::{Ground, conditions};
 use super::operation::Operation;
 use super::plan::REST;
 use super::sight::{Drain, Facts, Sight};
+
+mod names;
 
 /// Before the commit, what is missing may take so long to be seen: a controller that just took over knows nobody yet.
 const PREPARE: Duration = Duration::from_secs(6);
@@ -53,10 +55,12 @@ pub enum Next {
     Drain(Vec<String>),
     /// Take it back, by a new operation, for this reason.
     TakeBack(String),
+    /// Have these zones hold what they should; meanwhile this is waited for.
+    Publish(Vec<String>, String),
     /// Look again; this is waited for.
     Wait(String),
-    /// The same, and it is for somebody who starts the target's services.
-    AwaitStart(String),
+    /// The same, and it is for somebody, who may take his time.
+    Await(Need, String),
 }
 
 /// Decides it.
@@ -69,10 +73,10 @@ pub fn next(moment: &Moment<'_>) -> Next {
             Err(missing) => Next::Enter(State::Preparing, format!("it isn't ready any more: {missing}")),
         },
         State::Committed => applied(moment),
-        State::Applying => Next::Enter(
-            State::Verifying,
-            "DNS is changed by hand: the records of the plan say how; both pools take partners in meanwhile".to_owned(),
-        ),
+        State::Applying => match names::published(moment) {
+            Ok(told) => Next::Enter(State::Verifying, told),
+            Err(first) => first,
+        },
         State::Verifying => verify(moment),
         State::Degraded => degraded(moment),
         State::Draining => drain(moment),
@@ -207,9 +211,8 @@ fn verify(moment: &Moment<'_>) -> Next {
     // It isn't dead, and whoever stopped it knows why.
     if edges().any(|(_, facts)| facts.is_stopped()) && !edges().any(|(_, facts)| facts.serves()) {
         let to = &operation.to;
-        return Next::AwaitStart(format!(
-            "the federation services of {to} are stopped: `fedge service start --pool {to}`"
-        ));
+        let what = format!("the federation services of {to} are stopped: `fedge service start --pool {to}`");
+        return Next::Await(Need::Start, what);
     }
     if moment.waited < VERIFY {
         return Next::Wait(why);
@@ -232,8 +235,14 @@ fn is_healthy(moment: &Moment<'_>) -> bool {
 }
 
 fn degraded(moment: &Moment<'_>) -> Next {
+    // Partners that find the old pool first had better find it open.
+    let told = match names::published(moment) {
+        Ok(told) => told,
+        Err(first) => return first,
+    };
     match verified(moment) {
-        Ok(seen) => Next::Enter(State::Draining, seen),
+        Ok(seen) if moment.sight.zones.is_empty() => Next::Enter(State::Draining, seen),
+        Ok(seen) => Next::Enter(State::Draining, format!("{told}; {seen}")),
         Err(why) => Next::Wait(why),
     }
 }

@@ -1,6 +1,6 @@
 //! A move as it lies in the store: what it is, how far it is, who drives it, and what was done.
 
-use api::route::{Kind, Line, State};
+use api::route::{Kind, Line, Need, State, Zone};
 use serde::{Deserialize, Serialize};
 
 /// The longest journal. What comes after that many lines is still done, and not written down.
@@ -23,9 +23,9 @@ pub struct Operation {
     pub state: State,
     /// What it waits for, where it waits.
     pub waits: Option<String>,
-    /// Whether that is for somebody who starts the target's federation services, which may take as long as it takes.
+    /// Whom that is for, where it may take as long as it takes.
     #[serde(default)]
-    pub needs_start: bool,
+    pub needs: Option<Need>,
     /// The hash of its plan.
     pub plan: String,
     /// Codes of conditions that were accepted not to hold.
@@ -67,12 +67,12 @@ impl Operation {
 
     /// Goes on to this state, and says why in the journal.
     pub fn enter(&mut self, state: State, at: u64, what: impl Into<String>) {
-        (self.state, self.waits, self.needs_start) = (state, None, false);
+        (self.state, self.waits, self.needs) = (state, None, None);
         self.note(at, what);
     }
 
-    /// What the API says of it.
-    pub fn told(&self, partners: impl Fn(&str) -> Option<u64>) -> api::route::Operation {
+    /// What the API says of it, with `zones` as they are now.
+    pub fn told(&self, partners: impl Fn(&str) -> Option<u64>, zones: Vec<Zone>) -> api::route::Operation {
         api::route::Operation {
             number: self.number,
             kind: self.kind,
@@ -81,7 +81,8 @@ impl Operation {
             epoch: self.epoch,
             state: self.state,
             waits: self.waits.clone(),
-            needs_start: self.needs_start,
+            needs_start: self.needs == Some(Need::Start),
+            needs: self.needs,
             plan: self.plan.clone(),
             accepted: self.accepted.clone(),
             who: self.who.clone(),
@@ -91,11 +92,12 @@ impl Operation {
             journal: self.journal.clone(),
             partners_before: partners(&self.from),
             partners_after: partners(&self.to),
+            zones,
         }
     }
 }
 
 /// Whether a later move may take over from an operation in this state: the route is moved, and the rest may take its time.
 pub fn may_be_superseded(state: State) -> bool {
-    matches!(state, State::Verifying | State::Draining | State::Degraded)
+    matches!(state, State::Applying | State::Verifying | State::Draining | State::Degraded)
 }

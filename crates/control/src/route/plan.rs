@@ -3,7 +3,8 @@
 use api::route::{Kind, Plan, Pool, RecordChange, Step, Wish};
 use topology::document::Topology;
 use topology::fqdn::Fqdn;
-use topology::records::{RecordSet, records};
+use topology::records::{Published, RecordSet};
+use topology::zone::{Publisher, Zone};
 
 use super::conditions::{Ground, conditions, warnings};
 use super::operation::{Operation, may_be_superseded};
@@ -81,7 +82,7 @@ pub fn plan(wish: &Wish, known: &Known<'_>) -> Result<Plan, PlanError> {
         pools: pools(current, sight, to),
         conditions: conditions(&ground, sight, &wish.accept),
         warnings: warnings(&ground, sight),
-        steps: steps(&ground, current.route.epoch.saturating_add(1)),
+        steps: steps(&ground, current.route.epoch.saturating_add(1), &current.topology.zones),
         records: changes(&current.topology, from, to),
     };
     plan.hash = hash(&plan, current);
@@ -109,7 +110,7 @@ pub fn pools(current: &Current, sight: &Sight, to: &str) -> Vec<Pool> {
     table.collect()
 }
 
-fn steps(ground: &Ground<'_>, epoch: u64) -> Vec<Step> {
+fn steps(ground: &Ground<'_>, epoch: u64, zones: &[Zone]) -> Vec<Step> {
     let (from, to) = (ground.from, ground.to);
     let step = |name: &str, what: String| Step { name: name.to_owned(), what };
     let mut steps = vec![
@@ -123,7 +124,7 @@ fn steps(ground: &Ground<'_>, epoch: u64) -> Vec<Step> {
             "tell gateways, edge servers and dns servers; what is said from then on goes out by the new pool"
                 .to_owned(),
         ),
-        step("dns", format!("say which DNS records are to be changed, so that partners look for {to} first")),
+        step("dns", names(to, epoch, zones)),
         step("verify", format!("see that {to} answers from outside, and that gateways use it")),
     ];
     steps.push(match ground.kind {
@@ -138,11 +139,37 @@ fn steps(ground: &Ground<'_>, epoch: u64) -> Vec<Step> {
     steps
 }
 
+/// How partners are told.
+fn names(to: &str, epoch: u64, zones: &[Zone]) -> String {
+    if zones.is_empty() {
+        return format!("say which DNS records are to be changed, so that partners look for {to} first");
+    }
+    let how = |zone: &Zone| match &zone.publisher {
+        Publisher::Embedded { .. } => format!("have our dns servers answer it for {}", zone.name),
+        Publisher::Rfc2136 { primary, .. } => format!("update {} on {primary}", zone.name),
+        Publisher::Manual { .. } => format!("say what is to be changed in {} by hand", zone.name),
+    };
+    let how: Vec<String> = zones.iter().map(how).collect();
+    format!(
+        "have partners look for {to} first: {}; then see every name server answer it, by epoch {epoch}",
+        how.join(", ")
+    )
+}
+
 fn changes(topology: &Topology, from: &str, to: &str) -> Vec<RecordChange> {
-    let (Some(before), Some(after)) = (records(topology, from), records(topology, to)) else { return Vec::new() };
+    let published = Published::of(topology);
+    let (Some(before), Some(after)) = (published.records(from), published.records(to)) else { return Vec::new() };
     let pairs = before.iter().zip(&after).filter(|(before, after)| before != after);
     pairs
-        .map(|(before, after)| RecordChange { before: RecordSet::lines(before), after: RecordSet::lines(after) })
+        .map(|(before, after)| {
+            let zone = published.zone_of(&after.name);
+            RecordChange {
+                zone: zone.map(|zone| zone.name.clone()),
+                publisher: zone.map(|zone| zone.publisher.word().to_owned()),
+                before: RecordSet::lines(before),
+                after: RecordSet::lines(after),
+            }
+        })
         .collect()
 }
 

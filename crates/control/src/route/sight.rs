@@ -11,6 +11,7 @@ use topology::document::{Member, Role};
 
 use crate::publish::Current;
 use crate::status::plain;
+use crate::zones::Look;
 
 /// All of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Sight {
     pub hops: BTreeMap<String, Hops>,
     /// How far edge servers are that were told to finish what they have, by name.
     pub drains: BTreeMap<String, Drain>,
+    /// What DNS holds of ours, of each zone.
+    pub zones: Vec<Look>,
 }
 
 /// What is known of a member.

@@ -51,7 +51,7 @@ pub(super) fn sight(epoch: u64) -> Sight {
     });
     let hops =
         GATEWAYS.map(|gateway| (gateway.to_owned(), Hops { good: vec!["contoso.test".to_owned()], bad: Vec::new() }));
-    Sight { members: members.collect(), probes: probes.into(), hops: hops.into(), drains: [].into() }
+    Sight { members: members.collect(), probes: probes.into(), hops: hops.into(), drains: [].into(), zones: Vec::new() }
 }
 
 /// It with something changed about these members.
@@ -89,7 +89,7 @@ pub(super) fn operation(kind: Kind, state: State) -> Operation {
         epoch: 2,
         state,
         waits: None,
-        needs_start: false,
+        needs: None,
         plan: "0123456789abcdef".to_owned(),
         accepted: Vec::new(),
         who: "anna".to_owned(),

@@ -22,6 +22,7 @@ use super::sight::{Drain, Hops, Probe, Sight};
 use crate::members::{Members, Picture};
 use crate::publish::Current;
 use crate::service;
+use crate::zones::{Look, Zones, keeper};
 
 /// Who was heard longer ago than this isn't there: members are asked twice a second while a move depends on them.
 const FRESH: Duration = Duration::from_secs(3);
@@ -51,6 +52,9 @@ pub trait World: Send + Sync {
 
     /// The store says something new: it should be looked at, and members told, now.
     fn look_now(&self);
+
+    /// Has these zones hold what the route demands, which this operation has moved. It may be asked again and again.
+    fn publish(&self, current: &Current, operation: &Operation, zones: &[String]);
 
     /// Has an edge server finish what it has, since the route has left its pool with this epoch. Once is enough.
     fn drain(&self, edge: &str, epoch: u64);
@@ -117,6 +121,7 @@ impl Reach for Members {
 #[derive(Debug)]
 pub struct Real<M> {
     members: Arc<M>,
+    zones: Arc<Zones>,
     changed: Arc<Notify>,
     probes: Arc<Mutex<BTreeMap<String, Probing<Probe>>>>,
     hops: Arc<Mutex<BTreeMap<String, Probing<Hops>>>>,
@@ -150,9 +155,9 @@ impl<T> Probing<T> {
 }
 
 impl<M: Reach> Real<M> {
-    /// Those members. `changed` is notified when something that was begun has come to its end.
-    pub fn new(members: Arc<M>, changed: Arc<Notify>) -> Real<M> {
-        Real { members, changed, probes: Arc::default(), hops: Arc::default(), drains: Arc::default() }
+    /// Those members and zones. `changed` is notified when something that was begun has come to its end.
+    pub fn new(members: Arc<M>, zones: Arc<Zones>, changed: Arc<Notify>) -> Real<M> {
+        Real { members, zones, changed, probes: Arc::default(), hops: Arc::default(), drains: Arc::default() }
     }
 
     /// What is seen of the members, looked at closely from now on for a while.
@@ -180,7 +185,15 @@ impl<M: Reach> Real<M> {
             (now.duration_since(*at) < RECENT).then(|| (fqdn.clone(), hops.clone()))
         });
         sight.hops = recent.collect();
+        sight.zones = self.zones.known(current);
         sight
+    }
+
+    /// Asks name servers that haven't answered within this, and whether zones take updates, unless that is known.
+    pub fn look_at_zones(&self, current: &Current, within: Duration) -> Vec<Look> {
+        self.zones.look(current, within);
+        self.zones.try_writing(current);
+        self.zones.known(current)
     }
 
     /// Whether a member has said since then how it stands and how it is, or can't be expected to.
@@ -335,6 +348,13 @@ impl<M: Reach> World for Real<M> {
         if operation.state == State::Preparing {
             self.probe_hops(current, &sight);
         }
+        match operation.state {
+            State::Preparing | State::Ready => sight.zones = self.look_at_zones(current, keeper::CLOSELY),
+            State::Committed | State::Applying | State::Degraded => {
+                sight.zones = self.zones.look(current, keeper::CLOSELY);
+            }
+            _ => {}
+        }
         let drains = held(&self.drains);
         let of_this = drains.iter().filter(|((_, epoch), _)| *epoch == operation.epoch);
         sight.drains = of_this.map(|((edge, _), drain)| (edge.clone(), drain.clone())).collect();
@@ -343,6 +363,12 @@ impl<M: Reach> World for Real<M> {
 
     fn look_now(&self) {
         self.members.look_now();
+    }
+
+    fn publish(&self, current: &Current, operation: &Operation, zones: &[String]) {
+        for contents in self.zones.wanted(current).iter().filter(|contents| zones.contains(&contents.zone.name)) {
+            self.zones.publish(contents, &operation.who, &operation.why);
+        }
     }
 
     fn drain(&self, edge: &str, epoch: u64) {

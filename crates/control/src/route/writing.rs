@@ -124,7 +124,7 @@ impl Held {
             epoch: self.route.epoch + 1,
             state: State::Preparing,
             waits: None,
-            needs_start: false,
+            needs: None,
             plan: beginning.plan.clone(),
             accepted: beginning.accepted.clone(),
             who: beginning.who.clone(),

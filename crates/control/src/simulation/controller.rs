@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::clock::CLOCKS;
 use super::ground::Ground;
-use super::keeper::Keeper;
+use super::keeper::{INSTALLATION, Keeper};
 use super::layout::Layout;
 use super::process::Process;
 use super::shelf::{Line, Shelf};
@@ -17,6 +17,8 @@ use crate::route::drive::Drivers;
 use crate::route::moves::Moves;
 use crate::route::operation::Driver;
 use crate::route::world::Real;
+use crate::zones::Zones;
+use crate::zones::testing::Played;
 
 /// One run of a controller.
 pub(super) struct Controller {
@@ -38,7 +40,8 @@ impl Controller {
         let ledger = Arc::new(ledger);
         let keeper = Arc::new(Keeper::new(ledger.clone(), ground.clone(), process.clone(), &fqdn));
         let nudge = Arc::<Notify>::default();
-        let world = Arc::new(Real::new(keeper.clone(), nudge.clone()));
+        let zones = Zones::new(ledger.clone(), INSTALLATION, Arc::<Played>::default(), nudge.clone());
+        let world = Arc::new(Real::new(keeper.clone(), Arc::new(zones), nudge.clone()));
         let driver = Driver { controller: fqdn.clone(), life, beat: 0 };
         let drivers = Drivers::new(ledger.clone(), world.clone(), driver.clone(), nudge.clone());
         let moves = Arc::new(Moves::new(ledger.clone(), keeper.clone(), world, driver, nudge));

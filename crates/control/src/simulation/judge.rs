@@ -318,9 +318,9 @@ fn may_follow(old: State, new: State) -> bool {
             Preparing => matches!(new, Ready | RolledBack),
             Ready => matches!(new, Preparing | Committed | RolledBack),
             Committed => matches!(new, Applying | Degraded),
-            Applying => matches!(new, Verifying | Degraded),
+            Applying => matches!(new, Verifying | Degraded | Superseded),
             Verifying => matches!(new, Draining | Degraded | Superseded),
-            Degraded => matches!(new, Verifying | Draining | Superseded),
+            Degraded => matches!(new, Applying | Draining | Superseded),
             Draining => matches!(new, Done | Superseded),
             Done | RolledBack | Superseded => false,
         }

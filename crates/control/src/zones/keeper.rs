@@ -21,6 +21,10 @@ use crate::publish::Current;
 const IDLE: Duration = Duration::from_secs(30);
 /// Between two looks at a name server while something does.
 pub const CLOSELY: Duration = Duration::from_millis(500);
+/// Of more sets than this, only the mark is asked for as long as it stays the same.
+const FEW: usize = 20;
+/// But not for longer than this.
+const WHOLE: Duration = Duration::from_secs(5);
 /// A name server that hasn't answered all questions by then is told not to.
 const LONGEST: Duration = Duration::from_secs(10);
 /// Whoever asks for a look waits for so long, and goes without those that are slower.
@@ -49,6 +53,8 @@ pub struct Zones {
 struct Known {
     owned: Vec<String>,
     asked: BTreeMap<SocketAddr, Asked<Seen>>,
+    /// When all that a name server has was asked for last.
+    whole: BTreeMap<SocketAddr, Instant>,
     writable: Asked<()>,
     publishing: Vec<JoinHandle<()>>,
     last: Option<Last>,
@@ -88,13 +94,13 @@ struct Last {
 impl Last {
     fn is_due(&self, now: Instant) -> bool {
         let wait = AGAIN.saturating_mul(1 << self.failures.saturating_sub(1).min(8)).min(LATEST);
-        self.ended.as_ref().is_some_and(|(at, done)| done.is_ok() || now.duration_since(*at) >= wait)
+        self.ended.as_ref().is_some_and(|(at, _)| now.duration_since(*at) >= wait)
     }
 
     fn told(&self, now: Instant) -> Publishing {
         match &self.ended {
             None => Publishing::Running,
-            Some((_, Ok(()))) => Publishing::Done,
+            Some((_, Ok(()))) => Publishing::Done { due: self.is_due(now) },
             Some((_, Err(why))) => Publishing::Failed { why: why.clone(), due: self.is_due(now) },
         }
     }
@@ -165,11 +171,29 @@ impl Zones {
             self.held().entry(zone.clone()).or_default().owned = owned.names.into_iter().collect();
         }
         let owned = self.held().get(&zone).map(|known| known.owned.clone()).unwrap_or_default();
-        let said = timeout(LONGEST, self.servers.observe(server, &contents, &owned)).await;
+        let said = timeout(LONGEST, self.said(server, &contents, &owned)).await;
         let said =
             said.unwrap_or_else(|_| Err(format!("it hasn't answered everything within {} s", LONGEST.as_secs())));
         self.held().entry(zone).or_default().asked.entry(server).or_default().last = Some((began, said));
         self.changed.notify_one();
+    }
+
+    /// What a name server has of ours. Much of it isn't asked for again while its mark says that it is the same.
+    async fn said(&self, server: SocketAddr, contents: &Contents, owned: &[String]) -> Result<Seen, String> {
+        let (zone, began) = (&contents.zone, Instant::now());
+        let before = self.held().get(&zone.name).and_then(|known| {
+            let whole = known.whole.get(&server).filter(|at| began.duration_since(**at) < WHOLE);
+            let (_, seen) = whole.and_then(|_| known.asked.get(&server)?.last.as_ref())?;
+            seen.clone().ok()
+        });
+        if let Some(before) = before.filter(|_| contents.sets.len() > FEW)
+            && self.servers.mark(server, zone).await? == before.mark
+        {
+            return Ok(before);
+        }
+        let seen = self.servers.observe(server, contents, owned).await?;
+        self.held().entry(zone.name.clone()).or_default().whole.insert(server, began);
+        Ok(seen)
     }
 
     /// Asks all name servers now, and waits until they have answered, for 3 s at most.

@@ -59,7 +59,21 @@ pub enum Publishing {
         due: bool,
     },
     /// It has done it.
-    Done,
+    Done {
+        /// Whether it may be looked at again.
+        due: bool,
+    },
+}
+
+impl Publishing {
+    /// Whether something may be begun now.
+    pub fn is_due(&self) -> bool {
+        match self {
+            Publishing::Idle => true,
+            Publishing::Running => false,
+            Publishing::Failed { due, .. } | Publishing::Done { due } => *due,
+        }
+    }
 }
 
 /// How a name server stands to what should be.

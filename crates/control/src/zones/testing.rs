@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use topology::records::{Change, Contents, Mark};
 use topology::zone::{Publisher, Zone};
 
-use super::look::Seen;
-use super::{Answering, NameServers, Unwritten};
+use super::look::{Look, Seen, Told};
+use super::{Answering, NameServers, Unwritten, wanted};
 use crate::ahead::tests::{DOCUMENT, by};
 use crate::publish::Current;
 
@@ -50,6 +51,22 @@ pub(crate) struct Served {
     pub(crate) faster: Option<Seen>,
 }
 
+/// What is known of a zone of which both name servers say this.
+pub(crate) fn look(contents: Contents, said: [Result<Seen, String>; 2]) -> Look {
+    let told = servers().into_iter().zip(said).map(|(server, said)| (server, Told { said, age: Duration::ZERO }));
+    let owned = contents.sets.iter().map(|set| set.name.clone()).collect();
+    Look { told: told.collect(), owned, writable: Some(Ok(())), ..Look::unseen(contents) }
+}
+
+/// What is known of this zone while all is well, by version 1 and this epoch.
+pub(crate) fn well(zone: &str, epoch: u64, pool: &str) -> Look {
+    let mut current = zoned(zone, 1, epoch);
+    current.route.pool = pool.to_owned();
+    let contents = wanted(&current, "a1").remove(0);
+    let seen = holding(&contents);
+    look(contents, [Ok(seen.clone()), Ok(seen)])
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Played(Mutex<Served>);
 
@@ -80,6 +97,15 @@ pub(crate) fn changed(mut seen: Seen, changes: &[Change], after: &Mark) -> Seen 
 }
 
 impl NameServers for Played {
+    fn mark<'a>(
+        &'a self,
+        server: SocketAddr,
+        _zone: &'a Zone,
+    ) -> Answering<'a, Result<Option<Result<Mark, String>>, String>> {
+        let seen = self.served().answers.get(&server).map(|seen| seen.mark.clone());
+        Box::pin(async move { seen.ok_or_else(|| "nothing came".to_owned()) })
+    }
+
     fn observe<'a>(
         &'a self,
         server: SocketAddr,

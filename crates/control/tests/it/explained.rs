@@ -1,12 +1,16 @@
 //! Every condition of a move, with whether it may be accepted, and every state of an operation is explained in the documents.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use api::route::{Kind, State};
 use control::route::conditions::{Ground, conditions};
 use control::route::sight::{Facts, Sight};
+use control::zones::{Look, Seen, Told};
 use testkit::document::text;
 use topology::document::Role;
+use topology::records::{Contents, Mark};
+use topology::zone::{Publisher, Zone};
 
 /// The codes of a move from one pool to another at whose port nobody could look, and whether each may be accepted.
 fn acceptance(kind: Kind) -> BTreeMap<String, bool> {
@@ -29,9 +33,21 @@ fn acceptance(kind: Kind) -> BTreeMap<String, bool> {
     };
     let edges = ["one", "two"].map(|pool| (format!("edge.{pool}"), facts(Role::Edge, Some(pool))));
     let gateway = ("gateway".to_owned(), facts(Role::Gateway, None));
-    let sight = Sight { members: edges.into_iter().chain([gateway]).collect(), ..Sight::default() };
+    let zones = vec![zone("one."), zone("two.")];
+    let sight = Sight { members: edges.into_iter().chain([gateway]).collect(), zones, ..Sight::default() };
     let ground = Ground { from: "one", to: "two", kind, uncertain: None, busy: None };
     conditions(&ground, &sight, &[]).into_iter().map(|condition| (condition.code, condition.waivable)).collect()
+}
+
+/// A zone that takes updates, and of whose name servers one answers.
+fn zone(name: &str) -> Look {
+    let servers = ["192.0.2.53:53", "192.0.2.54:53"].map(|server| server.parse().expect("an address"));
+    let publisher = Publisher::Rfc2136 { primary: servers[0], servers: servers.to_vec(), key: "fedge-key.".to_owned() };
+    let mark = Mark { owner: "a1".to_owned(), epoch: 1, topology: 1 };
+    let zone = Zone { name: name.to_owned(), publisher };
+    let told = Told { said: Ok(Seen { mark: Some(Ok(mark.clone())), sets: Vec::new() }), age: Duration::ZERO };
+    let look = Look::unseen(Contents { zone, mark, sets: Vec::new() });
+    Look { told: [(servers[0], told)].into(), writable: Some(Ok(())), ..look }
 }
 
 #[test]

@@ -25,12 +25,14 @@ use control::publish;
 use control::records::Secrets;
 use control::route;
 use control::web::{self, Answers, Office};
+use control::zones::Zones;
+use control::zones::servers::Keyed;
 use daemon::metrics;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use store::Store;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 /// Longer than anything takes here that is to come at all.
@@ -160,6 +162,8 @@ impl Site {
         let secrets = Secrets { external: vec!["a".repeat(64)], internal: vec!["b".repeat(64)], waiting: false };
         let (installation, secrets) = ledger.installation(id, &secrets, name).await.expect("it answers");
         let keeper = Keeper::new(self.authorities(), name).expect("a name");
+        let (keyed, nudge) = (Arc::new(Keyed::new(Vec::new())), Arc::<Notify>::default());
+        let zones = Arc::new(Zones::new(ledger.clone(), &installation.id, keyed, nudge.clone()));
         let members = Arc::new(Members::new(ledger.clone(), keeper, installation.id, secrets));
         let users = Arc::new(ArcSwap::from_pointee(self.users.clone()));
         let answers = Arc::<Answers>::default();
@@ -168,7 +172,7 @@ impl Site {
             Told { members: members.clone(), ledger: ledger.clone(), answers: answers.clone(), began: Instant::now() };
         let serving = metrics::serve(vec![told_at], Arc::new(told));
         let mut tasks = JoinSet::new();
-        let moves = Arc::new(route::open(&ledger, &members, name, life, &mut tasks));
+        let moves = Arc::new(route::open(&ledger, &members, &zones, (name, life), nudge, &mut tasks));
         let router = web::router(Office { ledger: ledger.clone(), members: members.clone(), moves, users, answers });
         tasks.spawn(http::serve(listener, self.tls(name), router));
         tasks.spawn(members.clone().keep());

@@ -150,9 +150,9 @@ fn every_key_of_the_topology_is_documented_and_no_other() {
 fn every_key_of_the_controller_is_documented_and_no_other() {
     let site = Site::empty();
     let mut top_level = keys_of("docs/control.md", TOP_LEVEL.0);
-    top_level.extend(["log", "metrics", "api", "user"].map(str::to_owned));
+    top_level.extend(["log", "metrics", "api", "dns", "user"].map(str::to_owned));
     assert_eq!(top_level, known(&site, "fedge-control", ""));
-    for (heading, table) in [("`[api]`", "[api]"), ("`[[user]]`", "[[user]]")] {
+    for (heading, table) in [("`[api]`", "[api]"), ("`[dns]`", "[dns]"), ("`[[user]]`", "[[user]]")] {
         assert_eq!(keys_of("docs/control.md", heading), known(&site, "fedge-control", table), "under “{heading}”");
     }
 }

@@ -7,6 +7,7 @@ use super::super::drive::TAKING_BACK;
 use super::super::sight::{Found, Hops};
 use super::super::testing::{EDGES, GATEWAYS, ONE, TWO, sight, with, without};
 use super::*;
+use crate::zones::testing::{UPDATED, well};
 
 fn ground(kind: Kind) -> Ground<'static> {
     Ground { from: ONE, to: TWO, kind, uncertain: None, busy: None }
@@ -242,7 +243,8 @@ fn a_target_without_room_for_those_who_come_refuses_until_somebody_accepts_that(
 
 #[test]
 fn a_move_that_is_taken_back_is_refused_by_nothing_that_may_be_accepted() {
-    let all = conditions(&ground(Kind::Failover), &sight(1), &[]);
+    let sight = Sight { zones: vec![well(UPDATED, 1, ONE)], ..sight(1) };
+    let all = conditions(&ground(Kind::Failover), &sight, &[]);
     let mut waivable: Vec<&str> = all.iter().filter(|one| one.waivable).map(|one| one.code.as_str()).collect();
     let mut accepted = TAKING_BACK.to_vec();
     waivable.sort_unstable();

@@ -127,7 +127,9 @@ fn a_target_that_does_not_serve_is_taken_back_once_where_the_old_pool_does() {
 fn a_target_that_an_administrator_has_stopped_is_waited_for_without_an_end() {
     let stopped = with(sight(2), &EDGES[2..], |facts| facts.service = Some(ServiceState::Stopped));
     match decided(&at(State::Verifying), &stopped, LATE) {
-        Next::AwaitStart(what) => assert!(what.contains("fedge service start --pool pool2.contoso.test"), "{what}"),
+        Next::Await(Need::Start, what) => {
+            assert!(what.contains("fedge service start --pool pool2.contoso.test"), "{what}");
+        }
         other => panic!("{other:?}"),
     }
     // Where it serves and something else is missing, it is that.
@@ -137,16 +139,16 @@ fn a_target_that_an_administrator_has_stopped_is_waited_for_without_an_end() {
 
 #[test]
 fn what_an_operation_waits_for_is_told_and_over_when_it_goes_on() {
-    let waiting = Operation { waits: Some("a start".to_owned()), needs_start: true, ..at(State::Verifying) };
-    assert!(waiting.told(|_| None).needs_start);
+    let waiting = Operation { waits: Some("a start".to_owned()), needs: Some(Need::Start), ..at(State::Verifying) };
+    assert!(waiting.told(|_| None, Vec::new()).needs_start);
     let mut gone_on = waiting.clone();
     gone_on.enter(State::Draining, 2000, "it serves");
-    assert!(!gone_on.needs_start && gone_on.waits.is_none() && !gone_on.told(|_| None).needs_start);
+    assert!(gone_on.needs.is_none() && gone_on.waits.is_none() && !gone_on.told(|_| None, Vec::new()).needs_somebody());
     // What lies in the store from an older version doesn't say it.
     let mut old = serde_json::to_value(&waiting).expect("JSON");
-    old.as_object_mut().expect("an object").remove("needs_start");
+    old.as_object_mut().expect("an object").remove("needs");
     let old: Operation = serde_json::from_value(old).expect("it is read");
-    assert_eq!(old, Operation { needs_start: false, ..waiting });
+    assert_eq!(old, Operation { needs: None, ..waiting });
 }
 
 #[test]

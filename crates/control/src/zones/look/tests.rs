@@ -1,6 +1,6 @@
 //! What follows from what name servers say.
 
-use super::super::testing::{BY_HAND, UPDATED, holding, servers, zoned};
+use super::super::testing::{BY_HAND, UPDATED, holding, look, servers, zoned};
 use super::super::wanted;
 use super::*;
 
@@ -8,12 +8,6 @@ const SOON: Duration = Duration::from_secs(1);
 
 fn contents(zone: &str, version: u64, epoch: u64) -> Contents {
     wanted(&zoned(zone, version, epoch), "a1").remove(0)
-}
-
-/// Both name servers say this.
-fn look(contents: Contents, said: [Result<Seen, String>; 2]) -> Look {
-    let told = servers().into_iter().zip(said).map(|(server, said)| (server, Told { said, age: Duration::ZERO }));
-    Look { told: told.collect(), ..Look::unseen(contents) }
 }
 
 #[test]
@@ -91,4 +85,17 @@ fn what_is_there_is_what_the_primary_says() {
     assert_eq!((look.another(), look.foreign()), (None, Vec::new()));
     let unseen = Look::unseen(now);
     assert_eq!((unseen.source(), unseen.changes()), (None, None));
+}
+
+#[test]
+fn the_api_says_of_each_name_server_what_it_answers_and_what_is_missing() {
+    let (now, before) = (contents(UPDATED, 3, 7), contents(UPDATED, 3, 6));
+    let mut lacking = holding(&before);
+    lacking.sets.remove(0);
+    let told = super::super::told(&look(now, [Ok(lacking), Err("nothing came".to_owned())]));
+    assert_eq!((told.name.as_str(), told.publisher.as_str()), ("contoso.test.", "rfc2136"));
+    assert_eq!(told.servers[0].answers, "192.0.2.53:53 still answers epoch 6 (topology 3)");
+    assert_eq!(told.servers[1].answers, "192.0.2.54:53 can't be asked: nothing came");
+    assert!(told.servers.iter().all(|server| !server.current));
+    assert!(told.changes.len() == 1 && told.changes[0].before.is_empty(), "{:?}", told.changes);
 }
