@@ -22,7 +22,7 @@ use super::sight::{Drain, Hops, Probe, Sight};
 use crate::members::{Members, Picture};
 use crate::publish::Current;
 use crate::service;
-use crate::zones::{Look, Zones, keeper};
+use crate::zones::{self, Zones, keeper};
 
 /// Who was heard longer ago than this isn't there: members are asked twice a second while a move depends on them.
 const FRESH: Duration = Duration::from_secs(3);
@@ -190,7 +190,7 @@ impl<M: Reach> Real<M> {
     }
 
     /// Asks name servers that haven't answered within this, and whether zones take updates, unless that is known.
-    pub fn look_at_zones(&self, current: &Current, within: Duration) -> Vec<Look> {
+    pub fn look_at_zones(&self, current: &Current, within: Duration) -> Vec<zones::Look> {
         self.zones.look(current, within);
         self.zones.try_writing(current);
         self.zones.known(current)
