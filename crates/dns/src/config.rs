@@ -9,6 +9,7 @@ use daemon::log::Log;
 use daemon::settings::{self, ConfigError};
 use ipnet::IpNet;
 use topology::faults::Faults;
+use topology::records::Published;
 
 use crate::view;
 
@@ -30,12 +31,23 @@ pub struct Config {
     pub clients: Vec<IpNet>,
     /// How many answers to keep.
     pub cache: u64,
+    /// Where zones are answered for.
+    pub zones: Zones,
     /// Where metrics are told.
     pub metrics: Vec<SocketAddr>,
     /// Where controllers come to, if they say where names lead.
     pub control: Option<Control>,
     /// Where names lead; with controllers, what of that is this daemon's own.
     pub view: view::Settings,
+}
+
+/// How zones are answered for that we have authority for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Zones {
+    /// Where; nowhere, if that is done elsewhere.
+    pub listen: Vec<SocketAddr>,
+    /// How many replies one network gets by UDP in a second; 0 is no limit.
+    pub responses_per_second: u32,
 }
 
 /// What controllers say of where names lead.
@@ -45,6 +57,8 @@ pub struct Leads {
     pub gateways: Vec<view::Gateway>,
     /// What doesn't lead there.
     pub locals: Vec<view::Local>,
+    /// What our zones are made from, if partners' resolvers reach this server.
+    pub published: Option<Published>,
 }
 
 impl Config {

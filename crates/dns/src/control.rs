@@ -4,14 +4,17 @@ use std::time::{Instant, SystemTime};
 
 use agent::serve::Agent;
 use agent::state::Kept;
-use api::agent::Role;
+use api::agent::{Head, Role};
 use api::local::{Reply, Request, Status};
 use daemon::control::{self, Control, Controlled, ControlledError};
 use daemon::desk::unix;
 use daemon::log::LogLevel;
 use tokio::sync::mpsc;
+use topology::faults::Faults;
+use topology::records::Mark;
 
 use crate::config::Leads;
+use crate::zone::Zones;
 
 /// The daemon's name and version.
 pub const PROGRAM: (&str, &str) = ("fedge-dns", env!("CARGO_PKG_VERSION"));
@@ -21,7 +24,10 @@ pub const PROGRAM: (&str, &str) = ("fedge-dns", env!("CARGO_PKG_VERSION"));
 /// # Errors
 /// When the machine was never enrolled, or can't listen.
 pub(crate) fn begin(control: &Control, level: LogLevel) -> Result<Controlled, ControlledError> {
-    let check = |snapshot: &Kept| Leads::read(&snapshot.content).map(drop).map_err(|faults| faults.to_string());
+    let check = |snapshot: &Kept| {
+        let leads = Leads::read(&snapshot.content);
+        leads.and_then(|leads| zones(snapshot, &leads)).map(drop).map_err(|faults| faults.to_string())
+    };
     let began = Instant::now();
     let ask = move |agent: &Agent, request: &Request| {
         let (sender, replies) = mpsc::channel(1);
@@ -30,6 +36,22 @@ pub(crate) fn begin(control: &Control, level: LogLevel) -> Result<Controlled, Co
         replies
     };
     Controlled::begin(control, (Role::Dns, PROGRAM), check, ask)
+}
+
+/// The zones as of a snapshot: none, where partners' resolvers don't reach this server.
+///
+/// # Errors
+/// When the pool with the route isn't among those that are published: without any, federation would end.
+pub(crate) fn zones(snapshot: &Kept, leads: &Leads) -> Result<Zones, Faults> {
+    let Some(published) = &leads.published else { return Ok(Zones::default()) };
+    let Head { installation, version, route, .. } = &snapshot.head;
+    let mark = Mark { owner: installation.clone(), epoch: route.epoch, topology: *version };
+    Zones::new(published, &route.pool, &mark).ok_or_else(|| {
+        let mut faults = Faults::new("snapshot", &snapshot.content);
+        let what = format!("the route is with {}, which isn't among the pools that are published", route.pool);
+        faults.add(0..0, what, "the topology must have it in [route]; look at the version that the controllers have");
+        faults
+    })
 }
 
 fn answer(request: &Request, agent: &Agent, level: &LogLevel, began: Instant) -> Reply {

@@ -27,12 +27,14 @@ pub enum By {
     View,
     /// The site's resolvers.
     Resolvers,
+    /// The zones that we have authority for.
+    Zones,
 }
 
 /// What came and what became of it, since the daemon started.
 #[derive(Debug, Default)]
 pub struct Counts {
-    answered: [[Count; CODES]; 2],
+    answered: [[Count; CODES]; 3],
     /// What was no query.
     pub ignored: Count,
     /// Answers that were still known.
@@ -45,6 +47,8 @@ pub struct Counts {
     pub unforwarded: Count,
     /// TCP connections that were closed.
     pub unconnected: Count,
+    /// Replies from zones that were dropped or truncated, since one network got too many.
+    pub unsent: Count,
 }
 
 /// What stands on the page.
@@ -79,7 +83,7 @@ impl Counts {
     }
 
     fn answers(&self) -> Vec<Sample> {
-        let by = [("view", By::View), ("resolvers", By::Resolvers)];
+        let by = [("view", By::View), ("resolvers", By::Resolvers), ("zones", By::Zones)];
         let counted = by.into_iter().flat_map(|(word, by)| {
             self.answered[by as usize].iter().enumerate().map(move |(code, count)| (word, code, count.get()))
         });
@@ -118,7 +122,7 @@ impl Source for Told {
         let (waiting, most) = self.service.waiting();
         page.tell_one(&dns::WAITING, waiting as u64)?;
         page.tell_one(&dns::WAITING_LIMIT, most as u64)?;
-        let limits = [("waiting", &counts.unforwarded), ("connections", &counts.unconnected)];
+        let limits = [("waiting", &counts.unforwarded), ("connections", &counts.unconnected), ("rate", &counts.unsent)];
         let turned_away = limits.map(|(limit, count)| (vec![limit.to_owned()], signed(count.get())));
         page.tell(&dns::TURNED_AWAY, &turned_away)
     }

@@ -1,5 +1,5 @@
-//! The internal DNS view: leads internal servers that look for partners to the gateways, and
-//! forwards everything else. Modules stand in the order in which a query flows through them.
+//! The internal DNS view leads internal servers that look for partners to the gateways, and forwards everything else;
+//! beside it stand the zones by which partners find us (`zone`).
 
 pub mod answer;
 pub mod cache;
@@ -12,6 +12,7 @@ pub mod message;
 pub mod run;
 pub mod service;
 pub mod view;
+pub mod zone;
 
 mod limit;
 

@@ -1,19 +1,53 @@
 //! One listening address: its UDP and its TCP socket, and what they do until it is closed.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
 
-use crate::service::Service;
+use crate::counts::Counts;
+use crate::message::Transport;
+use crate::service::{Reaction, Service};
+use crate::zone::service::Authority;
 
+mod authority;
 mod tcp;
 mod udp;
 
 /// How often another port is tried when the system's choice for TCP is taken for UDP.
 const TRIES: usize = 20;
+
+/// What connections ask.
+trait Answers: Send + Sync + 'static {
+    /// What to do about a query that came from `client`.
+    fn react(&self, bytes: &[u8], client: IpAddr, transport: Transport) -> Reaction;
+
+    /// What came and what became of it.
+    fn counts(&self) -> &Counts;
+}
+
+impl Answers for Service {
+    fn react(&self, bytes: &[u8], client: IpAddr, transport: Transport) -> Reaction {
+        self.hear(bytes, client, transport)
+    }
+
+    fn counts(&self) -> &Counts {
+        self.counts()
+    }
+}
+
+impl Answers for Authority {
+    fn react(&self, bytes: &[u8], client: IpAddr, transport: Transport) -> Reaction {
+        let mut reply = Vec::new();
+        if self.hear(bytes, client, transport, &mut reply) { Reaction::Reply(reply) } else { Reaction::Nothing }
+    }
+
+    fn counts(&self) -> &Counts {
+        self.counts()
+    }
+}
 
 /// An address that answers. Dropped, it does no more.
 pub struct Listener {
@@ -32,6 +66,19 @@ impl Listener {
         let mut sockets = JoinSet::new();
         sockets.spawn(tcp::serve(tcp, service.clone()));
         sockets.spawn(udp::serve(udp, service.clone()));
+        Ok(Listener { address, _sockets: sockets })
+    }
+
+    /// The same for zones.
+    ///
+    /// # Errors
+    /// When the address can't be had.
+    pub async fn open_zones(address: SocketAddr, authority: &Arc<Authority>) -> io::Result<Listener> {
+        let (tcp, udp) = bind(address).await?;
+        let address = udp.local_addr()?;
+        let mut sockets = JoinSet::new();
+        sockets.spawn(tcp::serve(tcp, authority.clone()));
+        sockets.spawn(authority::serve(udp, authority.clone()));
         Ok(Listener { address, _sockets: sockets })
     }
 

@@ -12,7 +12,7 @@ use crate::answer::Decision;
 pub const UDP_LIMIT: u16 = 1232;
 
 /// What every host takes (RFC 1035 §4.2.1).
-const UDP_WITHOUT_EDNS: u16 = 512;
+pub(crate) const UDP_WITHOUT_EDNS: u16 = 512;
 
 /// What carried a query here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,6 +25,8 @@ use crate::forward::Forwarder;
 use crate::listen::Listener;
 use crate::service::{Served, Service};
 use crate::view::View;
+use crate::zone::service::Authority;
+use crate::zone::{Told as ToldZone, Zones};
 
 /// Why the daemon doesn't run.
 #[derive(Debug, thiserror::Error)]
@@ -115,33 +117,48 @@ async fn changed(controlled: &mut Option<Controlled>) -> Change {
 
 struct Daemon {
     service: Arc<Service>,
+    authority: Arc<Authority>,
     counts: Arc<Counts>,
     /// As the file says, without what controllers say.
     file: Config,
     snapshot: Option<Arc<Kept>>,
     /// By the address as configured.
     listeners: HashMap<SocketAddr, Listener>,
+    /// The same, of those that answer for zones.
+    zone_listeners: HashMap<SocketAddr, Listener>,
     logging: LogLevel,
 }
 
 /// What is served: what the file says, and what a snapshot says.
-fn led(file: &Config, snapshot: Option<&Kept>) -> Result<Config, Faults> {
+fn led(file: &Config, snapshot: Option<&Kept>) -> Result<(Config, Zones), Faults> {
     match snapshot {
-        Some(snapshot) => Ok(file.leading(Leads::read(&snapshot.content)?)),
-        None => Ok(file.clone()),
+        Some(snapshot) => {
+            let leads = Leads::read(&snapshot.content)?;
+            let zones = control::zones(snapshot, &leads)?;
+            Ok((file.leading(leads), zones))
+        }
+        None => Ok((file.clone(), Zones::default())),
     }
 }
 
 impl Daemon {
     async fn start(file: Config, snapshot: Option<Arc<Kept>>, logging: LogLevel) -> Result<Daemon, DaemonError> {
-        let config = led(&file, snapshot.as_deref())?;
-        let addresses = config.listen.clone();
+        let (config, zones) = led(&file, snapshot.as_deref())?;
+        let (addresses, for_zones) = (config.listen.clone(), config.zones.clone());
         let summary = Summary::of(&config);
         let counts = Arc::<Counts>::default();
         let service = Service::new(serve(config, &counts), counts.clone());
-        let mut daemon = Daemon { service, counts, file, snapshot, listeners: HashMap::new(), logging };
+        let authority = Authority::new(counts.clone());
+        let (listeners, zone_listeners) = (HashMap::new(), HashMap::new());
+        let mut daemon = Daemon { service, authority, counts, file, snapshot, listeners, zone_listeners, logging };
         daemon.listeners = daemon.open(&addresses).await?;
+        // Who asks before there is an answer is told that there is no such zone, and believes it for a while.
+        let told = zones.told().to_vec();
+        daemon.authority.limit(for_zones.responses_per_second);
+        daemon.authority.replace(zones);
+        daemon.zone_listeners = daemon.open_zones(&for_zones.listen).await?;
         daemon.say("serves the internal view", &summary);
+        daemon.say_zones("serves zones", &told);
         Ok(daemon)
     }
 
@@ -157,7 +174,10 @@ impl Daemon {
 
     /// Goes by a snapshot from now on.
     fn follow(&mut self, snapshot: &Arc<Kept>) -> Result<(), String> {
-        let config = led(&self.file, Some(snapshot)).map_err(|faults| faults.to_string())?;
+        let (config, zones) = led(&self.file, Some(snapshot)).map_err(|faults| faults.to_string())?;
+        let told = zones.told().to_vec();
+        self.authority.replace(zones);
+        self.say_zones("serves zones as controllers say now", &told);
         let before = self.snapshot.replace(snapshot.clone());
         // Where only the route moved, what is cached stays good.
         if before.is_some_and(|before| before.content == snapshot.content) {
@@ -174,6 +194,16 @@ impl Daemon {
         let mut opened = HashMap::new();
         for address in addresses.iter().filter(|address| !self.listeners.contains_key(address)) {
             let listener = Listener::open(*address, &self.service).await;
+            opened.insert(*address, listener.map_err(|error| DaemonError::Listen { address: *address, error })?);
+        }
+        Ok(opened)
+    }
+
+    /// The same for zones.
+    async fn open_zones(&self, addresses: &[SocketAddr]) -> Result<HashMap<SocketAddr, Listener>, DaemonError> {
+        let mut opened = HashMap::new();
+        for address in addresses.iter().filter(|address| !self.zone_listeners.contains_key(address)) {
+            let listener = Listener::open_zones(*address, &self.authority).await;
             opened.insert(*address, listener.map_err(|error| DaemonError::Listen { address: *address, error })?);
         }
         Ok(opened)
@@ -199,12 +229,16 @@ impl Daemon {
             tracing::warn!("[metrics] changes with the next start");
         }
         let config = match self.file.control {
-            Some(_) => led(&file, self.snapshot.as_deref())?,
+            Some(_) => led(&file, self.snapshot.as_deref())?.0,
             // What the next start would ask controllers for isn't here.
             None if file.control.is_some() => return Ok(()),
             None => file.clone(),
         };
         let opened = self.open(&config.listen).await?;
+        let for_zones = self.open_zones(&config.zones.listen).await?;
+        self.zone_listeners.retain(|address, _| config.zones.listen.contains(address));
+        self.zone_listeners.extend(for_zones);
+        self.authority.limit(config.zones.responses_per_second);
         self.file = file;
         self.listeners.retain(|address, _| config.listen.contains(address));
         self.listeners.extend(opened);
@@ -216,10 +250,34 @@ impl Daemon {
     }
 
     fn say(&self, what: &str, summary: &Summary) {
+        if self.listeners.is_empty() {
+            return;
+        }
         let mut listen: Vec<SocketAddr> = self.listeners.values().map(Listener::address).collect();
         listen.sort();
         let Summary { gateways, locals, forward } = summary;
         tracing::info!(?listen, ?gateways, local_domains = locals, ?forward, "{what}");
+    }
+
+    fn say_zones(&self, what: &str, zones: &[ToldZone]) {
+        let mut listen: Vec<SocketAddr> = self.zone_listeners.values().map(Listener::address).collect();
+        listen.sort();
+        match (listen.is_empty(), zones) {
+            (true, []) => {}
+            (true, _) => {
+                let to_do = "add [zones] with its `listen` to the configuration";
+                tracing::warn!(to_do, "the topology has this server answer for zones, and it doesn't listen for that");
+            }
+            (false, []) => {
+                let to_do = "in the topology, give its [[dns]] `external`, and a [[zone]] publisher = \"embedded\"";
+                tracing::warn!(?listen, to_do, "[zones] is there, and the topology has no zone for this server");
+            }
+            (false, _) => {
+                let zones: Vec<String> =
+                    zones.iter().map(|ToldZone { name, serial }| format!("{name} {serial}")).collect();
+                tracing::info!(?listen, ?zones, "{what}");
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use toml::Spanned;
 use topology::entries::{Federation, Local, Partner};
 use topology::faults::Faults;
 use topology::policy::Policy;
+use topology::records::Published;
 use topology::written::Policies;
 
 /// What an edge server goes by. Nothing in it says where anything inside is, but for the gateways' names.
@@ -76,6 +77,9 @@ pub struct Dns {
     /// Our own domains, with their next hops.
     #[serde(default)]
     pub local: Vec<Spanned<Local>>,
+    /// What the zones are made from that it has authority for; nothing for a server that partners' resolvers don't reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Published>,
 }
 
 /// A gateway, as DNS servers need it.

@@ -6,6 +6,8 @@ use toml::Spanned;
 use topology::document::{self, Edge, Member, Pool, Topology};
 use topology::entries::{Local, Partner};
 use topology::fqdn::Fqdn;
+use topology::records::Published;
+use topology::zone::{Publisher, Zone};
 
 use super::Role;
 use super::content::{self, Content as _, Secret};
@@ -52,11 +54,21 @@ pub fn view(topology: &Topology, dialback_secrets: &[Secret], member: &Fqdn) -> 
                 addresses: gateway.internal.clone(),
                 priority: if gateway.site == found.site { NEAR } else { FAR },
             });
-            let content = content::Dns { gateway: gateways.collect(), local: locals(topology, |local| local) };
+            let local = locals(topology, |local| local);
+            let content = content::Dns { gateway: gateways.collect(), local, published: published(topology, member) };
             Some(content.write())
         }
         document::Role::Controller => None,
     }
+}
+
+/// What a server that has authority for a zone of ours publishes there.
+fn published(topology: &Topology, member: &Fqdn) -> Option<Published> {
+    let serves = |zone: &Zone| match &zone.publisher {
+        Publisher::Embedded { servers } => servers.iter().any(|server| server.fqdn == *member),
+        _ => false,
+    };
+    topology.zones.iter().any(serves).then(|| Published::of(topology))
 }
 
 /// Where a member's agent listens.

@@ -16,7 +16,7 @@ use topology::partner::{NextHop, Pattern, S2S_PORT};
 use xmpp::domain::Domain;
 
 use super::file::{self, File, Text};
-use super::{Config, Leads};
+use super::{Config, Leads, Zones};
 use crate::view::{self, Gateway, LONGEST_LABEL, Local};
 
 /// Who may ask if the file doesn't say: loopback, private and link-local networks.
@@ -43,6 +43,13 @@ const CACHE: u64 = 10_000;
 /// Some gigabytes: more is a mistake.
 const LARGEST_CACHE: u64 = 1_000_000;
 
+/// Replies from zones to one network in a second, if the file doesn't say: a large resolver asks for each name once in its
+/// TTL, and what somebody gets who didn't ask is some ten kilobytes.
+const RESPONSES: u32 = 200;
+
+/// More is no limit.
+const MOST_RESPONSES: u32 = 1_000_000;
+
 /// What was seen, and what would put it right.
 type Wrong = (String, &'static str);
 
@@ -53,21 +60,13 @@ pub(super) fn check(file: File, folder: &Path, faults: &mut Faults) -> Config {
     let agent = file.control.as_ref().map(|control| ("agent's", &control.listen));
     settings::check_listeners(&metrics.into_iter().chain(agent).collect::<Vec<_>>(), faults);
     let mut check = Check { faults };
-    let header = file.view.span();
-    let view = file.view.into_inner();
-    let listen = check.list(&view.listen, listen_address);
-    let forward = check.list(&view.forward, resolver_address);
-    for (address, text) in forward.iter().zip(view.forward.get_ref()) {
-        if address.is_some() && listen.contains(address) {
-            check.add(text, "this is fedge-dns itself, which would ask itself in circles", "name the site's resolver");
-        }
+    let zones = file.zones.as_ref().map(|zones| check.zones(zones, control.is_some())).unwrap_or_default();
+    if file.view.is_none() && file.zones.is_none() {
+        let remedy = "add [view] for internal servers, or [zones] for partners' resolvers";
+        check.faults.add(0..0, "there is neither [view] nor [zones], so nothing to answer", remedy);
     }
-    let clients = match &view.clients {
-        Some(clients) => check.list(clients, network).into_iter().flatten().collect(),
-        None => CLIENTS.iter().map(|text| text.parse().expect("a constant network")).collect(),
-    };
-    let ttl = check.within(view.ttl.as_ref(), TTL, 1, LONGEST_TTL);
-    let cache = check.within(view.cache.as_ref(), CACHE, 0, LARGEST_CACHE);
+    let header = file.view.as_ref().map(Spanned::span);
+    let view = check.view(file.view.map(Spanned::into_inner), &zones.listen);
     if control.is_some() {
         for name in
             file.gateway.iter().map(|gateway| &gateway.name).chain(file.local.iter().map(|local| &local.next_hop))
@@ -75,7 +74,7 @@ pub(super) fn check(file: File, folder: &Path, faults: &mut Faults) -> Config {
             let what = "controllers say where names lead, since there is a [control]";
             check.add(name, what, "take out each [[gateway]] and [[local]], or [control]");
         }
-    } else if file.gateway.is_empty() {
+    } else if let Some(header) = header.filter(|_| file.gateway.is_empty()) {
         let remedy = "add a [[gateway]] with its `name` and its `addresses`";
         check.faults.add(header, "there is no gateway to lead to", remedy);
     }
@@ -83,13 +82,14 @@ pub(super) fn check(file: File, folder: &Path, faults: &mut Faults) -> Config {
     let locals = check.locals(&file.local);
     Config {
         log: file.log,
-        listen: listen.into_iter().flatten().collect(),
-        forward: forward.into_iter().flatten().collect(),
-        clients,
-        cache,
+        listen: view.listen,
+        forward: view.forward,
+        clients: view.clients,
+        cache: view.cache,
+        zones,
         metrics: file.metrics.map(|metrics| metrics.listen.into_inner()).unwrap_or_default(),
         control,
-        view: view::Settings { ttl, direct_tls: view.direct_tls.unwrap_or(true), gateways, locals },
+        view: view::Settings { ttl: view.ttl, direct_tls: view.direct_tls, gateways, locals },
     }
 }
 
@@ -121,11 +121,21 @@ pub(super) fn leads(content: Dns, faults: &mut Faults) -> Leads {
             }
         }
     }
-    Leads { gateways, locals: check.locals(&locals) }
+    Leads { gateways, locals: check.locals(&locals), published: content.published }
 }
 
 struct Check<'a> {
     faults: &'a mut Faults,
+}
+
+/// What `[view]` means.
+struct View {
+    listen: Vec<SocketAddr>,
+    forward: Vec<SocketAddr>,
+    clients: Vec<IpNet>,
+    ttl: u32,
+    cache: u64,
+    direct_tls: bool,
 }
 
 impl Check<'_> {
@@ -159,6 +169,51 @@ impl Check<'_> {
             self.add(list, "the list is empty", "write at least one entry");
         }
         all
+    }
+
+    /// Without `[view]` nobody is listened to, and the rest doesn't matter. `taken` is listened on already.
+    fn view(&mut self, written: Option<file::View>, taken: &[SocketAddr]) -> View {
+        let Some(view) = written else {
+            let (listen, forward, clients) = (Vec::new(), Vec::new(), Vec::new());
+            return View { listen, forward, clients, ttl: TTL, cache: 0, direct_tls: true };
+        };
+        let listen = self.list(&view.listen, listen_address);
+        let forward = self.list(&view.forward, resolver_address);
+        for (address, text) in forward.iter().zip(view.forward.get_ref()) {
+            if address.is_some() && listen.contains(address) {
+                let what = "this is fedge-dns itself, which would ask itself in circles";
+                self.add(text, what, "name the site's resolver");
+            }
+        }
+        for (address, text) in listen.iter().zip(view.listen.get_ref()) {
+            if address.is_some_and(|address| address.port() != 0 && taken.contains(&address)) {
+                let what = format!("[zones] listens on `{}` too", text.get_ref());
+                self.add(text, what, "give the view an internal address, and the zones an external one");
+            }
+        }
+        let clients = match &view.clients {
+            Some(clients) => self.list(clients, network).into_iter().flatten().collect(),
+            None => CLIENTS.iter().map(|text| text.parse().expect("a constant network")).collect(),
+        };
+        View {
+            listen: listen.into_iter().flatten().collect(),
+            forward: forward.into_iter().flatten().collect(),
+            clients,
+            ttl: self.within(view.ttl.as_ref(), TTL, 1, LONGEST_TTL),
+            cache: self.within(view.cache.as_ref(), CACHE, 0, LARGEST_CACHE),
+            direct_tls: view.direct_tls.unwrap_or(true),
+        }
+    }
+
+    fn zones(&mut self, written: &Spanned<file::Zones>, controlled: bool) -> Zones {
+        if !controlled {
+            let what = "nobody says what is in the zones: there is no [control]";
+            self.add(written, what, "add [control] with its `listen` and its `state`, or take out [zones]");
+        }
+        let zones = written.get_ref();
+        let listen = self.list(&zones.listen, listen_address).into_iter().flatten().collect();
+        let most = zones.responses_per_second.as_ref();
+        Zones { listen, responses_per_second: self.within(most, RESPONSES, 0, MOST_RESPONSES) }
     }
 
     fn within<T>(&mut self, number: Option<&Spanned<T>>, default: T, least: T, most: T) -> T

@@ -18,7 +18,8 @@ pub(super) struct File {
     pub(super) log: Log,
     pub(super) metrics: Option<Metrics>,
     pub(super) control: Option<control::Section>,
-    pub(super) view: Spanned<View>,
+    pub(super) view: Option<Spanned<View>>,
+    pub(super) zones: Option<Spanned<Zones>>,
     #[serde(default)]
     pub(super) gateway: Vec<Gateway>,
     #[serde(default)]
@@ -34,6 +35,13 @@ pub(super) struct View {
     pub(super) clients: Option<Spanned<Vec<Text>>>,
     pub(super) cache: Option<Spanned<u64>>,
     pub(super) direct_tls: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Zones {
+    pub(super) listen: Spanned<Vec<Text>>,
+    pub(super) responses_per_second: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize)]

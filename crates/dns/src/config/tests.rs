@@ -181,7 +181,7 @@ fn what_is_missing_is_named() {
         let said = said(&LEAST.replace(line, ""));
         assert!(said.contains(words) && said.contains('^'), "{said}");
     }
-    assert!(said("").contains("missing field `view`"));
+    assert!(said("").contains("there is neither [view] nor [zones], so nothing to answer"));
 }
 
 #[test]

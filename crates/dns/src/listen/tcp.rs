@@ -14,8 +14,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::limit::Limit;
+use crate::listen::Answers;
 use crate::message::Transport;
-use crate::service::{Reaction, Service};
+use crate::service::Reaction;
 
 /// Connections to one address at once; those beyond are closed.
 const CONNECTIONS: usize = 150;
@@ -27,7 +28,7 @@ const AT_ONCE: usize = 32;
 const IDLE: Duration = Duration::from_secs(10);
 
 /// Accepts and answers connections.
-pub(super) async fn serve(listener: TcpListener, service: Arc<Service>) {
+pub(super) async fn serve(listener: TcpListener, service: Arc<impl Answers>) {
     let limit = Limit::new("TCP connections", CONNECTIONS);
     // The connections end with the listener.
     let mut connections = JoinSet::new();
@@ -48,13 +49,13 @@ pub(super) async fn serve(listener: TcpListener, service: Arc<Service>) {
         };
         let service = service.clone();
         connections.spawn(async move {
-            connection(stream, client, &service).await;
+            connection(stream, client, &*service).await;
             drop(place);
         });
     }
 }
 
-async fn connection(stream: TcpStream, client: SocketAddr, service: &Service) {
+async fn connection(stream: TcpStream, client: SocketAddr, service: &impl Answers) {
     let (reader, writer) = stream.into_split();
     let (replies, to_send) = mpsc::channel(AT_ONCE);
     let ended = tokio::try_join!(read(reader, client.ip(), service, replies), write(writer, to_send));
@@ -67,13 +68,13 @@ async fn connection(stream: TcpStream, client: SocketAddr, service: &Service) {
 async fn read(
     mut reader: OwnedReadHalf,
     client: IpAddr,
-    service: &Service,
+    service: &impl Answers,
     replies: mpsc::Sender<Vec<u8>>,
 ) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(AT_ONCE));
     while let Some(query) = timeout(IDLE, next(&mut reader)).await?? {
         let place = room.clone().acquire_owned().await.map_err(io::Error::other)?;
-        match service.hear(&query, client, Transport::Tcp) {
+        match service.react(&query, client, Transport::Tcp) {
             Reaction::Reply(reply) => replies.send(reply).await.map_err(io::Error::other)?,
             Reaction::Wait(pending) => {
                 let replies = replies.clone();

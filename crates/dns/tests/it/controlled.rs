@@ -21,16 +21,16 @@ const FQDN: &str = "dns1.contoso.test";
 const PARTNER: &str = "_xmpp-server._tcp.fabrikam.test.";
 
 /// A controller, and the machine of a DNS server.
-struct Site {
-    folder: TempDir,
+pub(crate) struct Site {
+    pub(crate) folder: TempDir,
     authorities: Authorities,
     dialer: Dialer,
-    runtime: tokio::runtime::Runtime,
+    pub(crate) runtime: tokio::runtime::Runtime,
     resolver: Resolver,
 }
 
 impl Site {
-    fn new() -> Site {
+    pub(crate) fn new() -> Site {
         let folder = TempDir::new().expect("a folder");
         let authorities = Authorities::make(&folder.path().join("ca")).expect("made");
         let dialer = Dialer::new(&authorities, "control1.contoso.test").expect("a controller");
@@ -48,8 +48,13 @@ impl Site {
 
     /// Follows what the command says, as an administrator would.
     fn enrol(&self, first: &Kept) -> Digest {
+        self.enrol_by(&self.config(), first)
+    }
+
+    /// The same with another configuration.
+    pub(crate) fn enrol_by(&self, config: &str, first: &Kept) -> Digest {
         let file = self.folder.path().join("dns.toml");
-        std::fs::write(&file, self.config()).expect("written");
+        std::fs::write(&file, config).expect("written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_fedge-dns"));
         command.arg("enrol").arg(&file).arg("DNS1.Contoso.test.").arg(self.authorities.agent.fingerprint().to_string());
         let mut waiting = Ended(command.stdout(Stdio::piped()).spawn().expect("the binary runs"));
@@ -68,7 +73,7 @@ impl Site {
         key
     }
 
-    fn dial(&self, daemon: &Daemon, key: Digest) -> Result<Connection, DialError> {
+    pub(crate) fn dial(&self, daemon: &Daemon, key: Digest) -> Result<Connection, DialError> {
         let address = daemon.line("controllers may come")["address"].as_str().expect("where").parse();
         self.runtime.block_on(self.dialer.dial(&target(address.expect("an address"), key)))
     }

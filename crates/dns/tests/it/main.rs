@@ -9,3 +9,4 @@ mod metrics;
 mod reload;
 mod rig;
 mod view;
+mod zones;

@@ -6,7 +6,7 @@ use super::{Metric, counter, gauge};
 pub static ANSWERED: Metric = counter(
     "fedge_dns_queries",
     &["by", "rcode"],
-    "Queries that were answered: by the view itself or by the site's resolvers, with this code.",
+    "Queries that were answered: by the view itself, by the site's resolvers or from our zones, with this code.",
 );
 /// What can't be answered.
 pub static IGNORED: Metric = counter("fedge_dns_ignored", &[], "What came and was no query.");
@@ -30,5 +30,6 @@ pub static WAITING_LIMIT: Metric = gauge("fedge_dns_waiting_limit", &[], "From h
 pub static TURNED_AWAY: Metric = counter(
     "fedge_dns_turned_away",
     &["limit"],
-    "Queries that found no room to wait, and TCP connections that were closed since there were too many.",
+    "Queries that found no room to wait, TCP connections that were closed since there were too many, and replies from \
+     zones beyond what one network gets.",
 );

@@ -63,6 +63,11 @@ impl Daemon {
 
     /// Runs on a configuration, and tells a socket what it would tell systemd.
     pub(crate) fn start(config: &str, notify: Option<&std::path::Path>) -> Daemon {
+        Daemon::start_saying(config, notify, "serves the internal view")
+    }
+
+    /// The same; its first address is in the line of the log that begins with `what`.
+    pub(crate) fn start_saying(config: &str, notify: Option<&std::path::Path>, what: &str) -> Daemon {
         let folder = TempDir::new().expect("a folder");
         let file = folder.path().join("dns.toml");
         std::fs::write(&file, config).expect("written");
@@ -82,7 +87,7 @@ impl Daemon {
         });
         let address = ([127, 0, 0, 1], 0).into();
         let mut daemon = Daemon { process, log, folder, address };
-        daemon.address = daemon.addresses("serves the internal view")[0];
+        daemon.address = daemon.addresses(what)[0];
         daemon
     }
 
