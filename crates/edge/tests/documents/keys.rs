@@ -44,6 +44,7 @@ const DNS: Shape = Shape {
         METRICS,
         CONTROL,
         ("`[view]`", "[view]"),
+        ("`[zones]`", "[zones]"),
         ("`[[gateway]]`", "[[gateway]]"),
         ("`[[local]]` of fedge-dns", "[[local]]"),
     ],
@@ -67,7 +68,7 @@ const OF_GATEWAYS: Shape = Shape {
         PARTNER,
     ],
 };
-const SHAPES: [Shape; 7] = [
+const SHAPES: [Shape; 8] = [
     EDGE,
     Shape { program: "fedge-edge", example: "edge-trunk.toml", ..EDGE },
     Shape { program: "fedge-edge", example: "edge-controlled.toml", ..EDGE },
@@ -75,6 +76,7 @@ const SHAPES: [Shape; 7] = [
     Shape { program: "fedge-gateway", example: "gateway-controlled.toml", ..OF_GATEWAYS },
     DNS,
     Shape { program: "fedge-dns", example: "dns-controlled.toml", ..DNS },
+    Shape { program: "fedge-dns", example: "dns-zones.toml", ..DNS },
 ];
 
 fn documented(heading: &str) -> Vec<Vec<String>> {

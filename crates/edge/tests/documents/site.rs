@@ -13,7 +13,7 @@ use super::reading::read;
 pub(crate) const ETC: &str = "/etc/fedge";
 
 /// The complete configurations among the documents, and who runs by them.
-pub(crate) const EXAMPLES: [(&str, &str); 9] = [
+pub(crate) const EXAMPLES: [(&str, &str); 10] = [
     ("fedge-edge", "edge.toml"),
     ("fedge-edge", "edge-trunk.toml"),
     ("fedge-edge", "edge-controlled.toml"),
@@ -21,6 +21,7 @@ pub(crate) const EXAMPLES: [(&str, &str); 9] = [
     ("fedge-gateway", "gateway-controlled.toml"),
     ("fedge-dns", "dns.toml"),
     ("fedge-dns", "dns-controlled.toml"),
+    ("fedge-dns", "dns-zones.toml"),
     ("fedge-control", "control.toml"),
     ("fedge topology", "topology.toml"),
 ];
