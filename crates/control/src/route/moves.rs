@@ -18,7 +18,7 @@ use crate::audit::Deed;
 use crate::ledger::Ledger;
 use crate::members::Members;
 use crate::publish::{self, Current};
-use crate::zones::{Zones, told};
+use crate::zones::told;
 
 /// Whoever is there says how it is within so long, or counts as gone.
 const HEARD: Duration = Duration::from_millis(1500);
@@ -346,7 +346,7 @@ impl<M: Reach> Moves<M> {
                 })
             });
             let hops = pool.is_none() || self.world.are_hops_probed(&sight, began);
-            let named = pool.is_none() || Zones::are_seen(&sight.zones, began.elapsed());
+            let named = pool.is_none() || self.world.are_zones_known(current, began);
             if heard && (probed && hops && named || passed >= HEARD + PROBED) {
                 return sight;
             }

@@ -189,6 +189,11 @@ impl<M: Reach> Real<M> {
         sight
     }
 
+    /// Whether all name servers have been asked since then, and whether zones take updates is known.
+    pub fn are_zones_known(&self, current: &Current, since: Instant) -> bool {
+        self.zones.is_known(current, since)
+    }
+
     /// Asks name servers that haven't answered within this, and whether zones take updates, unless that is known.
     pub fn look_at_zones(&self, current: &Current, within: Duration) -> Vec<zones::Look> {
         self.zones.look(current, within);

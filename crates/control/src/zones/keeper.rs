@@ -208,12 +208,25 @@ impl Zones {
         }
     }
 
-    /// Whether every name server has said what it has to say within this.
-    pub fn are_seen(looks: &[Look], within: Duration) -> bool {
+    /// Whether every name server has said what it has to say since then.
+    fn are_seen(looks: &[Look], within: Duration) -> bool {
         looks.iter().all(|look| {
             let is_seen = |server| look.told.get(server).is_some_and(|told| told.age <= within);
             look.contents.zone.publisher.servers().iter().all(is_seen)
         })
+    }
+
+    /// Whether all name servers have been asked since then, and of zones that take updates it is known whether they do.
+    pub fn is_known(&self, current: &Current, since: Instant) -> bool {
+        let looks = self.known(current);
+        let known = self.held();
+        let is_tried = |look: &Look| {
+            let last = known.get(look.zone()).and_then(|known| known.writable.last.as_ref());
+            // What was refused before may have been mended.
+            last.is_some_and(|(at, writable)| writable.is_ok() || *at >= since)
+        };
+        let needs_no_try = |look: &Look| !takes_updates(&look.contents) || look.source().is_none();
+        Zones::are_seen(&looks, since.elapsed()) && looks.iter().all(|look| needs_no_try(look) || is_tried(look))
     }
 
     /// Tries whether zones take updates, where that wasn't done a while ago; what comes of it is in the next look.

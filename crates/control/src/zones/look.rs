@@ -103,6 +103,8 @@ impl Standing {
         match self {
             Standing::Current => format!("{server} answers what it should"),
             Standing::Unasked => format!("{server} hasn't been asked yet"),
+            // It mostly names the name server itself.
+            Standing::Silent(why) if why.starts_with(server) => why.clone(),
             Standing::Silent(why) => format!("{server} can't be asked: {why}"),
             Standing::Another(text) => format!("{server} has the mark of somebody else: {text}"),
             Standing::Unmarked => format!("{server} has no mark of ours"),

@@ -4,6 +4,7 @@ mod alone;
 mod changes;
 mod crash;
 mod disaster;
+mod dns;
 mod faults;
 mod large;
 mod load;

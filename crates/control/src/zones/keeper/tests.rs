@@ -70,3 +70,29 @@ async fn whether_it_takes_updates_is_known_after_it_was_looked_at() {
     sleep(Duration::from_secs(1)).await;
     assert_eq!(zones.known(&current)[0].writable, Some(Ok(())));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_before_somebody_asks_is_tried_again_for_him() {
+    let (played, current) = (Arc::<Played>::default(), zoned(UPDATED, 3, 7));
+    let zones = zones(&played);
+    played.answer(&servers(), &holding(&zones.wanted(&current)[0]));
+    played.served().refuses = Some("REFUSED".to_owned());
+    zones.fresh(&current).await;
+    zones.try_writing(&current);
+    sleep(Duration::from_millis(10)).await;
+    played.served().refuses = None;
+    let began = Instant::now();
+    while !zones.is_known(&current, began) {
+        zones.look(&current, began.elapsed());
+        zones.try_writing(&current);
+        sleep(STEP).await;
+        assert!(began.elapsed() < 3 * AGAIN);
+    }
+    assert_eq!(zones.known(&current)[0].writable, Some(Ok(())));
+    // Of nobody who answers it isn't asked whether he would be changed.
+    played.served().answers.clear();
+    let began = Instant::now();
+    zones.look(&current, Duration::ZERO);
+    sleep(STEP).await;
+    assert!(zones.is_known(&current, began));
+}
