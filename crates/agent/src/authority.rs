@@ -70,7 +70,7 @@ pub struct Authority {
 fn at_agents(role: Role) -> ExtendedKeyUsagePurpose {
     match role {
         Role::Controller => ExtendedKeyUsagePurpose::ClientAuth,
-        Role::Edge | Role::Gateway | Role::Dns => ExtendedKeyUsagePurpose::ServerAuth,
+        Role::Edge | Role::Gateway | Role::Dns | Role::Witness => ExtendedKeyUsagePurpose::ServerAuth,
     }
 }
 
@@ -79,7 +79,7 @@ fn on_the_trunk(role: Role) -> Option<ExtendedKeyUsagePurpose> {
     match role {
         Role::Gateway => Some(ExtendedKeyUsagePurpose::ClientAuth),
         Role::Edge => Some(ExtendedKeyUsagePurpose::ServerAuth),
-        Role::Dns | Role::Controller => None,
+        Role::Dns | Role::Witness | Role::Controller => None,
     }
 }
 

@@ -29,13 +29,15 @@ pub enum Role {
     Gateway,
     /// A DNS server.
     Dns,
+    /// Who only looks at edge servers from outside.
+    Witness,
     /// A controller: it dials the others, and nobody dials it.
     Controller,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Role; 4] = [Role::Edge, Role::Gateway, Role::Dns, Role::Controller];
+    pub const ALL: [Role; 5] = [Role::Edge, Role::Gateway, Role::Dns, Role::Witness, Role::Controller];
 
     /// The word for it, in certificates too.
     pub fn word(self) -> &'static str {
@@ -43,6 +45,7 @@ impl Role {
             Role::Edge => "edge",
             Role::Gateway => "gateway",
             Role::Dns => "dns",
+            Role::Witness => "witness",
             Role::Controller => "controller",
         }
     }

@@ -50,10 +50,10 @@ pub fn ahead(current: &Current, heard: Vec<Heard>) -> Vec<Heard> {
     if believed.iter().any(is_ahead) { heard.into_iter().filter(is_ahead).collect() } else { Vec::new() }
 }
 
-/// Those whose word counts: where members inside are there, edge servers aren't asked. They stand in the perimeter, and one
-/// in a stranger's hands must not stop the control plane.
+/// Those whose word counts: where members inside are there, edge servers and witnesses aren't asked. They stand in the
+/// perimeter, or further out, and one in a stranger's hands must not stop the control plane.
 pub fn believed(heard: Vec<Heard>) -> Vec<Heard> {
-    let is_inside = |heard: &Heard| heard.role != Role::Edge;
+    let is_inside = |heard: &Heard| !matches!(heard.role, Role::Edge | Role::Witness);
     if heard.iter().any(is_inside) { heard.into_iter().filter(is_inside).collect() } else { heard }
 }
 

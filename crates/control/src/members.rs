@@ -312,7 +312,7 @@ impl Members {
         let member = current.topology.members().find(|member| member.fqdn == *fqdn)?;
         let secrets = match Role::from(member.role) {
             Role::Gateway => &secrets.internal,
-            Role::Edge | Role::Dns | Role::Controller => &secrets.external,
+            Role::Edge | Role::Dns | Role::Witness | Role::Controller => &secrets.external,
         };
         let secrets: Vec<Secret> = secrets.iter().cloned().map(Secret::new).collect();
         let content = view(&current.topology, &secrets, fqdn)?;

@@ -24,10 +24,10 @@ pub enum ProbeError {
     #[error("there is no topology yet")]
     NoTopology,
     /// Nobody is called so.
-    #[error("there is no pool, edge server or gateway {0} in the topology")]
+    #[error("there is no pool, edge server, gateway or witness {0} in the topology")]
     Nobody(String),
     /// It has no face.
-    #[error("{fqdn} is a {role}, and only edge servers and gateways probe")]
+    #[error("{fqdn} is a {role}, and only edge servers, gateways and witnesses probe")]
     NoFace {
         /// Its name.
         fqdn: String,
@@ -92,7 +92,7 @@ pub async fn all(members: &Arc<Members>, wanted: &Wanted) -> Result<Vec<ProbedBy
 /// Who probes: the edge servers of a pool, or one member; those of the pool that carries the route where nobody is named.
 ///
 /// # Errors
-/// When nobody is called so, or it is no edge server or gateway.
+/// When nobody is called so, or it is one that doesn't probe.
 pub fn chosen<'a>(current: &'a Current, via: Option<&str>) -> Result<Vec<&'a Member>, ProbeError> {
     let topology = &current.topology;
     let name = via.unwrap_or(&current.route.pool);
@@ -102,7 +102,7 @@ pub fn chosen<'a>(current: &'a Current, via: Option<&str>) -> Result<Vec<&'a Mem
     let found = topology.members().find(|member| member.fqdn.as_str() == name);
     let member = found.ok_or_else(|| ProbeError::Nobody(name.to_owned()))?;
     match member.role {
-        Role::Edge | Role::Gateway => Ok(vec![member]),
+        Role::Edge | Role::Gateway | Role::Witness => Ok(vec![member]),
         role => Err(ProbeError::NoFace { fqdn: name.to_owned(), role: role.to_string() }),
     }
 }
@@ -127,6 +127,6 @@ mod tests {
         }
         assert_eq!(names(Some("pool2.contoso.test")), names(Some("edge3.contoso.test")));
         let nobody = names(Some("edge9.contoso.test")).expect_err("there is none");
-        assert!(nobody.to_string().contains("no pool, edge server or gateway edge9"), "{nobody}");
+        assert!(nobody.to_string().contains("no pool, edge server, gateway or witness edge9"), "{nobody}");
     }
 }

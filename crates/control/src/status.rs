@@ -55,7 +55,7 @@ fn sites(topology: &Topology, routed: &str, told: &mut impl FnMut(&document::Mem
             members: pool.edges.iter().map(|edge| told(&edge.member)).collect(),
         });
         let pools = pools.collect();
-        let others = topology.gateways.iter().chain(&topology.dns).chain(&topology.controllers);
+        let others = topology.members().filter(|member| member.role != document::Role::Edge);
         let members = others.filter(|member| member.site == *name).map(&mut *told).collect();
         sites.push(Site { name: name.clone(), pools, members });
     }

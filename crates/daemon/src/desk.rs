@@ -63,6 +63,8 @@ pub struct Desk {
     pub draining: AtomicBool,
     /// Each face, and where it listens.
     pub faces: Vec<(Arc<FaceState>, Vec<SocketAddr>)>,
+    /// From where it is probed, where there is no face.
+    pub looks_from: Option<Arc<FaceState>>,
     /// What is probed at this moment.
     pub probes: Probes,
     /// What is this daemon's alone.
@@ -287,7 +289,7 @@ impl Desk {
             return self.office.order(action, seconds, rest);
         }
         if let Request::Probe(request) = request {
-            let faces: Vec<_> = self.faces.iter().map(|(face, _)| face.clone()).collect();
+            let faces: Vec<_> = self.faces.iter().map(|(face, _)| face).chain(&self.looks_from).cloned().collect();
             return self.probes.begin(&faces, request);
         }
         let (sender, replies) = mpsc::channel(REPLIES);

@@ -23,6 +23,13 @@ pub struct Enrol {
     ca: Digest,
 }
 
+impl Enrol {
+    /// The configuration.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+}
+
 /// Why nobody was enrolled.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolFailure {

@@ -20,8 +20,20 @@ use crate::course::Course;
 
 #[cfg(test)]
 mod tests;
+mod witness;
 
-/// What `fedge-edge` runs by.
+pub use witness::Witness;
+
+/// What `fedge-edge` runs as, and by.
+#[derive(Debug)]
+pub enum Configured {
+    /// An edge server.
+    Edge(Box<Config>),
+    /// A witness, which only looks at edge servers.
+    Witness(Box<Witness>),
+}
+
+/// What an edge server runs by.
 #[derive(Debug)]
 pub struct Config {
     /// Where the local commands ask.
@@ -93,7 +105,8 @@ struct File {
     #[serde(default)]
     log: Log,
     metrics: Option<Metrics>,
-    external: External,
+    external: Option<External>,
+    witness: Option<witness::Section>,
     control: Option<control::Section>,
     gateway: Option<Section>,
     trunk: Option<Trunk>,
@@ -142,19 +155,32 @@ struct Trunk {
     gateways: Spanned<Vec<String>>,
 }
 
-impl Config {
+impl Configured {
     /// Reads and checks the file. Other files that it names are found from its folder, and aren't
     /// read here.
     ///
     /// # Errors
     /// Every fault, with its place; of unknown keys and wrong types only the first.
-    pub fn read(path: &Path) -> Result<Config, ConfigError> {
-        settings::read(path, |file: File, folder, faults| check(&file, folder, faults))
+    pub fn read(path: &Path) -> Result<Configured, ConfigError> {
+        let configured = settings::read(path, |file: File, folder, faults| check(&file, folder, faults))?;
+        Ok(configured.expect("a fault was added"))
     }
 }
 
-fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
-    let external = &file.external;
+/// Nothing where it isn't said as what it runs, which is a fault.
+fn check(file: &File, folder: &Path, faults: &mut Faults) -> Option<Configured> {
+    match (&file.external, &file.witness) {
+        (_, Some(section)) => Some(Configured::Witness(Box::new(witness::check(file, section, folder, faults)))),
+        (Some(external), None) => Some(Configured::Edge(Box::new(of_edge(file, external, folder, faults)))),
+        (None, None) => {
+            let remedy = "have [external] for an edge server, or [witness] for who only looks at edge servers";
+            faults.add(0..0, "there is no [external] and no [witness]", remedy);
+            None
+        }
+    }
+}
+
+fn of_edge(file: &File, external: &External, folder: &Path, faults: &mut Faults) -> Config {
     let addresses = settings::with_shared(&external.listen, &external.shared);
     let internal = file.gateway.as_ref().map(Section::addresses);
     let mut faces = vec![("external", &addresses)];
@@ -177,12 +203,12 @@ fn check(file: &File, folder: &Path, faults: &mut Faults) -> Config {
         },
         certificates: folder.join(&external.certificates),
         private_targets: external.private_targets,
-        inward: inward(file, own, folder, faults),
+        inward: inward(file, external, own, folder, faults),
         settings: settings::settings(&file.times, &file.limits, faults),
     }
 }
 
-fn inward(file: &File, own: Vec<SocketAddr>, folder: &Path, faults: &mut Faults) -> Inward {
+fn inward(file: &File, external: &External, own: Vec<SocketAddr>, folder: &Path, faults: &mut Faults) -> Inward {
     let delivers = file.gateway.is_some();
     let policies = Policies { federation: &file.federation, local: &file.local, partner: &file.partner, own, delivers };
     match (&file.gateway, &file.trunk, &file.control) {
@@ -194,7 +220,7 @@ fn inward(file: &File, own: Vec<SocketAddr>, folder: &Path, faults: &mut Faults)
             let alone = settings::Alone {
                 sections: &[("[trunk]", trunk.is_some())],
                 policies: &policies,
-                dialback_secrets: file.external.dialback_secrets.is_some(),
+                dialback_secrets: external.dialback_secrets.is_some(),
             };
             alone.check(faults);
             Inward::Control(control.read(folder, faults))

@@ -9,7 +9,7 @@ use gateway::inside::{Inside, InsideError};
 use tokio::signal::unix::Signal;
 use topology::policy::Policy;
 
-use crate::config::{Config, Inward};
+use crate::config::{Config, Configured, Inward};
 use crate::gateways::Trunks;
 use crate::outside::{Outside, OutsideError};
 use crate::run::Failure;
@@ -38,7 +38,10 @@ impl Files {
 
     /// Takes over what a configuration that was read again says: all of it, or nothing.
     fn read_again(&self, file: &Path, led: bool) -> Result<(), Failure> {
-        let config = Config::read(file)?;
+        let Configured::Edge(config) = Configured::read(file)? else {
+            tracing::warn!("whether this is a witness changes with the next start");
+            return Ok(());
+        };
         let fresh = Files::read(&config, self.policy.clone())?;
         self.outside.replace(&fresh.outside).map_err(OutsideError::from)?;
         if let (Some(inside), Some(fresh)) = (&self.inside, &fresh.inside) {

@@ -19,3 +19,5 @@ mod steering;
 
 mod borderer;
 pub mod run;
+
+mod witness;

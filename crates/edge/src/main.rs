@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use api::agent::Role;
 use api::local::Request;
 use clap::{Parser, Subcommand};
 use daemon::ask::{Ask, Asked, ask};
@@ -65,7 +64,9 @@ fn main() -> ExitCode {
     match args.command {
         Command::Run { file } => exit::told(run::run(&file), Failure::is_configuration),
         Command::Check { file } => exit::told(run::check(&file), Failure::is_configuration),
-        Command::Enrol(told) => exit::told(enrol(&told, Role::Edge, run::PROGRAM), EnrolFailure::is_configuration),
+        Command::Enrol(told) => {
+            exit::told(enrol(&told, run::role(told.file()), run::PROGRAM), EnrolFailure::is_configuration)
+        }
         Command::Health(look) => match health::tell(&look, &asked) {
             Ok(false) => ExitCode::FAILURE,
             told => exit::told(told, |_| false),

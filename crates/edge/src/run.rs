@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 use topology::policy::Policy;
 
 use crate::borderer::Borderer;
-use crate::config::{Config, Inward};
+use crate::config::{Config, Configured, Inward};
 use crate::course::Course;
 use crate::entrance::{Door, Entrance};
 use crate::files::Files;
@@ -39,6 +39,7 @@ use crate::memory::Memory;
 use crate::outside::OutsideError;
 use crate::service::{Counter, Scope, Service};
 use crate::steering::Steering;
+use crate::witness;
 
 /// The daemon's name and version.
 pub const PROGRAM: (&str, &str) = ("fedge-edge", env!("CARGO_PKG_VERSION"));
@@ -88,7 +89,15 @@ impl Failure {
 /// # Errors
 /// When the daemon would not start with it.
 pub fn check(file: &Path) -> Result<(), Failure> {
-    let config = Config::read(file)?;
+    let config = match Configured::read(file)? {
+        Configured::Edge(config) => config,
+        Configured::Witness(witness) => {
+            for line in witness::check(&witness)? {
+                println!("{line}");
+            }
+            return Ok(());
+        }
+    };
     if let Inward::Trunk { files, .. } = &config.inward {
         files.acceptor()?;
     }
@@ -116,10 +125,24 @@ pub fn check(file: &Path) -> Result<(), Failure> {
 /// # Errors
 /// When it can't start.
 pub fn run(file: &Path) -> Result<(), Failure> {
-    let config = Config::read(file)?;
-    let level = log::init(&config.log);
+    let configured = Configured::read(file)?;
+    let level = log::init(match &configured {
+        Configured::Edge(config) => &config.log,
+        Configured::Witness(witness) => &witness.log,
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(work(file, &config, level))
+    runtime.block_on(async {
+        match configured {
+            Configured::Edge(config) => work(file, &config, level).await,
+            Configured::Witness(config) => witness::work(file, &config, level).await,
+        }
+    })
+}
+
+/// As what the machine with this configuration becomes a member. What is wrong with it is told by [`check`].
+pub fn role(file: &Path) -> Role {
+    let is_witness = Configured::read(file).is_ok_and(|configured| matches!(configured, Configured::Witness(_)));
+    if is_witness { Role::Witness } else { Role::Edge }
 }
 
 /// What the edge server starts with.
@@ -241,6 +264,7 @@ async fn work(file: &Path, config: &Config, level: LogLevel) -> Result<(), Failu
         draining: AtomicBool::new(false),
         probes: Probes::default(),
         faces,
+        looks_from: None,
         office: Box::new(Borderer {
             files: files.clone(),
             trunk: trunk.as_ref().map(|trunk| (trunk.name.clone(), trunk.trunks.clone())),

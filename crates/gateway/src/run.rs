@@ -171,6 +171,7 @@ async fn work(file: &Path, config: Config, level: LogLevel) -> Result<(), Failur
         draining: AtomicBool::new(false),
         probes: Probes::default(),
         faces: vec![(face.clone(), config.face.listen.clone())],
+        looks_from: None,
         office: Box::new(Gatekeeper {
             name,
             steering: steering.clone(),

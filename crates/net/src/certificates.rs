@@ -25,3 +25,13 @@ pub trait Certificates: Send + Sync {
     /// The certificate to show as `domain`, with its chain and key; `None` if we have none.
     fn certificate(&self, domain: &Domain) -> Option<Arc<CertifiedKey>>;
 }
+
+/// No certificate of ours, for who proves nothing to anybody.
+#[derive(Debug, Clone, Copy)]
+pub struct NoCertificates;
+
+impl Certificates for NoCertificates {
+    fn certificate(&self, _domain: &Domain) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+}

@@ -40,6 +40,8 @@ pub struct Topology {
     pub dns: Vec<Member>,
     /// Those of them that partners' resolvers reach.
     pub nameservers: Vec<NameServer>,
+    /// Those who only look, from elsewhere.
+    pub witnesses: Vec<Witness>,
     /// The controllers.
     pub controllers: Vec<Member>,
     /// All pools, in the order in which partners should find them; the first carries the route at the beginning.
@@ -89,6 +91,15 @@ pub struct Edge {
     pub trunk_port: u16,
 }
 
+/// Who looks at edge servers from outside as partners see them, and carries nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witness {
+    /// What it is as a member.
+    pub member: Member,
+    /// The addresses from which it looks, where they are known.
+    pub external: Vec<IpAddr>,
+}
+
 /// A machine with a process of fedge's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -111,6 +122,7 @@ pub enum Role {
     Edge,
     Gateway,
     Dns,
+    Witness,
     Controller,
 }
 
@@ -120,6 +132,7 @@ impl std::fmt::Display for Role {
             Role::Edge => "edge",
             Role::Gateway => "gateway",
             Role::Dns => "dns",
+            Role::Witness => "witness",
             Role::Controller => "controller",
         })
     }
@@ -137,10 +150,11 @@ impl Topology {
         faults.none_or(topology)
     }
 
-    /// All members: edge servers by pools, gateways, dns servers, controllers.
+    /// All members: edge servers by pools, gateways, dns servers, witnesses, controllers.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         let edges = self.pools.iter().flat_map(|pool| pool.edges.iter().map(|edge| &edge.member));
-        edges.chain(&self.gateways).chain(&self.dns).chain(&self.controllers)
+        let witnesses = self.witnesses.iter().map(|witness| &witness.member);
+        edges.chain(&self.gateways).chain(&self.dns).chain(witnesses).chain(&self.controllers)
     }
 
     /// The pool of that name.

@@ -139,7 +139,7 @@ async fn strangers_are_sent_away_and_keep_nobody_out() {
         assert!(!heard.contains(&b'{'), "nothing is said to strangers: {heard:?}");
     }
     // Who has a certificate of ours, but not a controller's, gets no word out either.
-    for role in [Role::Edge, Role::Gateway, Role::Dns] {
+    for role in [Role::Edge, Role::Gateway, Role::Dns, Role::Witness] {
         let mut heard = Vec::new();
         if let Ok(mut stream) = house.raw(&target, role).await {
             let _ = stream.read_to_end(&mut heard).await;

@@ -93,6 +93,14 @@ pub struct DnsGateway {
     pub priority: u16,
 }
 
+/// What a witness goes by: for which domains it looks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// Our own domains, patterns among them.
+    #[serde(default)]
+    pub local: Vec<String>,
+}
+
 /// Something that nobody else may know. It is written to members and nowhere else.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -141,6 +149,7 @@ pub trait Content: Serialize + DeserializeOwned {
 impl Content for Edge {}
 impl Content for Gateway {}
 impl Content for Dns {}
+impl Content for Witness {}
 
 impl Edge {
     /// Who may speak to whom. `text` is what this was read from; `own` is where this edge server listens.

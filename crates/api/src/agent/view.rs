@@ -58,6 +58,10 @@ pub fn view(topology: &Topology, dialback_secrets: &[Secret], member: &Fqdn) -> 
             let content = content::Dns { gateway: gateways.collect(), local, published: published(topology, member) };
             Some(content.write())
         }
+        document::Role::Witness => {
+            let patterns = topology.policy.locals().iter().map(|local| local.pattern.to_string());
+            Some(content::Witness { local: patterns.collect() }.write())
+        }
         document::Role::Controller => None,
     }
 }
@@ -99,6 +103,7 @@ impl From<document::Role> for Role {
             document::Role::Edge => Role::Edge,
             document::Role::Gateway => Role::Gateway,
             document::Role::Dns => Role::Dns,
+            document::Role::Witness => Role::Witness,
             document::Role::Controller => Role::Controller,
         }
     }
@@ -145,6 +150,10 @@ mod tests {
         site = "site2"
         internal = ["10.0.9.3"]
         agent_port = 5299
+        [[witness]]
+        fqdn = "witness1.contoso.test"
+        site = "Site2"
+        internal = ["10.3.0.1"]
         [[controller]]
         fqdn = "ctl1.contoso.test"
         site = "Site1"
@@ -186,6 +195,13 @@ mod tests {
         let policy = edge.policy(&text, Vec::new()).expect("it is good");
         assert!(policy.partners()[0].next_hop.is_some(), "it dials them");
         assert!(policy.locals()[0].next_hop.is_none() && !policy.locals()[0].terms.dialback);
+    }
+
+    #[test]
+    fn a_witness_learns_the_local_domains_and_nothing_else() {
+        let text = seen_by("witness1.contoso.test").1.expect("a member");
+        assert_eq!(text.trim(), "local = [\"contoso.test\"]");
+        assert_eq!(content::Witness::read(&text).expect("it can be read").local, ["contoso.test"]);
     }
 
     #[test]

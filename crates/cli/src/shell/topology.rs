@@ -61,6 +61,7 @@ pub(super) fn topology(control: &Control, call: &Call) -> Result<Outcome, ShellE
         ("EdgeServers", Value::Many(edges)),
         ("Gateways", of_role("gateway")),
         ("DnsServers", of_role("dns")),
+        ("Witnesses", of_role("witness")),
         ("Controllers", of_role("controller")),
         ("XmppFederationRoute", Value::Text(format!("{EDGE_SERVER}{}", overview.route.pool))),
         ("Epoch", Value::Number(overview.route.epoch)),

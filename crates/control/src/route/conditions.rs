@@ -281,6 +281,10 @@ pub fn warnings(ground: &Ground<'_>, sight: &Sight) -> Vec<String> {
     if !silent.is_empty() {
         warnings.push(format!("not reached, and told as soon as they are: {silent}"));
     }
+    let blind = told(sight.of_role(Role::Witness).filter(|(_, facts)| !facts.reached));
+    if !blind.is_empty() {
+        warnings.push(format!("not reached, so nobody looks from there: {blind}"));
+    }
     warnings
 }
 

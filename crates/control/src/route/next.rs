@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use api::local::ServiceState;
 use api::route::{Kind, Need, State};
+use topology::document::Role;
 
 use super::conditions::{Ground, conditions};
 use super::operation::Operation;
@@ -128,7 +129,9 @@ fn applied(moment: &Moment<'_>) -> Next {
     let goes_by_it = |facts: &Facts| facts.epoch.is_some_and(|known| known >= epoch);
     let members = &moment.sight.members;
     let names = |wanted: &dyn Fn(&Facts) -> bool| -> Vec<&str> {
-        members.iter().filter(|(_, facts)| wanted(facts)).map(|(fqdn, _)| fqdn.as_str()).collect()
+        // A witness carries nothing, whatever the route is.
+        let led = members.iter().filter(|(_, facts)| facts.role != Role::Witness);
+        led.filter(|(_, facts)| wanted(facts)).map(|(fqdn, _)| fqdn.as_str()).collect()
     };
     let late = names(&|facts| facts.reached && !goes_by_it(facts));
     let gone = names(&|facts| !facts.reached);

@@ -1,6 +1,6 @@
 //! An edge server's external address, looked at from elsewhere as a partner would find it; and how a look is taken.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use api::probe::{Name, Probed, Request, TOGETHER, Target, Verdict};
 use topology::document::{Edge, Member, Topology};
@@ -60,6 +60,17 @@ pub struct Look {
     pub uncovered: Vec<String>,
 }
 
+impl Vantage {
+    /// Whom to ask first.
+    fn rank(self) -> u8 {
+        match self {
+            Vantage::Witness => 0,
+            Vantage::OtherPool => 1,
+            Vantage::OwnPool | Vantage::Inside => 2,
+        }
+    }
+}
+
 impl Look {
     /// That nothing speaks for any domain but this.
     pub fn of(good: bool, seen: impl Into<String>) -> Look {
@@ -67,8 +78,8 @@ impl Look {
     }
 }
 
-/// Who could look at this edge server, the best first: those of other pools, in other sites at the best, then those of its
-/// own. What a machine says of itself shows nothing.
+/// Who could look at this edge server, the best first: witnesses, then edge servers of other pools, those in other sites first,
+/// and then those of its own pool. What a machine says of itself shows nothing.
 pub fn lookers(topology: &Topology, sight: &Sight, edge: &Edge) -> Vec<Looker> {
     let locals = topology.policy.locals().iter().filter(|local| !local.pattern.is_wildcard());
     let locals: Vec<String> = locals.map(|local| local.pattern.domain().to_string()).collect();
@@ -77,32 +88,34 @@ pub fn lookers(topology: &Topology, sight: &Sight, edge: &Edge) -> Vec<Looker> {
     let also: Vec<String> = domains.collect();
     let left_out = locals.len() - 1 - also.len();
     let own = topology.pools.iter().find(|pool| pool.edges.contains(edge));
-    let mut others: Vec<(Vantage, bool, &Member)> = topology
-        .pools
+    let witnesses = topology
+        .witnesses
         .iter()
-        .flat_map(|pool| pool.edges.iter().map(move |other| (pool, &other.member)))
-        .filter(|(_, member)| member.fqdn != edge.member.fqdn)
-        .filter(|(_, member)| sight.members.get(member.fqdn.as_str()).is_some_and(|facts| facts.reached))
-        .map(|(pool, member)| {
-            let from = if own == Some(pool) { Vantage::OwnPool } else { Vantage::OtherPool };
-            (from, own.is_some_and(|own| own.site == pool.site), member)
-        })
-        .collect();
-    others.sort_by_key(|(from, same_site, _)| (*from == Vantage::OwnPool, *same_site));
-    let lookers = others.into_iter().filter_map(|(from, _, by)| {
-        let at = reachable(topology, by, edge)?;
-        let (by, domain, also) = (by.clone(), domain.clone(), also.clone());
-        Some(Looker { by, from, at: Some(at), domain, also, left_out })
+        .map(|witness| (Vantage::Witness, &witness.member, reachable(&witness.external, edge)));
+    let edges = topology.pools.iter().flat_map(|pool| pool.edges.iter().map(move |other| (pool, other)));
+    let edges = edges.map(|(pool, other)| {
+        let from = if own == Some(pool) { Vantage::OwnPool } else { Vantage::OtherPool };
+        (from, &other.member, reachable(&other.external, edge))
     });
-    lookers.collect()
+    let is_there = |member: &Member| sight.members.get(member.fqdn.as_str()).is_some_and(|facts| facts.reached);
+    let others = witnesses.chain(edges).filter(|(_, member, _)| member.fqdn != edge.member.fqdn && is_there(member));
+    let lookers = others.filter_map(|(from, by, at)| {
+        let (at, by, domain, also) = (at?, by.clone(), domain.clone(), also.clone());
+        Some(Looker { by, from, at: Some(SocketAddr::new(at, PORT)), domain, also, left_out })
+    });
+    let mut lookers: Vec<Looker> = lookers.collect();
+    lookers.sort_by_key(|looker| (looker.from.rank(), own.is_some_and(|own| own.site == looker.by.site)));
+    lookers
 }
 
-/// The address of this edge server at which that one can be expected to reach it: the first of a family of which it has one.
-fn reachable(topology: &Topology, by: &Member, edge: &Edge) -> Option<SocketAddr> {
-    let edges = topology.pools.iter().flat_map(|pool| &pool.edges);
-    let own: Vec<_> = edges.filter(|edge| edge.member.fqdn == by.fqdn).flat_map(|edge| &edge.external).collect();
-    let shares = |address: &&std::net::IpAddr| own.iter().any(|own| own.is_ipv4() == address.is_ipv4());
-    edge.external.iter().find(shares).map(|address| SocketAddr::new(*address, PORT))
+/// The address of this edge server at which somebody with these addresses can be expected to reach it: the first of a family of
+/// which he has one. Where his aren't known, he more likely has an IPv4 one.
+fn reachable(his: &[IpAddr], edge: &Edge) -> Option<IpAddr> {
+    let shares = |address: &&IpAddr| his.iter().any(|own| own.is_ipv4() == address.is_ipv4());
+    if his.is_empty() {
+        return edge.external.iter().find(|address| address.is_ipv4()).or(edge.external.first()).copied();
+    }
+    edge.external.iter().find(shares).copied()
 }
 
 /// Of many domains, so many as one look is taken for: the first, and others from all over the list, always the same.

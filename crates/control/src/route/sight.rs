@@ -195,7 +195,8 @@ impl Sight {
             .pools
             .iter()
             .flat_map(|pool| pool.edges.iter().map(move |edge| (&edge.member, Some(pool.fqdn.as_str()))));
-        let others = current.topology.gateways.iter().chain(&current.topology.dns).map(|member| (member, None));
+        let is_other = |member: &&Member| !matches!(member.role, Role::Edge | Role::Controller);
+        let others = current.topology.members().filter(is_other).map(|member| (member, None));
         let facts = edges.chain(others).map(|(member, pool)| {
             let fqdn = member.fqdn.as_str();
             (fqdn.to_owned(), Facts::of(member, pool, wanted(fqdn).as_ref(), seen(fqdn).as_ref(), since))

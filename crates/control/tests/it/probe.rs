@@ -69,7 +69,7 @@ async fn nobody_probes_without_the_role_or_what_makes_no_sense() {
     assert_eq!(problem(denied).code, "role");
     let client = site.client(&controller, Role::Operator);
     for (wanted, words) in [
-        (wanted(Some("edge9.contoso.test")), "no pool, edge server or gateway edge9.contoso.test"),
+        (wanted(Some("edge9.contoso.test")), "no pool, edge server, gateway or witness edge9.contoso.test"),
         (Wanted { seconds: Some(0), ..wanted(None) }, "a probe of 0 s"),
         (Wanted { seconds: Some(61), ..wanted(None) }, "a probe of 61 s"),
     ] {

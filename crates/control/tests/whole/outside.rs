@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 use testkit::lab::CONTOSO;
-use testkit::lab::installation::{Installation, fqdn};
+use testkit::lab::installation::{Installation, WITNESS, edges, fqdn, members_of};
 use testkit::pki::{LabCa, Request};
 
 use crate::load::{PATIENCE, installation};
@@ -67,5 +67,49 @@ fn a_certificate_that_an_edge_server_thinks_well_of_and_nobody_else_does_is_told
     assert!(!holds && seen.contains(&format!("for {ROOMS}: ")), "{seen}");
     let (status, told) = route(&lab, &["switchover", "--to", "pool2.contoso.test", "--yes"]);
     assert_eq!(status, Some(2), "{told}");
+    lab.stop().expect("everything ends well");
+}
+
+/// Pool 1 is in one site, pool 2 in another, and the witness in a third.
+#[test]
+fn a_witness_in_a_third_site_looks_before_a_move_also_where_nobody_else_is_left() {
+    let (mut lab, _folder) = installation();
+    lab.add_witness().expect("it is well");
+    let witness = fqdn(WITNESS);
+    let status = lab.status().expect("a status");
+    let shown = members_of(&status).find(|member| member["fqdn"] == witness.as_str()).expect("it is a member");
+    assert_eq!((&shown["role"], &shown["state"]), (&"witness".into(), &"reached".into()), "{shown}");
+    assert!(shown["service"].is_null() && shown["partners"].is_null(), "{shown}");
+    let told = lab.ask(WITNESS, &["health"]).expect("it is healthy");
+    assert_eq!(told.trim(), "ready");
+    let refused = lab.try_fedge(&["service", "stop", "--server", &witness]).expect("it runs");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("is a witness"), "{said}");
+    let told = lab.fedge(&["probe", CONTOSO, "--via", &witness]).expect("all is good");
+    assert!(told.contains("reached at 4 of 4 targets"), "{told}");
+
+    let seen_from = format!("seen from {witness}");
+    let (holds, seen) = condition(&lab, &["--to", "pool2.contoso.test"], "target-port");
+    assert!(holds && seen.contains(&seen_from) && seen.contains("for each of 2 local domains"), "{seen}");
+
+    // Of all edge servers one is left, and a machine's word about itself is no evidence.
+    for edge in edges().filter(|edge| *edge != "edge3") {
+        lab.kill(edge);
+    }
+    let move_it = ["failover", "--to", "pool2.contoso.test", "--accept", "target-whole,old-reached", "--yes"];
+    let (status, told) = route(&lab, &move_it);
+    assert!(status == Some(0) && told.contains(&format!("{} answered {witness}", fqdn("edge3"))), "{status:?}: {told}");
+
+    for edge in edges().filter(|edge| *edge != "edge3") {
+        lab.begin(edge).expect("it starts");
+    }
+    lab.wait_until_well().expect("all are back");
+    let (status, told) = route(&lab, &["failback", "--yes"]);
+    assert!(status == Some(0) && told.contains(&format!(" answered {witness}")), "{status:?}: {told}");
+
+    // Gone, it is told, and others look.
+    lab.kill(WITNESS);
+    let (_, told) = route(&lab, &["plan", "--to", "pool2.contoso.test"]);
+    assert!(told.contains(&format!("nobody looks from there: {witness}")), "{told}");
     lab.stop().expect("everything ends well");
 }

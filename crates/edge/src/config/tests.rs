@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Config, File, Inward, check};
+use super::{Config, Configured, File, Inward, check};
 use xmpp::domain::{Domain, DomainPair};
 use xmpp::stream::Need;
 
@@ -26,9 +26,17 @@ dialback = false
 "#;
 
 fn parse(text: &str) -> Result<Config, topology::faults::Faults> {
-    daemon::settings::parse("edge.toml", text, Path::new("/etc/fedge"), |file: File, folder, faults| {
+    match configured(text)? {
+        Configured::Edge(config) => Ok(*config),
+        other => panic!("an edge server, not {other:?}"),
+    }
+}
+
+fn configured(text: &str) -> Result<Configured, topology::faults::Faults> {
+    let checked = daemon::settings::parse("edge.toml", text, Path::new("/etc/fedge"), |file: File, folder, faults| {
         check(&file, folder, faults)
-    })
+    });
+    Ok(checked?.expect("a fault was added"))
 }
 
 fn faults(text: &str) -> String {
@@ -128,4 +136,27 @@ fn an_edge_under_controllers_leaves_to_them_what_they_say() {
     }
     let same = faults(&format!("{own}{}", control.replace("10.0.0.1:5271", "192.0.2.1:5269")));
     assert!(same.contains("the external face listens on 192.0.2.1:5269 too"), "{same}");
+}
+
+#[test]
+fn a_witness_has_no_face_and_is_led_by_controllers() {
+    let control = "[control]\nlisten = [\"10.3.0.1:5271\"]\nstate = \"state\"\n";
+    let own = "[witness]\ntrusted = \"roots.pem\"\nresolvers = [\"10.3.0.53:53\"]\n";
+    let Configured::Witness(witness) = configured(&format!("{own}{control}")).expect("no fault") else {
+        panic!("it is a witness")
+    };
+    assert!(witness.face.listen.is_empty() && !witness.private_targets);
+    assert_eq!((witness.control.listen.len(), witness.face.resolvers.len()), (1, 1));
+    let partner = "[[partner]]\ndomains = [\"fabrikam.test\"]\n";
+    for (text, told) in [
+        (own.to_owned(), "there is a [witness] and no [control]"),
+        (control.to_owned(), "there is no [external] and no [witness]"),
+        (format!("{own}{GOOD}{control}"), "there are [external] and [witness]"),
+        (format!("{own}{control}{partner}"), "there are [[partner]] and [control]"),
+        (format!("{own}certificates = \"certificates\"\n{control}"), "unknown field `certificates`"),
+        (format!("{own}{}", control.replace("\"10.3.0.1:5271\"", "")), "listens nowhere"),
+    ] {
+        let faults = configured(&text).expect_err("a fault").to_string();
+        assert!(faults.contains(told), "{told} is missing in:\n{faults}");
+    }
 }

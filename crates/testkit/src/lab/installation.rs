@@ -36,6 +36,8 @@ pub const GATEWAYS: [&str; 2] = ["gateway1", "gateway2"];
 pub const DNS: &str = "dns1";
 /// What partners' resolvers ask where the installation publishes its own names: one in the perimeter of each site.
 pub const NAMESERVERS: [&str; 2] = ["ns1", "ns2"];
+/// Who looks from a third site, where a test has it come ([`Installation::add_witness`]).
+pub const WITNESS: &str = "witness1";
 /// The pools and their edge servers.
 pub const POOLS: [(&str, [&str; 2]); 2] = [("pool1", ["edge1", "edge2"]), ("pool2", ["edge3", "edge4"])];
 
@@ -116,6 +118,7 @@ pub fn fqdn(name: &str) -> String {
 enum Program {
     Control,
     Edge,
+    Witness,
     Gateway,
     Dns,
 }
@@ -124,7 +127,7 @@ impl Program {
     fn name(self) -> &'static str {
         match self {
             Program::Control => "fedge-control",
-            Program::Edge => "fedge-edge",
+            Program::Edge | Program::Witness => "fedge-edge",
             Program::Gateway => "fedge-gateway",
             Program::Dns => "fedge-dns",
         }
@@ -135,6 +138,7 @@ fn program(name: &str) -> Program {
     match name {
         DNS => Program::Dns,
         _ if NAMESERVERS.contains(&name) => Program::Dns,
+        WITNESS => Program::Witness,
         _ if CONTROLLERS.contains(&name) => Program::Control,
         _ if GATEWAYS.contains(&name) => Program::Gateway,
         _ => Program::Edge,
@@ -265,6 +269,17 @@ impl Installation {
         enrol(command, |typed| self.try_fedge(typed))
     }
 
+    /// Has a witness come in a site of its own, and waits until all is well with it, too.
+    ///
+    /// # Errors
+    /// When it doesn't start; with its log.
+    pub fn add_witness(&mut self) -> anyhow::Result<()> {
+        self.publish_with(&written::witness(&self.ground), "a witness")?;
+        self.enrol(WITNESS)?;
+        self.begin(WITNESS)?;
+        self.wait_until_well()
+    }
+
     fn configure(&self, name: &str, store: &str, user: &str) -> anyhow::Result<()> {
         fs::create_dir(self.folder.join(name))?;
         fs::write(self.configuration(name), written::configuration(name, &self.ground, store, user))?;
@@ -333,7 +348,7 @@ impl Installation {
             server.stop()?;
         }
         let everybody: Vec<&str> =
-            GATEWAYS.into_iter().chain(edges()).chain([DNS]).chain(NAMESERVERS).chain(CONTROLLERS).collect();
+            GATEWAYS.into_iter().chain(edges()).chain([DNS, WITNESS]).chain(NAMESERVERS).chain(CONTROLLERS).collect();
         for name in everybody.into_iter().filter(|name| self.daemons.contains_key(name)).collect::<Vec<_>>() {
             self.end(name)?;
         }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::file::{self, File, Text};
-use super::{AGENT_PORT, Edge, Entries, Member, Pool, Role, TRUNK_PORT, Topology};
+use super::{AGENT_PORT, Edge, Entries, Member, Pool, Role, TRUNK_PORT, Topology, Witness};
 use crate::faults::Faults;
 use crate::fqdn::Fqdn;
 use crate::partner::S2S_PORT;
@@ -30,6 +30,7 @@ pub(super) fn check(file: &File, faults: &mut Faults) -> Topology {
     let pools: Vec<Pool> = pools.into_iter().map(|(_, pool)| pool).collect();
     let gateways = reading.members("gateway", Role::Gateway, &file.gateway, &sites);
     let dns = reading.members("dns", Role::Dns, &file.dns, &sites);
+    let witnesses = reading.witnesses(&file.witness, &sites);
     let controllers = reading.members("controller", Role::Controller, &file.controller, &sites);
     if file.gateway.is_empty() {
         reading.add(
@@ -63,6 +64,7 @@ pub(super) fn check(file: &File, faults: &mut Faults) -> Topology {
         gateways,
         dns,
         nameservers,
+        witnesses,
         controllers,
         route,
         names,
@@ -257,6 +259,30 @@ impl Reading<'_> {
             members.push(Member { fqdn, role, site, internal, agent_port });
         }
         members
+    }
+
+    fn witnesses(&mut self, entries: &[Spanned<file::Witness>], sites: &[String]) -> Vec<Witness> {
+        let mut witnesses = Vec::new();
+        for entry in entries {
+            let (span, entry) = (entry.span(), entry.get_ref());
+            let fqdn = self.fqdn(entry.fqdn.as_ref(), span.clone());
+            let site = self.site(entry.site.as_ref(), span.clone(), sites);
+            let agent_port = self.port(entry.agent_port.as_ref(), AGENT_PORT);
+            let internal = self.internal(entry.internal.as_ref(), span.clone(), &[agent_port]);
+            // Several may look from behind one address; none from where it is to look at.
+            let written = entry.external.as_ref().filter(|written| !written.get_ref().is_empty());
+            let external = written.map(|written| self.addresses(written)).unwrap_or_default();
+            for (place, address) in external.iter().filter(|(_, address)| self.externals.contains(address)).cloned() {
+                let what =
+                    format!("{address} is an edge server's external address, and a witness looks from elsewhere");
+                self.faults.add(place, what, "name the address from which it looks, or leave `external` out");
+            }
+            let Some(fqdn) = fqdn else { continue };
+            self.name(&fqdn, "a witness", span);
+            let member = Member { fqdn, role: Role::Witness, site, internal, agent_port };
+            witnesses.push(Witness { member, external: external.into_iter().map(|(_, address)| address).collect() });
+        }
+        witnesses
     }
 
     /// Notes a member's name, which nobody else may have.

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use xmpp::stream::Need;
 
-use super::{Edge, Member, Pool, Topology};
+use super::{Edge, Member, Pool, Topology, Witness};
 use crate::partner::NextHop;
 use crate::zone::{Names, Publisher, Targets};
 
@@ -32,6 +32,8 @@ pub fn difference(old: &Topology, new: &Topology) -> Vec<String> {
         let [old, new] = members.map(|members| keyed(members, |member| member.fqdn.to_string()));
         named(what, &mut changes, old, new, |old, new| of_member(&old, &new));
     }
+    let [before, after] = [old, new].map(|topology| keyed(&topology.witnesses, |one| one.member.fqdn.to_string()));
+    named("witness", &mut changes, before, after, |old, new| of_witness(&old, &new));
     if old.route != new.route {
         let order = |topology: &Topology| list(&topology.route);
         changes.push(format!("pools stand by in the order {} (was {})", order(new), order(old)));
@@ -85,6 +87,12 @@ fn of_member(old: &Member, new: &Member) -> Vec<String> {
         changed("agent_port", &old.agent_port, &new.agent_port),
     ];
     changes.into_iter().flatten().collect()
+}
+
+fn of_witness(old: &Witness, new: &Witness) -> Vec<String> {
+    let mut changes = of_member(&old.member, &new.member);
+    changes.extend(changed("external", &list(&old.external), &list(&new.external)));
+    changes
 }
 
 fn of_edge((old_pool, old): &(String, Edge), (new_pool, new): &(String, Edge)) -> Vec<String> {

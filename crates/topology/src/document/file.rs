@@ -11,13 +11,14 @@ use crate::entries::{self, Federation};
 use crate::faults::Faults;
 
 /// All that may stand in a document.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "[installation]",
     "[[site]]",
     "[[pool]]",
     "[[edge]]",
     "[[gateway]]",
     "[[dns]]",
+    "[[witness]]",
     "[[controller]]",
     "[route]",
     "[names]",
@@ -35,6 +36,7 @@ pub(super) struct File {
     pub(super) edge: Vec<Spanned<Edge>>,
     pub(super) gateway: Vec<Spanned<Member>>,
     pub(super) dns: Vec<Spanned<Dns>>,
+    pub(super) witness: Vec<Spanned<Witness>>,
     pub(super) controller: Vec<Spanned<Member>>,
     pub(super) route: Option<Spanned<Route>>,
     pub(super) names: Option<Spanned<Names>>,
@@ -98,6 +100,16 @@ pub(super) struct Dns {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Witness {
+    pub(super) fqdn: Option<Text>,
+    pub(super) site: Option<Text>,
+    pub(super) external: Option<Addresses>,
+    pub(super) internal: Option<Addresses>,
+    pub(super) agent_port: Option<Spanned<u16>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Names {
     pub(super) ttl: Option<Spanned<u32>>,
     pub(super) targets: Option<Text>,
@@ -138,6 +150,7 @@ impl File {
             edge: sections(&mut document, "edge", faults),
             gateway: sections(&mut document, "gateway", faults),
             dns: sections(&mut document, "dns", faults),
+            witness: sections(&mut document, "witness", faults),
             controller: sections(&mut document, "controller", faults),
             route: section(&mut document, "route", faults),
             names: section(&mut document, "names", faults),

@@ -129,6 +129,58 @@ fn each_fault_is_found() {
     }
 }
 
+/// Two witnesses behind one address, and one that doesn't say from where it looks.
+const WITNESSES: &str = r#"
+[[witness]]
+fqdn = "witness1.contoso.test"
+site = "Site2"
+external = ["192.0.2.99"]
+internal = ["10.3.0.1"]
+
+[[witness]]
+fqdn = "witness2.contoso.test"
+site = "Site2"
+external = ["192.0.2.99"]
+internal = ["10.3.0.2"]
+agent_port = 5299
+
+[[witness]]
+fqdn = "witness3.contoso.test"
+site = "Site2"
+external = []
+internal = ["10.3.0.3"]
+"#;
+
+#[test]
+fn witnesses_look_from_elsewhere() {
+    let text = GOOD.to_owned() + WITNESSES;
+    let topology = Topology::read("topology.toml", &text).expect("it is good");
+    let told: Vec<_> =
+        topology.witnesses.iter().map(|witness| (witness.member.agent_port, witness.external.len())).collect();
+    assert_eq!(told, [(5271, 1), (5299, 1), (5271, 0)]);
+    assert_eq!(topology.members().filter(|member| member.role == Role::Witness).count(), 3);
+    for (from, to, expected) in [
+        ("192.0.2.99", "203.0.113.2", "203.0.113.2 is an edge server's external address, and a witness looks from"),
+        ("witness1.contoso.test", "edge1.contoso.test", "edge1.contoso.test is there twice"),
+        ("10.3.0.1", "10.3.0.3", "10.3.0.3:5271 is somebody's already"),
+        ("site = \"Site2\"\nexternal", "external", "there is no `site` here"),
+        ("internal = [\"10.3.0.1\"]", "", "there is no `internal` here"),
+        ("agent_port = 5299", "trunk_port = 5299", "unknown field `trunk_port`"),
+    ] {
+        let told = faults(&(GOOD.to_owned() + &WITNESSES.replacen(from, to, 1)));
+        assert!(told.iter().any(|fault| fault.contains(expected)), "{from} -> {to}: {told:#?}");
+    }
+    let moved = text.replacen("[\"192.0.2.99\"]", "[\"192.0.2.98\"]", 1).replace("10.3.0.3", "10.3.0.4");
+    let moved = Topology::read("topology.toml", &moved).expect("it is good");
+    let told = difference(&topology, &moved);
+    let expected = [
+        "witness witness1.contoso.test: external 192.0.2.98 (was 192.0.2.99)",
+        "witness witness3.contoso.test: internal 10.3.0.4 (was 10.3.0.3)",
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(difference(&topology, &good()).len(), 3);
+}
+
 #[test]
 fn all_faults_are_told_at_once() {
     let text =

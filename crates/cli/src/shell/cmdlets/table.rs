@@ -179,6 +179,7 @@ pub(in crate::shell) static CMDLETS: [Cmdlet; 10] = [
             "EdgeServers",
             "Gateways",
             "DnsServers",
+            "Witnesses",
             "Controllers",
             "XmppFederationRoute",
             "Epoch",

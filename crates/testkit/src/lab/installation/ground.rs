@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::{CONTROLLERS, DNS, GATEWAYS, NAMESERVERS, Program, StoreKind, edges, program};
+use super::{CONTROLLERS, DNS, GATEWAYS, NAMESERVERS, Program, StoreKind, WITNESS, edges, program};
 use crate::etcd;
 use crate::lab::{FABRIKAM, LabPlan, Layout, Spot, TAILSPIN, check_free, of_servers};
 use crate::place::{Host, Network, Place};
@@ -41,6 +41,7 @@ impl Ground {
             let at = |net| IpAddr::from([127, 0, net, number]);
             let (external, internal) = match name {
                 DNS => (at(9), [127, 0, 9, 2].into()),
+                WITNESS => (at(13), at(13)),
                 _ if NAMESERVERS.contains(&name) => {
                     let address = IpAddr::from([127, 0, 12, number]);
                     (address, address)
@@ -98,6 +99,7 @@ impl Ground {
             addresses.extend(match program(name) {
                 Program::Control => inside(&[5272]),
                 Program::Gateway => inside(&[5269, 5271]),
+                Program::Witness => inside(&[5271]),
                 Program::Dns if name == &DNS => inside(&[5271]),
                 Program::Dns => inside(&[5271, 53]),
                 Program::Edge => [inside(&[5270, 5271]), vec![SocketAddr::new(*external, 5269)]].concat(),
@@ -137,5 +139,5 @@ fn machine(host: &Host) -> Machine {
 }
 
 fn everybody() -> impl Iterator<Item = &'static str> {
-    edges().chain(GATEWAYS).chain([DNS]).chain(NAMESERVERS).chain(CONTROLLERS)
+    edges().chain(GATEWAYS).chain([DNS, WITNESS]).chain(NAMESERVERS).chain(CONTROLLERS)
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::ensure;
 
-use super::{CONTROLLERS, DNS, GATEWAYS, Ground, NAMESERVERS, POOLS, Program, fqdn};
+use super::{CONTROLLERS, DNS, GATEWAYS, Ground, NAMESERVERS, POOLS, Program, WITNESS, fqdn};
 use crate::lab::{CONTOSO, LabPlan, Publisher, rooms};
 
 /// The site in which each pool is, and the gateway, dns server or controller with that number.
@@ -76,6 +76,15 @@ pub(super) fn whole(first: &str, ground: &Ground, plan: &LabPlan) -> anyhow::Res
     Ok(text + &plan.more)
 }
 
+/// A witness in a third site, at the end of a document.
+pub(super) fn witness(ground: &Ground) -> String {
+    let internal = ground.machine(WITNESS).internal;
+    format!(
+        "\n[[site]]\nname = \"Site3\"\n\n[[witness]]\nfqdn = \"{}\"\nsite = \"Site3\"\ninternal = [\"{internal}\"]\n",
+        fqdn(WITNESS)
+    )
+}
+
 /// So many local domains and partners more, each with an entry of its own, at the end of a document.
 pub fn many(locals: usize, partners: usize) -> String {
     let mut text = String::new();
@@ -105,6 +114,10 @@ pub(super) fn configuration(name: &str, ground: &Ground, store: &str, user: &str
              trusted = \"../trusted.crt\"\nresolvers = [\"{public_dns}\"]\n\
              # Nobody in this laboratory is at a public address.\nprivate_targets = true\n",
             ground.machine(name).external
+        ),
+        Program::Witness => format!(
+            "socket = \"socket\"\n{head}{control}[witness]\ntrusted = \"../trusted.crt\"\nresolvers = [\"{public_dns}\"]\n\
+             # Nobody in this laboratory is at a public address.\nprivate_targets = true\n"
         ),
         Program::Gateway => format!(
             "socket = \"socket\"\n{head}{control}[gateway]\nlisten = [\"{internal}:5269\"]\n\
