@@ -155,6 +155,8 @@ pub(crate) mod tests {
         let gateway = |current: &Current| member(Role::Gateway, "gateway1", head(current, "gateway1"));
         assert_eq!(ahead(&old, vec![edge.clone()]).len(), 1, "nobody says otherwise");
         assert_eq!(ahead(&old, vec![edge.clone(), gateway(&old)]), []);
+        let witness = member(Role::Witness, "witness1", head(&current(u64::MAX, u64::MAX), "witness1"));
+        assert_eq!(ahead(&old, vec![witness, gateway(&old)]), [], "a witness is further out still");
         let both = ahead(&old, vec![edge, gateway(&current(4, 2))]);
         assert_eq!(both.len(), 2);
         let told = told(&old, &both);

@@ -92,9 +92,9 @@ pub fn check(file: &Path) -> Result<(), Failure> {
     let config = match Configured::read(file)? {
         Configured::Edge(config) => config,
         Configured::Witness(witness) => {
-            for line in witness::check(&witness)? {
-                println!("{line}");
-            }
+            let lines = witness::check(&witness)?;
+            println!("{}: good", file.display());
+            lines.iter().for_each(|line| println!("{line}"));
             return Ok(());
         }
     };

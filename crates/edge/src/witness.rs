@@ -1,6 +1,7 @@
 //! The life of a witness: it looks at edge servers where controllers ask it to, as partners would, and carries nothing.
 
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime};
@@ -40,7 +41,7 @@ const LOOK: Duration = Duration::from_secs(5);
 /// When the daemon would not start with it.
 pub(crate) fn check(config: &Witness) -> Result<Vec<String>, Failure> {
     let parts = Parts::read(&config.face)?;
-    let good = "a witness is good; for which domains it looks comes from controllers".to_owned();
+    let good = "a witness; for which domains it looks comes from controllers".to_owned();
     let warnings = parts.concerns(SystemTime::now()).into_iter().map(|concern| format!("warning: {concern}"));
     Ok([good].into_iter().chain(warnings).collect())
 }
@@ -77,7 +78,7 @@ pub(crate) async fn work(file: &Path, config: &Witness, level: LogLevel) -> Resu
         led = Led::begin(&config.control, (Role::Witness, PROGRAM), check) => led?,
         () = ending.wait() => return Ok(()),
     };
-    let own = config.control.listen.iter().map(|address| address.ip()).filter(|address| !address.is_unspecified());
+    let own = config.control.listen.iter().map(SocketAddr::ip).filter(|address| !address.is_unspecified());
     let known = policy(led.snapshot()).map_err(ControlledError::from)?;
     let shared = Shared::new(known, own.collect(), config.private_targets);
     let parts = Parts::read(&config.face)?;
@@ -117,7 +118,7 @@ pub(crate) async fn work(file: &Path, config: &Witness, level: LogLevel) -> Resu
 }
 
 /// Takes over changed roots and revocation lists: by themselves, and what names them on SIGHUP.
-async fn watch(parts: Parts, file: std::path::PathBuf, mut hangup: Signal) {
+async fn watch(parts: Parts, file: PathBuf, mut hangup: Signal) {
     let mut look = tokio::time::interval(LOOK);
     let read_again = || match Configured::read(&file)? {
         Configured::Witness(config) => {

@@ -47,6 +47,7 @@ fn fedge(lab: &Installation, arguments: &[&str]) -> (Option<i32>, String) {
 #[test]
 fn each_command_of_the_document_probes_and_stopped_servers_are_told() {
     let (mut lab, _folder) = installation();
+    lab.add_witness().expect("it is well");
     let commands = commands();
     assert!(commands.len() >= 12, "only {} were found", commands.len());
     for words in &commands {

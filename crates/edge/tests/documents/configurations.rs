@@ -24,6 +24,16 @@ fn the_parts_are_good() {
     for block in documents().iter().flat_map(Document::blocks) {
         let (program, name) = match block.kind.as_str() {
             "toml edge" => ("fedge-edge", "edge.toml"),
+            "toml witness" => ("fedge-edge", "witness.toml"),
+            // It stands beside what is in the example.
+            "toml topology" => {
+                parts += 1;
+                let whole = read("docs/examples/topology.toml") + &block.text;
+                fs::write(site.path("part.toml"), whole).expect("written");
+                let told = site.run(&format!("fedge topology check {ETC}/part.toml"));
+                assert!(told.status.success(), "{}:\n{}", block.place, site.told(&told));
+                continue;
+            }
             "toml gateway" => ("fedge-gateway", "gateway.toml"),
             "toml dns" => ("fedge-dns", "dns.toml"),
             _ => continue,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use edge::config::Config;
+use edge::config::Configured;
 use toml::{Table, Value};
 
 use super::reading::{Document, first_code, read};
@@ -27,13 +27,15 @@ const LOCAL: (&str, &str) = ("`[[local]]`", "[[local]]");
 const PARTNER: (&str, &str) = ("`[[partner]]`", "[[partner]]");
 const CONTROL: (&str, &str) = ("`[control]`", "[control]");
 const EXTERNAL: (&str, &str) = ("`[external]`", "[external]");
+const WITNESS: (&str, &str) = ("`[witness]`", "[witness]");
 const EDGE_TRUNK: (&str, &str) = ("`[trunk]` of fedge-edge", "[trunk]");
 
 const EDGE: Shape = Shape {
     program: "fedge-edge",
     example: "edge.toml",
     tables: &[
-        TOP_LEVEL, LOG, METRICS, EXTERNAL, GATEWAY, EDGE_TRUNK, CONTROL, TIMES, LIMITS, FEDERATION, LOCAL, PARTNER,
+        TOP_LEVEL, LOG, METRICS, EXTERNAL, WITNESS, GATEWAY, EDGE_TRUNK, CONTROL, TIMES, LIMITS, FEDERATION, LOCAL,
+        PARTNER,
     ],
 };
 const DNS: Shape = Shape {
@@ -72,6 +74,7 @@ const SHAPES: [Shape; 8] = [
     EDGE,
     Shape { program: "fedge-edge", example: "edge-trunk.toml", ..EDGE },
     Shape { program: "fedge-edge", example: "edge-controlled.toml", ..EDGE },
+    Shape { program: "fedge-edge", example: "witness.toml", ..EDGE },
     OF_GATEWAYS,
     Shape { program: "fedge-gateway", example: "gateway-controlled.toml", ..OF_GATEWAYS },
     DNS,
@@ -137,6 +140,7 @@ fn every_key_of_the_topology_is_documented_and_no_other() {
         (members, "[[gateway]]"),
         ("`[[dns]]`", "[[dns]]"),
         (members, "[[controller]]"),
+        ("`[[witness]]`", "[[witness]]"),
         ("`[route]`", "[route]"),
         ("`[names]`", "[names]"),
         ("`[[zone]]`", "[[zone]]"),
@@ -207,7 +211,8 @@ next_hop = "192.0.2.20"
 "#;
     let mut written_out: Table = least.parse().expect("TOML");
     let mut defaults = 0;
-    for (heading, table) in EDGE.tables {
+    // A witness is no edge server.
+    for (heading, table) in EDGE.tables.iter().filter(|shape| **shape != WITNESS) {
         for row in documented(heading).iter().filter(|row| row[2].starts_with('`')) {
             let value = first_code(&row[2]).expect("it begins with a backquote");
             let value: Table = format!("value = {value}").parse().unwrap_or_else(|error| panic!("{row:?}: {error}"));
@@ -225,7 +230,7 @@ next_hop = "192.0.2.20"
     let read = |text: &str| {
         let path = site.path("edge.toml");
         fs::write(&path, text).expect("written");
-        let config = Config::read(&path).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let config = Configured::read(&path).unwrap_or_else(|error| panic!("{error}\n{text}"));
         format!("{config:#?}")
     };
     assert_eq!(read(least), read(&toml::to_string(&written_out).expect("it was TOML")));

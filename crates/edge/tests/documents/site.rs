@@ -17,6 +17,7 @@ pub(crate) const EXAMPLES: [(&str, &str); 10] = [
     ("fedge-edge", "edge.toml"),
     ("fedge-edge", "edge-trunk.toml"),
     ("fedge-edge", "edge-controlled.toml"),
+    ("fedge-edge", "witness.toml"),
     ("fedge-gateway", "gateway.toml"),
     ("fedge-gateway", "gateway-controlled.toml"),
     ("fedge-dns", "dns.toml"),

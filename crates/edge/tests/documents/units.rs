@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
 
-use edge::config::Inward;
+use edge::config::{Configured, Inward};
 use net::face::Settings;
 use testkit::fedge::Programs;
 use testkit::place::Place;
@@ -87,7 +87,8 @@ fn leaves_room(program: &str, listen: usize, settings: &Settings, socket: Option
 fn units_leave_room_for_what_the_examples_allow() {
     let example = |name: &str| workspace().join("docs/examples").join(name);
     for name in ["edge.toml", "edge-trunk.toml"] {
-        let config = edge::config::Config::read(&example(name)).expect("the example is good");
+        let configured = Configured::read(&example(name)).expect("the example is good");
+        let Configured::Edge(config) = configured else { panic!("{name} is an edge server's") };
         let inward = match &config.inward {
             Inward::Gateway { face, .. } => face.listen.len(),
             Inward::Trunk { course, .. } => course.trunk.len(),

@@ -1,9 +1,11 @@
 //! Who looks, at what, and what is made of what it says.
 
 use api::probe::Stage;
+use topology::document::Role;
 
 use super::*;
 use crate::ahead::tests::current;
+use crate::route::sight::Facts;
 use crate::route::testing::{EDGES, sight, without};
 
 fn all(topology: &Topology, sight: &Sight, edge: &str) -> Vec<(String, Vantage)> {
@@ -20,6 +22,41 @@ fn those_of_other_pools_look_before_those_of_its_own_and_nobody_at_himself() {
     assert_eq!(all(&topology, &sight(1), one), [told(three, Vantage::OtherPool), told(two, Vantage::OwnPool)]);
     assert_eq!(all(&topology, &sight(1), three), [told(one, Vantage::OtherPool), told(two, Vantage::OtherPool)]);
     assert_eq!(all(&topology, &without(sight(1), &EDGES[..2]), three), []);
+}
+
+/// The example with this witness in a third site, and everybody there.
+fn witnessed(external: &str) -> (Topology, Sight) {
+    let more = format!(
+        "\n[[site]]\nname = \"Site3\"\n[[witness]]\nfqdn = \"witness1.contoso.test\"\nsite = \"Site3\"\n\
+         external = [{external}]\ninternal = [\"10.3.0.1\"]\n"
+    );
+    let topology = Topology::read("topology.toml", &(current(1, 1).document + &more)).expect("it is good");
+    let mut sight = sight(1);
+    let facts = Facts { role: Role::Witness, pool: None, service: None, ..sight.members[EDGES[0]].clone() };
+    sight.members.insert("witness1.contoso.test".to_owned(), facts);
+    (topology, sight)
+}
+
+#[test]
+fn a_witness_looks_first_at_an_address_that_it_reaches() {
+    let (topology, sight) = witnessed("");
+    let (witness, three) = ("witness1.contoso.test".to_owned(), EDGES[2].to_owned());
+    let told = all(&topology, &sight, EDGES[0]);
+    assert_eq!(told[..2], [(witness.clone(), Vantage::Witness), (three, Vantage::OtherPool)]);
+    assert!(!all(&topology, &without(sight, &[&witness]), EDGES[0]).iter().any(|(by, _)| *by == witness));
+    let at = |external: &str| {
+        let (topology, sight) = witnessed(external);
+        let edge = &topology.pools[0].edges[0];
+        let looker = lookers(&topology, &sight, edge).into_iter().find(|looker| looker.from == Vantage::Witness);
+        looker.and_then(|looker| Some(looker.at?.ip()))
+    };
+    let [four, six] = topology.pools[0].edges[0].external[..] else { panic!("the example has both") };
+    assert!(four.is_ipv4() && six.is_ipv6());
+    assert_eq!((at(""), at("\"192.0.2.99\""), at("\"2001:db8:9::1\"")), (Some(four), Some(four), Some(six)));
+    // Where there is no address of its family, it doesn't look.
+    let only_four = &topology.pools[1].edges[0];
+    let (topology, sight) = witnessed("\"2001:db8:9::1\"");
+    assert!(lookers(&topology, &sight, only_four).iter().all(|looker| looker.from != Vantage::Witness));
 }
 
 #[test]
