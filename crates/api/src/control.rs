@@ -126,7 +126,7 @@ pub struct Pool {
 pub struct Member {
     /// Its name.
     pub fqdn: String,
-    /// `edge`, `gateway`, `dns` or `controller`.
+    /// `edge`, `gateway`, `dns`, `witness` or `controller`.
     pub role: String,
     /// `not enrolled`, `reached` or `unreachable`.
     pub state: String,

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::clock;
 use super::controller::Controller;
-use super::layout::Layout;
+use super::layout::{Layout, WITNESS};
 use super::life::{ALL, Life};
 use super::process::{Halt, Moment};
 use super::shelf::Weather;
@@ -276,6 +276,14 @@ impl Life {
         let edge = self.any_edge();
         let controllers = self.layout.all_controllers();
         let (from, to) = match self.random.below(4) {
+            0 if self.layout.witness && self.random.percent(30) => {
+                let mut field = self.ground.field();
+                let sees = field.blind.remove(WITNESS);
+                if !sees {
+                    field.blind.insert(WITNESS.to_owned());
+                }
+                return format!("{WITNESS} {}", if sees { "sees again" } else { "loses its own way out" });
+            }
             0 => {
                 let mut field = self.ground.field();
                 let open = field.closed.remove(&edge);

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::clock;
 use super::edge::{self, Order};
-use super::layout::Layout;
+use super::layout::{Layout, WITNESS};
 use super::process::Process;
 use super::random::Random;
 use super::trace::Trace;
@@ -49,6 +49,8 @@ pub(super) struct Field {
     pub(super) full: BTreeSet<String>,
     /// Edge servers that aren't reached from outside.
     pub(super) closed: BTreeSet<String>,
+    /// Witnesses that have lost their own way out, and see nobody.
+    pub(super) blind: BTreeSet<String>,
     /// The servers of local domains don't answer.
     pub(super) inside_is_down: bool,
     /// No partner says anything.
@@ -105,6 +107,9 @@ impl Ground {
             members.insert(gateway, Member::new(Role::Gateway, None));
         }
         members.insert("dns1.contoso.test".to_owned(), Member::new(Role::Dns, None));
+        if layout.witness {
+            members.insert(WITNESS.to_owned(), Member::new(Role::Witness, None));
+        }
         let field = Arc::new(Mutex::new(Field { members, longest_drain: 3000, ..Field::default() }));
         Ground { random, trace, field }
     }
@@ -312,7 +317,7 @@ impl Ground {
             let field = self.field();
             let frozen =
                 field.members.get(edge).and_then(|member| member.process.as_ref()).is_some_and(Process::is_paused);
-            field.closed.contains(edge) || frozen
+            field.closed.contains(edge) || field.blind.contains(by) || frozen
         };
         sleep(if silent { Duration::from_secs(4) } else { self.random.milliseconds(20, 300) }).await;
         let good = self.field().serves(edge);

@@ -2,6 +2,9 @@
 
 use super::random::Random;
 
+/// Who looks from a site of its own, where somebody does.
+pub(super) const WITNESS: &str = "witness1.contoso.test";
+
 /// How many of each there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -11,6 +14,8 @@ pub(super) struct Layout {
     pub(super) declared: usize,
     pub(super) gateways: u64,
     pub(super) controllers: usize,
+    /// Whether somebody looks from a site of its own.
+    pub(super) witness: bool,
     /// Partners that are declared; each version may have another number.
     pub(super) partners: u64,
 }
@@ -18,13 +23,14 @@ pub(super) struct Layout {
 impl Layout {
     /// Two pools with two edge servers each, two gateways, two controllers.
     pub(super) fn usual() -> Layout {
-        Layout { pools: vec![2, 2], declared: 2, gateways: 2, controllers: 2, partners: 1 }
+        Layout { pools: vec![2, 2], declared: 2, gateways: 2, controllers: 2, witness: false, partners: 1 }
     }
 
     pub(super) fn random(random: &Random) -> Layout {
         let pools: Vec<u64> = (0..random.between(2, 3)).map(|_| random.between(1, 2)).collect();
         let controllers = if random.percent(50) { 2 } else { 3 };
-        Layout { declared: pools.len(), pools, gateways: random.between(1, 2), controllers, partners: 1 }
+        let (gateways, witness) = (random.between(1, 2), random.percent(50));
+        Layout { declared: pools.len(), pools, gateways, controllers, witness, partners: 1 }
     }
 
     pub(super) fn pool(number: usize) -> String {
@@ -78,6 +84,11 @@ impl Layout {
                     "[[{kind}]]\nfqdn = \"{fqdn}\"\nsite = \"Site1\"\ninternal = [\"10.0.0.{address}\"]\n"
                 ));
             }
+        }
+        if self.witness {
+            text.push_str(&format!(
+                "[[site]]\nname = \"Site9\"\n[[witness]]\nfqdn = \"{WITNESS}\"\nsite = \"Site9\"\ninternal = [\"10.9.0.1\"]\n"
+            ));
         }
         let pools: Vec<String> =
             self.all_pools().iter().take(self.declared).map(|pool| format!("\"{pool}\"")).collect();

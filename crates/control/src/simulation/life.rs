@@ -210,6 +210,7 @@ impl Life {
             let mut field = self.ground.field();
             field.cuts.clear();
             field.closed.clear();
+            field.blind.clear();
             field.full.clear();
             field.quiet = false;
             field.inside_is_down = false;

@@ -9,7 +9,7 @@ use store::Transaction;
 use tokio::time::{Instant, sleep};
 
 use super::clock;
-use super::layout::Layout;
+use super::layout::{Layout, WITNESS};
 use super::life::Life;
 use super::process::{Halt, Moment};
 use super::shelf::Fate;
@@ -341,6 +341,39 @@ fn scenario_22_the_target_is_cut_off_from_outside_between_ready_and_the_commit()
         life.ends(1, State::RolledBack).await;
         life.is_on(0, 1);
         life.heal();
+        life.settles().await;
+    });
+}
+
+#[test]
+fn a_witness_is_enough_where_nobody_else_is_left_and_alone_refuses_nothing() {
+    in_some_lives(|seed| async move {
+        let layout = Layout { pools: vec![1, 1], witness: true, ..Layout::usual() };
+        let life = Life::found(layout, seed).await;
+        sleep(Duration::from_secs(3)).await;
+        life.dies(0);
+        let sees = |sees: bool| {
+            let blind = if sees { Vec::new() } else { vec![WITNESS.to_owned()] };
+            life.ground.field().blind = blind.into_iter().collect();
+        };
+        let wish = Wish { kind: Kind::Failover, to: Some(Layout::pool(1)), accept: vec!["old-reached".to_owned()] };
+        // Its word alone isn't enough to say that nobody gets in, but nobody says that somebody does.
+        sees(false);
+        life.controllers[&0].begin(wish.clone(), false, "anna");
+        life.awaits("refused", |life| life.trace.text().contains("refused: target-port")).await;
+        sees(true);
+        sleep(Duration::from_secs(3)).await;
+        life.controllers[&0].begin(wish, false, "anna");
+        life.ends(1, State::Done).await;
+        life.is_on(1, 2);
+        life.comes_back(0);
+        life.settles().await;
+        // Now there is somebody who sees otherwise.
+        sees(false);
+        life.begin(1, Kind::Switchover, 0);
+        life.ends(2, State::Done).await;
+        life.is_on(0, 3);
+        sees(true);
         life.settles().await;
     });
 }
