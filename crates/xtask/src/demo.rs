@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
-use testkit::lab::{CONTOSO, FABRIKAM, Kind, LabPlan, Peer, TAILSPIN, address_of};
+use testkit::lab::{CONTOSO, FABRIKAM, Kind, LabPlan, Peer, Publisher, TAILSPIN, address_of};
 use testkit::packages::Debian;
 use testkit::server::Authentication;
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +27,9 @@ pub(crate) struct Options {
     /// Where the controllers keep topology and state.
     #[arg(long, value_enum, default_value_t = Store::Sqlite, conflicts_with = "small")]
     store: Store,
+    /// Who publishes by which names partners find the pools.
+    #[arg(long, value_enum, default_value_t = Dns::Embedded, conflicts_with = "small")]
+    dns: Dns,
     /// One process between the servers, without a control plane, instead of a whole installation.
     #[arg(long)]
     small: bool,
@@ -39,6 +42,21 @@ enum Store {
     Sqlite,
     /// In an etcd of three.
     Etcd,
+}
+
+/// Who publishes by which names partners find the pools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Dns {
+    /// A fedge-dns in the perimeter of each site.
+    Embedded,
+}
+
+impl Dns {
+    fn publisher(self) -> Publisher {
+        match self {
+            Dns::Embedded => Publisher::Embedded,
+        }
+    }
 }
 
 /// What is shown.
@@ -67,7 +85,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let certificates = |kind| Peer { kind, authentication: Authentication::External };
     let dialback = |kind| Peer { kind, authentication: Authentication::Dialback };
     let partners = [(FABRIKAM, certificates(Kind::Ejabberd)), (TAILSPIN, dialback(Kind::Prosody))];
-    let plan = LabPlan::new(certificates(Kind::Prosody), &partners);
+    let mut plan = LabPlan::new(certificates(Kind::Prosody), &partners);
+    plan.publisher = options.dns.publisher();
     let introduction = if options.small { small::INTRODUCTION } else { installation::INTRODUCTION };
     println!("{introduction}");
     ensure!(testkit::is_root(), "it takes root: servers look for DNS at port 53, which nobody else may open");

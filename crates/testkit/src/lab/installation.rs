@@ -20,6 +20,7 @@ use crate::server::Server;
 
 mod ask;
 mod enrol;
+mod found;
 mod ground;
 mod written;
 

@@ -23,6 +23,7 @@ contoso.test has a Prosody of its own and federates through fedge, with two part
   fedge-dns                   127.0.2.2      127.0.3.3, .4  127.0.5.1, by dialback
                                 Site2        (pool2)
 
+  ns1, ns2 (127.0.12.1, .2): a fedge-dns in each perimeter, which tells partners which pool to look for
   ctl1, ctl2 (127.0.10.1, .2): the controllers, which lead all of these, by what their store says
 ";
 

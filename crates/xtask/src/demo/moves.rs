@@ -78,6 +78,10 @@ async fn play(lab: &mut Installation, scene: Scene) -> anyhow::Result<()> {
     print!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     tokio::time::sleep(AWHILE).await;
     let tallies = talk.end().await?;
+    println!("partners that look for {CONTOSO} from now on are told:");
+    for line in blocking(|| lab.found(CONTOSO))? {
+        println!("  {line}");
+    }
     println!("the command took {:.1} s; counted by the clients:", took.as_secs_f64());
     for (who, tally) in ["alice", "bob"].into_iter().zip(&tallies) {
         println!("  {who:5} {tally}");
