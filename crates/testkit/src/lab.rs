@@ -110,6 +110,8 @@ pub enum Publisher {
     Laboratory,
     /// The installation's own dns servers in the perimeter.
     Embedded,
+    /// The company's name server, a BIND that takes the installation's updates.
+    Bind,
 }
 
 impl LabPlan {

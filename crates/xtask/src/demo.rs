@@ -49,12 +49,15 @@ enum Store {
 enum Dns {
     /// A fedge-dns in the perimeter of each site.
     Embedded,
+    /// The company's name server, a BIND that takes updates.
+    Bind,
 }
 
 impl Dns {
     fn publisher(self) -> Publisher {
         match self {
             Dns::Embedded => Publisher::Embedded,
+            Dns::Bind => Publisher::Bind,
         }
     }
 }
@@ -90,7 +93,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let introduction = if options.small { small::INTRODUCTION } else { installation::INTRODUCTION };
     println!("{introduction}");
     ensure!(testkit::is_root(), "it takes root: servers look for DNS at port 53, which nobody else may open");
-    let more = if options.small { Vec::new() } else { installation::packages(options.store) };
+    let more = if options.small { Vec::new() } else { installation::packages(options) };
     fetch(options, &[plan.packages(), more].concat())?;
     println!("building fedge");
     if options.small { perform::<small::Small>(options, plan) } else { perform::<installation::Whole>(options, plan) }

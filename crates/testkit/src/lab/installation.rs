@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::etcd::{self, Etcd};
 use crate::fedge::Programs;
 use crate::lab_dns::LabDns;
+use crate::name_server::NameServer;
 use crate::packages::Debian;
 use crate::pki::{LabCa, Request};
 use crate::process::Daemon;
@@ -22,6 +23,7 @@ mod ask;
 mod enrol;
 mod found;
 mod ground;
+mod names;
 mod written;
 
 pub use ask::members_of;
@@ -84,6 +86,8 @@ pub struct Installation {
     pub ground: Ground,
     /// The DNS that everybody outside asks.
     pub dns: LabDns,
+    /// The company's name server, where it publishes by which names the installation is found.
+    pub name_server: Option<NameServer>,
     /// The CA that everybody outside trusts.
     pub public_ca: LabCa,
     /// Contoso's server, then the partners'.
@@ -183,6 +187,7 @@ impl Installation {
         settings::internal_ca(&folder, &programs)?;
         let dns = LabDns::start(&ground.layout.public_dns.place, ground.layout.public_dns())?;
         publish_partners(&dns, plan, &ground.layout);
+        let mut name_server = None;
         let nameservers: &[&str] = match plan.publisher {
             Publisher::Laboratory => {
                 publish_pools(&dns, &ground);
@@ -193,9 +198,16 @@ impl Installation {
                 dns.delegate(CONTOSO, &servers);
                 &NAMESERVERS
             }
+            Publisher::Bind => {
+                let server = names::begin(&ground, &folder)?;
+                dns.delegate(CONTOSO, &[server.address]);
+                name_server = Some(server);
+                &[]
+            }
         };
         let (servers, daemons, etcd, fingerprint) = (Vec::new(), BTreeMap::new(), None, String::new());
-        let mut made = Installation { ground, dns, public_ca, servers, daemons, etcd, programs, fingerprint, folder };
+        let mut made =
+            Installation { ground, dns, name_server, public_ca, servers, daemons, etcd, programs, fingerprint, folder };
         made.begin_control(store, say)?;
         made.publish_first(plan, say)?;
         for member in members().chain(nameservers.iter().copied()) {
@@ -204,6 +216,10 @@ impl Installation {
             made.begin(member)?;
         }
         made.wait_until_well()?;
+        if plan.publisher == Publisher::Bind {
+            let told = made.fedge(&["dns", "apply", "--why", "the first time", "--yes"])?;
+            say(&format!("fedge dns apply: {}", told.lines().last().unwrap_or_default()));
+        }
         Ok(made)
     }
 
@@ -250,7 +266,9 @@ impl Installation {
         let first = written::first(&self.ground);
         let told: Vec<&str> = ["topology", "init", &file, "--partner", partner].into_iter().collect();
         self.fedge(&[told, first.iter().map(String::as_str).collect()].concat())?;
-        fs::write(&file, written::whole(&fs::read_to_string(&file)?, &self.ground, plan)?)?;
+        let mut text = written::whole(&fs::read_to_string(&file)?, &self.ground, plan)?;
+        text.extend(self.name_server.as_ref().map(names::zone));
+        fs::write(&file, text)?;
         self.fedge(&["topology", "check", &file])?;
         let told = self.fedge(&["topology", "publish", &file, "--why", "the first one"])?;
         say(&format!("fedge topology publish: {}", told.lines().next().unwrap_or_default()));
@@ -283,8 +301,16 @@ impl Installation {
 
     fn configure(&self, name: &str, store: &str, user: &str) -> anyhow::Result<()> {
         fs::create_dir(self.folder.join(name))?;
-        fs::write(self.configuration(name), written::configuration(name, &self.ground, store, user))?;
+        fs::write(self.configuration(name), self.written(name, store, user))?;
         Ok(())
+    }
+
+    fn written(&self, name: &str, store: &str, user: &str) -> String {
+        let text = written::configuration(name, &self.ground, store, user);
+        match &self.name_server {
+            Some(server) if program(name) == Program::Control => text + &names::key(server),
+            _ => text,
+        }
     }
 
     /// The configuration of a machine's daemon.

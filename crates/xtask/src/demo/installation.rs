@@ -7,9 +7,10 @@ use anyhow::Context as _;
 use testkit::fedge::packages_for_etcd;
 use testkit::lab::LabPlan;
 use testkit::lab::installation::{CONTROLLERS, Ground, Installation, POOLS, StoreKind, fqdn, members_of};
+use testkit::name_server::Maker;
 use testkit::place::Place;
 
-use super::{Options, Stage, Store, moves, story};
+use super::{Dns, Options, Stage, Store, moves, story};
 
 /// What is there.
 pub(super) const INTRODUCTION: &str = "\
@@ -24,6 +25,7 @@ contoso.test has a Prosody of its own and federates through fedge, with two part
                                 Site2        (pool2)
 
   ns1, ns2 (127.0.12.1, .2): a fedge-dns in each perimeter, which tells partners which pool to look for
+  (with --dns bind: a BIND, which the controllers update)
   ctl1, ctl2 (127.0.10.1, .2): the controllers, which lead all of these, by what their store says
 ";
 
@@ -37,10 +39,13 @@ impl Store {
 }
 
 /// What has to be unpacked for it.
-pub(super) fn packages(store: Store) -> Vec<&'static str> {
-    let mut packages = store.kind().packages().to_vec();
-    if store == Store::Etcd {
+pub(super) fn packages(options: &Options) -> Vec<&'static str> {
+    let mut packages = options.store.kind().packages().to_vec();
+    if options.store == Store::Etcd {
         packages.extend(packages_for_etcd());
+    }
+    if options.dns == Dns::Bind {
+        packages.extend(Maker::Bind.packages());
     }
     packages
 }
