@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod control;
+pub mod dns;
 pub mod local;
 pub mod probe;
 pub mod route;

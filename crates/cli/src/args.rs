@@ -67,6 +67,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Route,
     },
+    /// The names by which partners find the pools in DNS: planned, published, checked and watched.
+    Dns {
+        /// What to do.
+        #[command(subcommand)]
+        command: crate::dns::Dns,
+    },
     /// Say how far the servers of a domain can be reached, from each edge server of a pool, and why not further. Exits with
     /// 1 where something is bad, and with 2 where it can't be told.
     Probe(Probe),

@@ -8,6 +8,7 @@ mod args;
 mod audit;
 mod ca;
 mod describe;
+mod dns;
 mod document;
 mod im;
 mod probe;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         args::Command::Status { watch } => return status::run(&args.control, watch),
         args::Command::Recover(asked) => return recover::run(&args.control, &asked),
         args::Command::Route { command } => return route::run(&args.control, command),
+        args::Command::Dns { command } => return dns::run(&args.control, command),
         args::Command::Probe(probe) => return probe::run(&args.control, probe),
         args::Command::Test { command } => return im::run(&args.control, command),
         args::Command::Service { command } => return service::run(&args.control, command),

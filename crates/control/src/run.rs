@@ -31,6 +31,7 @@ use crate::records::Secrets;
 use crate::route;
 use crate::web::{self, Answers, Office};
 use crate::zones::Zones;
+use crate::zones::planned::Names;
 use crate::zones::servers::{self, Keyed};
 
 /// The daemon's name.
@@ -151,9 +152,9 @@ async fn work(file: PathBuf, config: Config) -> Result<(), Failure> {
     let _metrics = metrics::serve(life::listen(&config.metrics, &[])?, Arc::new(told));
     let mut tasks = JoinSet::new();
     let moves = Arc::new(route::open(&ledger, &members, &zones, (&config.name, random()), nudge, &mut tasks));
-    let picture = members.clone();
+    let (picture, names) = (members.clone(), Names::new(members.clone(), zones.clone()));
     tasks.spawn(zones.keep(move || picture.picture().current));
-    let office = Office { ledger, members: members.clone(), moves, users: users.clone(), answers };
+    let office = Office { ledger, members: members.clone(), moves, names, users: users.clone(), answers };
     let router = web::router(office);
     for listener in life::listen(&config.listen, &[])? {
         tracing::info!(address = %listener.local_addr()?, "serving the API");

@@ -20,8 +20,10 @@ use crate::http::Peer;
 use crate::ledger::{DOCUMENT_BYTES, Ledger};
 use crate::members::Members;
 use crate::route::moves::Moves;
+use crate::zones::planned::Names;
 
 mod audit;
+mod dns;
 mod failure;
 mod health;
 mod members;
@@ -43,6 +45,8 @@ pub struct Office {
     pub members: Arc<Members>,
     /// What is asked of the route.
     pub moves: Arc<Moves>,
+    /// What is asked of DNS outside.
+    pub names: Names,
     /// Who may use it.
     pub users: Arc<ArcSwap<Users>>,
     /// What was answered.
@@ -112,6 +116,11 @@ fn described() -> (Router<Office>, utoipa::openapi::OpenApi) {
         .routes(routes!(service::order))
         .routes(routes!(secrets::take))
         .routes(routes!(probe::all))
+        .routes(routes!(dns::plan))
+        .routes(routes!(dns::apply))
+        .routes(routes!(dns::check))
+        .routes(routes!(dns::answers))
+        .routes(routes!(dns::contents))
         .routes(routes!(recover::look, recover::forward))
         .routes(routes!(route::show))
         .routes(routes!(route::plan))

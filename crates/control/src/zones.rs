@@ -12,9 +12,12 @@ use topology::zone::Zone;
 use crate::publish::Current;
 
 pub mod apply;
+pub mod heard;
 pub mod keeper;
+pub mod lint;
 pub mod look;
 pub mod owned;
+pub mod planned;
 pub mod servers;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -88,18 +91,20 @@ pub fn told(look: &Look) -> api::route::Zone {
         let (standing, server) = (look.standing(server, Duration::MAX), look.named(server));
         ZoneServer { current: standing == Standing::Current, answers: standing.told(&server), server }
     });
-    let change = |change: Change| {
-        let (before, after) = match change {
-            Change::Add(after) => (Vec::new(), after.lines()),
-            Change::Replace { before, after } => (before.lines(), after.lines()),
-            Change::Remove(before) => (before.lines(), Vec::new()),
-        };
-        RecordChange { zone: Some(zone.clone()), publisher: Some(publisher.to_owned()), before, after }
-    };
     api::route::Zone {
         name: zone.clone(),
         publisher: publisher.to_owned(),
         servers: servers.collect(),
-        changes: look.changes().unwrap_or_default().into_iter().map(change).collect(),
+        changes: look.changes().unwrap_or_default().into_iter().map(|change| changed(look, change)).collect(),
     }
+}
+
+fn changed(look: &Look, change: Change) -> RecordChange {
+    let (before, after) = match change {
+        Change::Add(after) => (Vec::new(), after.lines()),
+        Change::Replace { before, after } => (before.lines(), after.lines()),
+        Change::Remove(before) => (before.lines(), Vec::new()),
+    };
+    let zone = &look.contents.zone;
+    RecordChange { zone: Some(zone.name.clone()), publisher: Some(zone.publisher.word().to_owned()), before, after }
 }

@@ -18,6 +18,7 @@ use control::records::Secrets;
 use control::route;
 use control::web::{self, Office};
 use control::zones::Zones;
+use control::zones::planned::Names;
 use control::zones::servers::Keyed;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls_pki_types::PrivateKeyDer;
@@ -65,6 +66,7 @@ async fn served() -> Served {
     let moves = route::open(&ledger, &members, &zones, ("ctl1.contoso.test", 1), nudge, &mut tasks);
     let office = Office {
         ledger: ledger.clone(),
+        names: Names::new(members.clone(), zones),
         members,
         moves: Arc::new(moves),
         users: Arc::new(ArcSwap::from_pointee(Users::new(users))),

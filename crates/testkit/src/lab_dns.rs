@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hickory_proto::rr::rdata::{CNAME, SRV};
+use hickory_proto::rr::rdata::{CNAME, SRV, TXT};
 use hickory_proto::rr::{Name, RData, RecordType};
 
 use crate::place::{Background, Place};
@@ -18,6 +18,9 @@ mod tests;
 mod zones;
 
 use zones::Zones;
+
+/// How often another port is tried where the system may choose.
+const TRIES: usize = 20;
 
 /// An SRV record: priority, weight, port, and the target's name (`.` where the service isn't offered).
 pub type SrvRecord<'a> = (u16, u16, u16, &'a str);
@@ -93,6 +96,11 @@ impl LabDns {
         self.set(name, addresses.iter().map(|address| RData::from(*address)).collect());
     }
 
+    /// Sets a text at `name`, in place of whatever records it has.
+    pub fn text(&self, name: &str, text: &str) {
+        self.set(name, vec![RData::TXT(TXT::new(vec![text.to_owned()]))]);
+    }
+
     /// Makes `name` an alias. Two that point at each other are a loop.
     pub fn alias(&self, name: &str, of: &str) {
         self.set(name, vec![RData::CNAME(CNAME(absolute(of)))]);
@@ -151,8 +159,13 @@ impl LabDns {
 }
 
 fn bind(at: SocketAddr) -> std::io::Result<(UdpSocket, TcpListener)> {
-    let udp = UdpSocket::bind(at)?;
-    let tcp = TcpListener::bind(udp.local_addr()?)?;
+    // What is free by UDP may be somebody's by TCP.
+    let tries = if at.port() == 0 { TRIES } else { 1 };
+    let both = || {
+        let udp = UdpSocket::bind(at)?;
+        Ok((TcpListener::bind(udp.local_addr()?)?, udp))
+    };
+    let (tcp, udp) = (1..tries).find_map(|_| both().ok()).map_or_else(both, Ok::<_, std::io::Error>)?;
     udp.set_nonblocking(true)?;
     tcp.set_nonblocking(true)?;
     Ok((udp, tcp))

@@ -196,8 +196,8 @@ impl Published {
         }
     }
 
-    /// What SRV records lead to, with addresses.
-    fn targets(&self) -> Vec<(String, Vec<IpAddr>)> {
+    /// The names that SRV records lead to, absolute, each with its addresses.
+    pub fn targets(&self) -> Vec<(String, Vec<IpAddr>)> {
         let absolute = |fqdn: &Fqdn| format!("{fqdn}.");
         let edges = |pool: &Target| pool.edges.iter().flat_map(|edge| edge.addresses.clone()).collect();
         match self.names.targets {

@@ -3,6 +3,7 @@
 mod explained;
 mod health;
 mod metrics;
+mod names;
 mod probe;
 mod recover;
 mod rig;

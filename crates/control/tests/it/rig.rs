@@ -26,6 +26,7 @@ use control::records::Secrets;
 use control::route;
 use control::web::{self, Answers, Office};
 use control::zones::Zones;
+use control::zones::planned::Names;
 use control::zones::servers::Keyed;
 use daemon::metrics;
 use rustls_pki_types::pem::PemObject as _;
@@ -173,7 +174,9 @@ impl Site {
         let serving = metrics::serve(vec![told_at], Arc::new(told));
         let mut tasks = JoinSet::new();
         let moves = Arc::new(route::open(&ledger, &members, &zones, (name, life), nudge, &mut tasks));
-        let router = web::router(Office { ledger: ledger.clone(), members: members.clone(), moves, users, answers });
+        let names = Names::new(members.clone(), zones);
+        let (ledger_there, members_there) = (ledger.clone(), members.clone());
+        let router = web::router(Office { ledger: ledger_there, members: members_there, moves, names, users, answers });
         tasks.spawn(http::serve(listener, self.tls(name), router));
         tasks.spawn(members.clone().keep());
         Controller { address, metrics, ledger, members, _tasks: tasks, _metrics: serving }

@@ -1,0 +1,78 @@
+//! DNS outside: what should be there, what is, changed and checked.
+
+use api::control::Problem;
+use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, Plan, Wish};
+use axum::extract::State;
+use axum::response::Json;
+
+use super::{Caller, Failure, Office};
+use crate::access::Role;
+use crate::zones::planned::AskError;
+
+/// What would be changed in each zone, and by whom. Nothing is changed.
+#[utoipa::path(post, path = "/v1/dns/plan", request_body = Wish, responses((status = 200, body = Plan), (status = "default", body = Problem)))]
+pub(super) async fn plan(
+    State(office): State<Office>,
+    caller: Caller,
+    Json(wish): Json<Wish>,
+) -> Result<Json<Plan>, Failure> {
+    office.admit(&caller, Role::Viewer)?;
+    Ok(Json(office.names.plan(&wish).await?))
+}
+
+/// Have zones hold what they should.
+#[utoipa::path(post, path = "/v1/dns/apply", request_body = Apply, responses((status = 200, body = [Applied]), (status = "default", body = Problem)))]
+pub(super) async fn apply(
+    State(office): State<Office>,
+    caller: Caller,
+    Json(asked): Json<Apply>,
+) -> Result<Json<Vec<Applied>>, Failure> {
+    let user = office.admit(&caller, Role::Administrator)?;
+    office.not_behind()?;
+    Ok(Json(office.names.apply(&asked, &user.name).await?))
+}
+
+/// Look at all names from all sides, and say what is wrong.
+#[utoipa::path(post, path = "/v1/dns/check", request_body = Check, responses((status = 200, body = Checked), (status = "default", body = Problem)))]
+pub(super) async fn check(
+    State(office): State<Office>,
+    caller: Caller,
+    Json(asked): Json<Check>,
+) -> Result<Json<Checked>, Failure> {
+    office.admit(&caller, Role::Operator)?;
+    Ok(Json(office.names.check(&asked).await?))
+}
+
+/// What name servers and resolvers answer now for each name.
+#[utoipa::path(post, path = "/v1/dns/answers", request_body = Check, responses((status = 200, body = Answers), (status = "default", body = Problem)))]
+pub(super) async fn answers(
+    State(office): State<Office>,
+    caller: Caller,
+    Json(asked): Json<Check>,
+) -> Result<Json<Answers>, Failure> {
+    office.admit(&caller, Role::Operator)?;
+    Ok(Json(office.names.answers(&asked).await?))
+}
+
+/// What each zone should hold of ours, as a zone file has it.
+#[utoipa::path(get, path = "/v1/dns/zones", responses((status = 200, body = [Contents]), (status = "default", body = Problem)))]
+pub(super) async fn contents(State(office): State<Office>, caller: Caller) -> Result<Json<Vec<Contents>>, Failure> {
+    office.admit(&caller, Role::Viewer)?;
+    Ok(Json(office.names.contents()?))
+}
+
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Failure {
+        let title = error.to_string();
+        match error {
+            AskError::NoTopology => Failure::not_found(title, "publish the first one: `fedge topology publish`"),
+            AskError::NoZone(_) => Failure::not_found(title, "`fedge dns zone` names them"),
+            AskError::NoZones => Failure::not_found(title, "docs/topology.md says how zones are declared"),
+            AskError::Stale { .. } => Failure::conflict(title, "look at the plan again: `fedge dns plan`"),
+            AskError::Resolver(_) => {
+                Failure::refused(title, "write an address, if need be with a port: 9.9.9.9 or [2620:fe::fe]:53")
+            }
+            AskError::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What name servers and resolvers say of each of our names, as partners' servers would ask them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use topology::records::{Published, RecordSet};
+use topology::zone::Zone;
+use zones::ask::{self, Manner};
+
+/// For one question.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Questions that are on their way at once.
+const AT_ONCE: usize = 64;
+
+/// What one server says of one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// Who was asked.
+    pub server: SocketAddr,
+    /// How.
+    pub manner: Manner,
+    /// The name, absolute, in small letters.
+    pub name: String,
+    /// The type.
+    pub kind: &'static str,
+    /// The sets in the answer, of the name itself and of what it is an alias of; or why there is none. A name that isn't there
+    /// has no sets.
+    pub said: Result<Vec<RecordSet>, String>,
+}
+
+/// A question to be put.
+type Question = (SocketAddr, Manner, String, &'static str);
+
+/// The names at which partners look for us, with what they ask for there: services of each local domain, also those that
+/// aren't published, and addresses of targets.
+pub fn names(published: &Published) -> Vec<(String, &'static str)> {
+    let mut names = Vec::new();
+    for domain in &published.locals {
+        names.extend(["_xmpp-server", "_xmpps-server"].map(|service| (format!("{service}._tcp.{domain}."), "SRV")));
+    }
+    for (target, _) in published.targets() {
+        names.extend(["A", "AAAA"].map(|kind| (target.clone(), kind)));
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Asks each name's own name servers, and all resolvers.
+pub async fn hear(published: &Published, resolvers: &[SocketAddr]) -> Vec<Heard> {
+    let mut questions: Vec<Question> = Vec::new();
+    for (name, kind) in names(published) {
+        let zone: Option<&Zone> = published.zone_of(&name);
+        let own = zone.map(|zone| zone.publisher.servers()).unwrap_or_default();
+        questions.extend(own.into_iter().map(|server| (server, Manner::Authority, name.clone(), kind)));
+        questions.extend(resolvers.iter().map(|server| (*server, Manner::Resolver, name.clone(), kind)));
+    }
+    let mut questions = questions.into_iter();
+    let (mut running, mut heard) = (JoinSet::new(), Vec::new());
+    loop {
+        while running.len() < AT_ONCE {
+            let Some((server, manner, name, kind)) = questions.next() else { break };
+            running.spawn(async move {
+                let said = ask::ask(server, &name, kind, manner, PATIENCE).await;
+                let said = said.map(|answer| answer.sets).map_err(|error| error.to_string());
+                Heard { server, manner, name, kind, said }
+            });
+        }
+        match running.join_next().await {
+            Some(Ok(answer)) => heard.push(answer),
+            Some(Err(_)) => {}
+            None => break,
+        }
+    }
+    heard.sort_by(|one, other| (&one.name, one.kind, one.server).cmp(&(&other.name, other.kind, other.server)));
+    heard
+}

@@ -1,0 +1,163 @@
+//! What is wrong with our names as partners find them: judged from what should be and what everybody answers.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use api::dns::{Finding, Severity};
+use topology::records::{Change, Published, RecordSet};
+use topology::zone::LONGEST_TTL;
+use zones::ask::Manner;
+
+use super::heard::Heard;
+use super::look::{Look, Standing};
+
+mod service;
+
+/// What is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Ground<'a> {
+    /// What records are made from.
+    pub published: &'a Published,
+    /// The pool that carries the route.
+    pub routed: &'a str,
+    /// Local domains of which no zone can have all names, such as `*.contoso.test`.
+    pub wildcards: &'a [String],
+    /// How each zone is.
+    pub looks: &'a [Look],
+    /// What was answered for each name.
+    pub heard: &'a [Heard],
+    /// What was seen at external addresses of edge servers that are looked at, by address and port: why a stream gets nowhere
+    /// there, or nothing where it does.
+    pub reached: &'a BTreeMap<SocketAddr, Option<String>>,
+}
+
+/// All of it, the worst first.
+pub fn lint(ground: &Ground<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    wildcards(ground, &mut findings);
+    ground.looks.iter().for_each(|look| zone(look, &mut findings));
+    service::services(ground, &mut findings);
+    targets(ground, &mut findings);
+    findings.sort();
+    findings.dedup();
+    findings
+}
+
+pub(super) fn found(severity: Severity, code: &str, place: &str, seen: String, fix: &str) -> Finding {
+    Finding { severity, code: code.to_owned(), place: place.to_owned(), seen, fix: fix.to_owned() }
+}
+
+fn wildcards(ground: &Ground<'_>, findings: &mut Vec<Finding>) {
+    for wildcard in ground.wildcards {
+        let seen =
+            format!("the local domains {wildcard} can't be published: no zone can have a `*` in the middle of a name");
+        let fix = "give each of them that partners should find a [[local]] of its own";
+        findings.push(found(Severity::Warning, "wildcard", wildcard, seen, fix));
+    }
+}
+
+/// A zone's marks, its name servers among each other, and what is left over in it.
+fn zone(look: &Look, findings: &mut Vec<Finding>) {
+    let place = look.zone();
+    for server in look.contents.zone.publisher.servers() {
+        let standing = look.standing(server, Duration::MAX);
+        let seen = standing.told(&look.named(server));
+        let (code, fix) = match standing {
+            Standing::Current | Standing::Different(_) => continue,
+            Standing::Unasked => ("unasked", "ask again in a moment"),
+            Standing::Silent(_) => {
+                ("silent", "bring it up, or take it out of the topology's `servers` and the zone's NS")
+            }
+            Standing::Another(_) => {
+                ("foreign-mark", "let one installation publish in a zone, and give the other its own")
+            }
+            Standing::Unmarked => {
+                ("no-mark", "`fedge dns plan` shows what is missing, and `fedge dns apply` writes it")
+            }
+            Standing::Behind(_) => {
+                ("behind", "if it stays so, look at its zone transfers; on a primary, `fedge dns apply` writes it")
+            }
+            Standing::Ahead(_) => ("ahead", "this controller is behind: `fedge status` says what it knows"),
+        };
+        findings.push(found(Severity::Fault, code, place, seen, fix));
+    }
+    for change in look.changes().unwrap_or_default() {
+        if let Change::Remove(set) = change {
+            let seen = format!("{} {} is still there, and shouldn't be any more", set.name, set.kind);
+            findings.push(found(Severity::Warning, "left-over", place, seen, "`fedge dns apply` removes it"));
+        }
+    }
+}
+
+/// The names that SRV records lead to: whether they are names of hosts, with all addresses, and whether somebody is there.
+fn targets(ground: &Ground<'_>, findings: &mut Vec<Finding>) {
+    for (target, addresses) in ground.published.targets() {
+        for heard in ground.heard.iter().filter(|heard| heard.name == target) {
+            let Ok(sets) = &heard.said else { continue };
+            let by = heard.server;
+            if let Some(alias) = of(sets, &target, "CNAME") {
+                let seen = format!(
+                    "{by}: {target} is an alias of {}, and the target of an SRV record must not be one",
+                    list(alias)
+                );
+                let fix = "give the name its A and AAAA records itself (RFC 2782)";
+                findings.push(found(Severity::Fault, "alias-target", &target, seen, fix));
+                continue;
+            }
+            let is_v4 = heard.kind == "A";
+            let mut missing = addresses.iter().filter(|address| address.is_ipv4() == is_v4).map(ToString::to_string);
+            let there = of(sets, &target, heard.kind).map(|set| set.values.as_slice()).unwrap_or_default();
+            let lacks = missing.find(|address| !there.iter().any(|value| value.eq_ignore_ascii_case(address)));
+            if let Some(address) = lacks {
+                let (code, severity) =
+                    if there.is_empty() { ("no-address", Severity::Fault) } else { ("address", Severity::Warning) };
+                // Without IPv6 partners still come by IPv4.
+                let severity = if is_v4 { severity } else { Severity::Warning };
+                let code = if is_v4 { code } else { "no-aaaa" };
+                let seen = format!("{by}: {target} has no {} {address}", heard.kind);
+                findings.push(found(
+                    severity,
+                    code,
+                    &target,
+                    seen,
+                    "`fedge dns apply`, or have it added by whoever publishes",
+                ));
+            }
+            ttl(heard, sets, findings);
+        }
+    }
+    for (address, fault) in ground.reached {
+        if let Some(why) = fault {
+            let fix = "open the port to the outside; `fedge probe` shows each stage of such a stream";
+            let seen = format!("a partner would get nowhere at {address}: {why}");
+            findings.push(found(Severity::Fault, "unreachable", &address.to_string(), seen, fix));
+        }
+    }
+}
+
+/// How long an answer may be kept, as those say who have authority.
+pub(super) fn ttl(heard: &Heard, sets: &[RecordSet], findings: &mut Vec<Finding>) {
+    if heard.manner == Manner::Resolver {
+        return;
+    }
+    for set in sets.iter().filter(|set| set.ttl > LONGEST_TTL) {
+        let seen = format!(
+            "{}: {} {} may be kept for {} s; a move isn't seen for so long",
+            heard.server, set.name, set.kind, set.ttl
+        );
+        let fix = "give it a TTL of 30 s; at most 300";
+        findings.push(found(Severity::Warning, "ttl", &set.name, seen, fix));
+    }
+}
+
+pub(super) fn of<'a>(sets: &'a [RecordSet], name: &str, kind: &str) -> Option<&'a RecordSet> {
+    sets.iter().find(|set| set.kind == kind && set.name.eq_ignore_ascii_case(name))
+}
+
+pub(super) fn list(set: &RecordSet) -> String {
+    set.values.join(", ")
+}
+
+#[cfg(test)]
+mod tests;

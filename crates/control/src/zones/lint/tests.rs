@@ -1,0 +1,186 @@
+//! Each thing that can be wrong with our names, and nothing where nothing is.
+
+use topology::document::Topology;
+use topology::records::Mark;
+
+use super::*;
+use crate::zones::look::{Seen, Told};
+
+const DOCUMENT: &str = include_str!("../../../../../docs/examples/topology.toml");
+const SERVICE: &str = "_xmpp-server._tcp.contoso.test.";
+
+/// What is judged, and may be made worse.
+struct Case {
+    published: Published,
+    wildcards: Vec<String>,
+    looks: Vec<Look>,
+    heard: Vec<Heard>,
+    reached: BTreeMap<SocketAddr, Option<String>>,
+}
+
+fn server() -> SocketAddr {
+    "192.0.2.53:53".parse().expect("an address")
+}
+
+impl Case {
+    /// All is well, at one name server.
+    fn new() -> Case {
+        let zone = "\n[[zone]]\nname = 'contoso.test'\npublisher = 'rfc2136'\nservers = ['192.0.2.53']\nkey = 'k'\n";
+        let topology = Topology::read("topology.toml", &format!("{DOCUMENT}{zone}")).expect("it is good");
+        let published = Published::of(&topology);
+        let mark = Mark { owner: "a1".to_owned(), epoch: 1, topology: 1 };
+        let contents = published.contents("pool1.contoso.test", &mark).expect("a pool").remove(0);
+        let sets = contents.sets.clone();
+        let heard = super::super::heard::names(&published).into_iter().map(|(name, kind)| {
+            let said = sets.iter().filter(|set| set.name == name && set.kind == kind).cloned().collect();
+            Heard { server: server(), manner: Manner::Authority, name, kind, said: Ok(said) }
+        });
+        let heard = heard.collect();
+        let seen = Seen { mark: Some(Ok(mark)), sets };
+        let mut look = Look::unseen(contents);
+        look.told.insert(server(), Told { said: Ok(seen), age: Duration::ZERO });
+        Case { published, wildcards: Vec::new(), looks: vec![look], heard, reached: BTreeMap::new() }
+    }
+
+    fn lint(&self) -> Vec<Finding> {
+        lint(&Ground {
+            published: &self.published,
+            routed: "pool1.contoso.test",
+            wildcards: &self.wildcards,
+            looks: &self.looks,
+            heard: &self.heard,
+            reached: &self.reached,
+        })
+    }
+
+    /// Says something else at a name.
+    fn says(mut self, name: &str, kind: &str, sets: Vec<RecordSet>) -> Case {
+        let heard = self.heard.iter_mut().find(|heard| heard.name == name && heard.kind == kind);
+        heard.expect("it is asked for").said = Ok(sets);
+        self
+    }
+
+    fn is(&self, severity: Severity, code: &str) -> Finding {
+        let findings = self.lint();
+        let found = findings.iter().find(|finding| finding.code == code && finding.severity == severity);
+        let found = found.unwrap_or_else(|| panic!("no {severity:?} {code} in {findings:?}")).clone();
+        assert!(!found.fix.is_empty() && !found.seen.is_empty());
+        found
+    }
+}
+
+fn srv(values: &[&str]) -> Vec<RecordSet> {
+    vec![set(SERVICE, "SRV", values)]
+}
+
+fn set(name: &str, kind: &str, values: &[&str]) -> RecordSet {
+    let values = values.iter().map(|value| (*value).to_owned()).collect();
+    RecordSet { name: name.to_owned(), kind: kind.to_owned(), ttl: 30, values }
+}
+
+#[test]
+fn where_all_is_well_nothing_is_found() {
+    assert_eq!(Case::new().lint(), []);
+}
+
+#[test]
+fn a_domain_that_partners_do_not_find() {
+    let case = Case::new().says(SERVICE, "SRV", Vec::new());
+    assert!(case.is(Severity::Fault, "missing").seen.contains(SERVICE));
+    let alias = vec![set(SERVICE, "CNAME", &["nowhere.test."])];
+    Case::new().says(SERVICE, "SRV", alias).is(Severity::Fault, "alias");
+    Case::new().says(SERVICE, "SRV", srv(&["0 0 0 ."])).is(Severity::Fault, "dot");
+}
+
+#[test]
+fn a_domain_that_leads_to_the_wrong_place() {
+    let (one, two) = ("pool1.contoso.test.", "pool2.contoso.test.");
+    for (code, values) in [
+        ("port", [format!("10 0 5222 {one}"), format!("20 0 5269 {two}")]),
+        ("equal-priorities", [format!("10 0 5269 {one}"), format!("10 0 5269 {two}")]),
+        ("order", [format!("10 0 5269 {two}"), format!("20 0 5269 {one}")]),
+        ("elsewhere", [format!("10 0 5269 {one}"), "20 0 5269 old.contoso.test.".to_owned()]),
+    ] {
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        Case::new().says(SERVICE, "SRV", srv(&values)).is(Severity::Fault, code);
+    }
+    let alone = srv(&["10 0 5269 pool1.contoso.test."]);
+    Case::new().says(SERVICE, "SRV", alone).is(Severity::Warning, "pool-missing");
+}
+
+#[test]
+fn direct_tls_that_nobody_speaks() {
+    let name = "_xmpps-server._tcp.contoso.test.";
+    let case = Case::new().says(name, "SRV", vec![set(name, "SRV", &["5 0 5270 pool1.contoso.test."])]);
+    case.is(Severity::Fault, "direct-tls");
+    let mut case = Case::new();
+    case.published.names.direct_tls_port = Some(5270);
+    case.is(Severity::Fault, "missing");
+    case.reached.insert("192.0.2.10:5270".parse().expect("one"), Some("it speaks no TLS".to_owned()));
+    assert!(case.is(Severity::Fault, "unreachable").seen.contains("192.0.2.10:5270"));
+}
+
+#[test]
+fn targets_that_are_aliases_or_lack_addresses() {
+    let (one, two) = ("pool1.contoso.test.", "pool2.contoso.test.");
+    Case::new().says(one, "A", vec![set(one, "CNAME", &["edge1.contoso.test."])]).is(Severity::Fault, "alias-target");
+    Case::new().says(two, "A", Vec::new()).is(Severity::Fault, "no-address");
+    Case::new().says(one, "A", vec![set(one, "A", &["192.0.2.10"])]).is(Severity::Warning, "address");
+    Case::new().says(one, "AAAA", Vec::new()).is(Severity::Warning, "no-aaaa");
+}
+
+#[test]
+fn answers_that_are_kept_for_long() {
+    let mut long = set("pool2.contoso.test.", "A", &["198.51.100.10"]);
+    long.ttl = 3600;
+    let mut case = Case::new().says("pool2.contoso.test.", "A", vec![long]);
+    assert!(case.is(Severity::Warning, "ttl").seen.contains("3600 s"));
+    // A resolver counts down from whatever it was told.
+    case.heard.iter_mut().for_each(|heard| heard.manner = Manner::Resolver);
+    assert_eq!(case.lint(), []);
+}
+
+#[test]
+fn zones_with_other_marks_silent_servers_and_left_overs() {
+    let told = |said: Result<Seen, String>| {
+        let mut case = Case::new();
+        case.looks[0].told.insert(server(), Told { said, age: Duration::ZERO });
+        case
+    };
+    let seen = |mark: Option<Result<Mark, String>>| Seen { mark, sets: Case::new().looks[0].contents.sets.clone() };
+    let mark = |owner: &str, epoch| Some(Ok(Mark { owner: owner.to_owned(), epoch, topology: 1 }));
+    for (code, said) in [
+        ("silent", Err("nothing came".to_owned())),
+        ("no-mark", Ok(seen(None))),
+        ("foreign-mark", Ok(seen(Some(Err("v=spf1".to_owned()))))),
+        ("foreign-mark", Ok(seen(mark("f00", 1)))),
+        ("behind", Ok(seen(mark("a1", 0)))),
+        ("ahead", Ok(seen(mark("a1", 2)))),
+    ] {
+        told(said).is(Severity::Fault, code);
+    }
+    let mut left = seen(mark("a1", 1));
+    left.sets.push(set("_xmpp-server._tcp.gone.contoso.test.", "SRV", &["10 0 5269 pool1.contoso.test."]));
+    let mut case = told(Ok(left));
+    assert_eq!(case.lint(), [], "it isn't ours");
+    case.looks[0].owned.push("_xmpp-server._tcp.gone.contoso.test.".to_owned());
+    case.is(Severity::Warning, "left-over");
+}
+
+#[test]
+fn domains_that_no_zone_can_have_and_servers_that_say_nothing() {
+    let mut case = Case::new();
+    case.wildcards.push("*.im.contoso.test".to_owned());
+    case.is(Severity::Warning, "wildcard");
+    let mut case = Case::new();
+    case.heard[0].said = Err("nothing came".to_owned());
+    case.is(Severity::Warning, "unanswered");
+}
+
+#[test]
+fn what_is_worst_comes_first() {
+    let mut case = Case::new().says(SERVICE, "SRV", Vec::new());
+    case.wildcards.push("*.im.contoso.test".to_owned());
+    let severities: Vec<Severity> = case.lint().iter().map(|finding| finding.severity).collect();
+    assert!(severities.is_sorted() && severities.len() == 2, "{severities:?}");
+}

@@ -1,0 +1,351 @@
+//! What is to be changed in each zone and by whom, as it is told; and how that is carried out when somebody asks for it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::dns::{Answer, Answers, Applied, Apply, Check, Checked, Contents, Plan, Planned, Wish};
+use api::probe::Request;
+use api::route::RecordChange;
+use store::StoreError;
+use topology::document::Topology;
+use topology::records::{Change, Published, RecordSet};
+use topology::zone::{PORT, Publisher};
+use zones::ask::Manner;
+
+use super::apply::{self, decide};
+use super::heard::{self, Heard, hear};
+use super::lint::{self, lint};
+use super::{Look, Zones, changed, told};
+use crate::audit::Hash;
+use crate::members::Members;
+use crate::probe::probe;
+use crate::publish::Current;
+use crate::route::outside::lookers;
+use crate::route::sight::{Facts, Sight};
+use crate::status::plain;
+
+/// Where partners are taken in by STARTTLS.
+const S2S: u16 = 5269;
+/// For one look at an external address, in seconds.
+const SECONDS: u64 = 4;
+
+/// Why it can't be told or done.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// There is no topology yet.
+    #[error("there is no topology yet")]
+    NoTopology,
+    /// There is no such zone.
+    #[error("there is no zone {0} in the topology")]
+    NoZone(String),
+    /// There is none at all.
+    #[error("the topology has no [[zone]], so DNS isn't fedge's business")]
+    NoZones,
+    /// Something else would be done now.
+    #[error("the plan {asked} is not what would be done now, which is {now}: something has changed since")]
+    Stale {
+        /// The plan that was meant.
+        asked: String,
+        /// What would be done.
+        now: String,
+    },
+    /// It is no address.
+    #[error("`{0}` is no address of a resolver")]
+    Resolver(String),
+    /// The store.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
+/// DNS outside, as it is asked for.
+#[derive(Debug, Clone)]
+pub struct Names {
+    members: Arc<Members>,
+    zones: Arc<Zones>,
+}
+
+impl Names {
+    /// Of these zones, looked at by these members.
+    pub fn new(members: Arc<Members>, zones: Arc<Zones>) -> Names {
+        Names { members, zones }
+    }
+
+    fn current(&self) -> Result<Arc<Current>, AskError> {
+        self.members.picture().current.ok_or(AskError::NoTopology)
+    }
+
+    /// The zones that are meant, looked at now.
+    async fn look(&self, current: &Current, zones: &[String]) -> Result<Vec<Look>, AskError> {
+        let meant: Vec<String> =
+            zones.iter().map(|zone| format!("{}.", zone.trim_end_matches('.').to_ascii_lowercase())).collect();
+        if current.topology.zones.is_empty() {
+            return Err(AskError::NoZones);
+        }
+        if let Some(unknown) = meant.iter().find(|name| current.topology.zones.iter().all(|zone| zone.name != **name)) {
+            return Err(AskError::NoZone(unknown.clone()));
+        }
+        let looks = self.zones.fresh(current).await;
+        Ok(looks.into_iter().filter(|look| meant.is_empty() || meant.contains(&look.contents.zone.name)).collect())
+    }
+
+    /// What would be changed in each zone, and by whom.
+    ///
+    /// # Errors
+    /// When there is no such zone.
+    pub async fn plan(&self, wish: &Wish) -> Result<Plan, AskError> {
+        let current = self.current()?;
+        let looks = self.look(&current, &wish.zones).await?;
+        Ok(plan(&current, &looks))
+    }
+
+    /// Has zones hold what they should, and says what became of each.
+    ///
+    /// # Errors
+    /// When nothing is done: there is no such zone, or the plan isn't what would be done.
+    pub async fn apply(&self, asked: &Apply, who: &str) -> Result<Vec<Applied>, AskError> {
+        let current = self.current()?;
+        let looks = self.look(&current, &asked.zones).await?;
+        let now = plan(&current, &looks);
+        if let Some(asked) = asked.plan.clone().filter(|asked| *asked != now.hash) {
+            return Err(AskError::Stale { asked, now: now.hash });
+        }
+        let mut all = Vec::new();
+        for (look, planned) in looks.iter().zip(&now.zones) {
+            let done = self.zones.apply(&look.contents, asked.adopt, (who, &asked.why)).await;
+            all.push(applied(look, planned, done));
+        }
+        Ok(all)
+    }
+
+    /// What each zone should hold of ours.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn contents(&self) -> Result<Vec<Contents>, AskError> {
+        let current = self.current()?;
+        if current.topology.zones.is_empty() {
+            return Err(AskError::NoZones);
+        }
+        let told = self.zones.wanted(&current).into_iter().map(|contents| Contents {
+            zone: contents.zone.name.clone(),
+            publisher: contents.zone.publisher.word().to_owned(),
+            lines: contents.all().iter().flat_map(RecordSet::lines).collect(),
+        });
+        Ok(told.collect())
+    }
+
+    /// What everybody answers now for each name, against what should be.
+    ///
+    /// # Errors
+    /// When a resolver's address is none.
+    pub async fn answers(&self, check: &Check) -> Result<Answers, AskError> {
+        let current = self.current()?;
+        let published = Published::of(&current.topology);
+        let wanted = published.records(&current.route.pool).unwrap_or_default();
+        let heard = hear(&published, &resolvers(&current.topology, check)?).await;
+        let answers = heard.iter().filter_map(|heard| answer(heard, &wanted)).collect();
+        Ok(Answers { pool: current.route.pool.clone(), epoch: current.route.epoch, answers })
+    }
+
+    /// Looks at all names from all sides.
+    ///
+    /// # Errors
+    /// When a resolver's address is none.
+    pub async fn check(&self, check: &Check) -> Result<Checked, AskError> {
+        let current = self.current()?;
+        let published = Published::of(&current.topology);
+        let resolvers = resolvers(&current.topology, check)?;
+        let (looks, heard, reached) =
+            tokio::join!(self.zones.fresh(&current), hear(&published, &resolvers), self.reached(&current, &published));
+        let locals = current.topology.policy.locals().iter().filter(|local| local.pattern.is_wildcard());
+        let wildcards: Vec<String> = locals.map(|local| local.pattern.to_string()).collect();
+        let ground = lint::Ground {
+            published: &published,
+            routed: &current.route.pool,
+            wildcards: &wildcards,
+            looks: &looks,
+            heard: &heard,
+            reached: &reached,
+        };
+        let mut asked: Vec<SocketAddr> = heard.iter().map(|heard| heard.server).collect();
+        asked.sort_unstable();
+        asked.dedup();
+        Ok(Checked {
+            names: heard::names(&published).len(),
+            asked: asked.iter().map(ToString::to_string).collect(),
+            findings: lint(&ground),
+        })
+    }
+
+    /// Has other members look at each external address of each edge server that serves, as partners would come there.
+    async fn reached(
+        &self,
+        current: &Current,
+        published: &Published,
+    ) -> std::collections::BTreeMap<SocketAddr, Option<String>> {
+        let (now, longest) = (tokio::time::Instant::now(), Duration::from_secs(30));
+        let since = now.checked_sub(longest).unwrap_or(now);
+        let members = &self.members;
+        let sight = Sight::of(current, |fqdn| members.wanted_head(fqdn), |fqdn| members.seen(fqdn), since);
+        let ports = [(Some(S2S), false), (published.names.direct_tls_port, true)];
+        let mut looks = tokio::task::JoinSet::new();
+        for edge in current.topology.pools.iter().flat_map(|pool| &pool.edges) {
+            let serves = sight.members.get(edge.member.fqdn.as_str()).is_some_and(Facts::serves);
+            let Some(looker) = lookers(&current.topology, &sight, edge).into_iter().next().filter(|_| serves) else {
+                continue;
+            };
+            let Some(address) = looker.at.map(|at| at.ip()) else { continue };
+            for (port, direct_tls) in ports.iter().filter_map(|(port, direct)| Some(((*port)?, *direct))) {
+                let (at, members, looker) = (SocketAddr::new(address, port), members.clone(), looker.clone());
+                looks.spawn(async move {
+                    let request = Request {
+                        at: Some(at),
+                        direct_tls,
+                        seconds: Some(SECONDS),
+                        ..Request::to(looker.domain.as_str())
+                    };
+                    let probed = probe(&members, &looker.by, request).await.ok()?;
+                    let fault = || probed.faults().first().map(|fault| plain(fault)).unwrap_or_default();
+                    Some((at, (!probed.reached).then(fault)))
+                });
+            }
+        }
+        looks.join_all().await.into_iter().flatten().collect()
+    }
+}
+
+fn resolvers(topology: &Topology, check: &Check) -> Result<Vec<SocketAddr>, AskError> {
+    let mut all = topology.resolvers.clone();
+    for text in &check.resolvers {
+        let address = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, PORT)).or_else(|_| text.parse());
+        all.push(address.map_err(|_| AskError::Resolver(text.clone()))?);
+    }
+    all.dedup();
+    Ok(all)
+}
+
+/// A name at one server, where it should be there.
+fn answer(heard: &Heard, wanted: &[RecordSet]) -> Option<Answer> {
+    let should = wanted.iter().find(|set| set.name == heard.name && (set.kind == heard.kind || set.kind == "CNAME"))?;
+    // Where it is an alias, what counts is where that leads.
+    let service =
+        |set: &&RecordSet| should.kind == "CNAME" && set.kind == heard.kind && should.values.contains(&set.name);
+    let should = wanted.iter().find(service).unwrap_or(should);
+    let found = heard.said.as_ref().map(|sets| sets.iter().find(|set| set.kind == should.kind));
+    let (answers, ttl, right) = match found {
+        Ok(Some(set)) => {
+            (set.values.clone(), Some(set.ttl), RecordSet { name: should.name.clone(), ..set.clone() }.says(should))
+        }
+        Ok(None) => (vec!["no such record".to_owned()], None, false),
+        Err(why) => (vec![why.clone()], None, false),
+    };
+    Some(Answer {
+        name: heard.name.clone(),
+        kind: heard.kind.to_owned(),
+        server: heard.server.to_string(),
+        resolver: heard.manner == Manner::Resolver,
+        right,
+        answers,
+        ttl,
+    })
+}
+
+/// What would be done about zones that were looked at.
+pub fn plan(current: &Current, looks: &[Look]) -> Plan {
+    let published = Published::of(&current.topology);
+    let all = published.records(&current.route.pool).unwrap_or_default();
+    let elsewhere = all.iter().filter(|set| published.zone_of(&set.name).is_none());
+    let mut plan = Plan {
+        hash: String::new(),
+        pool: current.route.pool.clone(),
+        epoch: current.route.epoch,
+        topology: current.version,
+        elsewhere: elsewhere.flat_map(RecordSet::lines).collect(),
+        zones: looks.iter().map(planned).collect(),
+    };
+    plan.hash = hash(&plan);
+    plan
+}
+
+fn planned(look: &Look) -> Planned {
+    let zone = told(look);
+    let manual = matches!(look.contents.zone.publisher, Publisher::Manual { .. });
+    let message = (manual && !zone.changes.is_empty()).then(|| message(look, &zone.changes));
+    let foreign = if manual { Vec::new() } else { look.foreign() };
+    Planned { foreign: foreign.iter().flat_map(RecordSet::lines).collect(), hindered: hindered(look), message, zone }
+}
+
+/// Why a zone that takes updates wouldn't take this one.
+fn hindered(look: &Look) -> Option<String> {
+    let Publisher::Rfc2136 { primary, .. } = look.contents.zone.publisher else { return None };
+    let Some(seen) = look.source() else {
+        return Some(look.standing(primary, Duration::MAX).told(&look.named(primary)));
+    };
+    if let Some(Err(why)) = &look.writable {
+        return Some(why.clone());
+    }
+    // What somebody else has put at our names is shown by itself.
+    decide(&look.contents, seen, &look.owned, true).err().map(|error| error.to_string())
+}
+
+/// What is sent to whoever changes a zone by hand.
+fn message(look: &Look, changes: &[RecordChange]) -> String {
+    let zone = look.zone().trim_end_matches('.');
+    let mark = &look.contents.mark;
+    let mut text = format!(
+        "Please change these records in the zone {zone}, all at once (reference: epoch {}, topology {}).\n\
+         A line with `-` goes, a line with `+` comes; nothing else changes.\n\n",
+        mark.epoch, mark.topology
+    );
+    for change in changes {
+        let lines = change.before.iter().map(|line| format!("- {line}\n"));
+        let lines = lines.chain(change.after.iter().map(|line| format!("+ {line}\n")));
+        text.push_str(&lines.collect::<String>());
+    }
+    text
+}
+
+fn hash(plan: &Plan) -> String {
+    let mut text = format!("{} {} {}\n", plan.pool, plan.epoch, plan.topology);
+    for planned in &plan.zones {
+        text.push_str(&format!("{} {}\n", planned.zone.name, planned.zone.publisher));
+        for change in &planned.zone.changes {
+            text.push_str(&format!("{:?} {:?}\n", change.before, change.after));
+        }
+        planned.foreign.iter().for_each(|line| text.push_str(&format!("{line}\n")));
+    }
+    let mut hash = Hash::of(text.as_bytes()).to_string();
+    // As a move's: enough to tell two plans apart, and short enough to be typed.
+    hash.truncate(16);
+    hash
+}
+
+fn applied(look: &Look, planned: &Planned, done: Result<apply::Applied, apply::ApplyError>) -> Applied {
+    let zone = look.contents.zone.name.clone();
+    let (done, refused, what, changes) = match done {
+        Ok(apply::Applied::Already) => (true, false, "it holds all that it should already".to_owned(), Vec::new()),
+        Ok(apply::Applied::Written(changes)) => (
+            true,
+            false,
+            "it was changed, in one step".to_owned(),
+            changes.into_iter().map(|change: Change| changed(look, change)).collect(),
+        ),
+        Ok(apply::Applied::Served) => {
+            let published = look.published(Duration::MAX);
+            (
+                published.is_ok(),
+                false,
+                published.unwrap_or_else(|why| format!("our own name servers follow by themselves: {why}")),
+                Vec::new(),
+            )
+        }
+        Ok(apply::Applied::ByHand) => {
+            let is_done = planned.zone.servers.iter().all(|server| server.current);
+            let what = planned.message.clone().unwrap_or_else(|| "it holds all that it should already".to_owned());
+            (is_done, false, what, planned.zone.changes.clone())
+        }
+        Err(error) => (false, true, error.to_string(), Vec::new()),
+    };
+    Applied { zone, done, refused, what, changes }
+}

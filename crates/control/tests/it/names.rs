@@ -1,0 +1,138 @@
+//! DNS outside over the API: planned, told to whoever changes it, checked, with a name server that has authority.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use api::client::ClientError;
+use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, Plan, Severity, Wish};
+use control::access::Role;
+use store::Memory;
+use testkit::lab_dns::LabDns;
+use testkit::place::Place;
+
+use crate::rig::{Controller, PATIENCE, Site, problem};
+
+/// A zone that somebody changes by hand, at the laboratory's name server.
+async fn by_hand() -> (Site, Controller, LabDns) {
+    let dns = LabDns::start(&Place::here(), "127.0.0.1:0".parse().expect("an address")).expect("it starts");
+    let (site, store) = (Site::new().await, Arc::new(Memory::new()));
+    let controller = site.controller("ctl1.contoso.test", store).await;
+    let zone = format!(
+        "\n[names]\nresolvers = [\"{0}\"]\n[[zone]]\nname = \"contoso.test\"\npublisher = \"manual\"\nservers = [\"{0}\"]\n",
+        dns.address()
+    );
+    site.publish(&controller, &(site.topology("10.0.0.20") + &zone)).await.expect("it is good");
+    known(&controller).await;
+    (site, controller, dns)
+}
+
+/// Waits until the controller has seen what was published.
+async fn known(controller: &Controller) {
+    let began = std::time::Instant::now();
+    while controller.members.picture().current.is_none() {
+        assert!(began.elapsed() < PATIENCE);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+fn publish(dns: &LabDns, order: [&str; 2]) {
+    dns.srv("contoso.test", &[(10, 0, 5269, order[0]), (20, 0, 5269, order[1])]);
+    let addresses = |last: &[u8]| last.iter().map(|last| [192, 0, 2, *last].into()).collect::<Vec<std::net::IpAddr>>();
+    dns.addresses("pool1.contoso.test", &addresses(&[1, 2]));
+    dns.addresses("pool2.contoso.test", &addresses(&[3]));
+}
+
+const ORDER: [&str; 2] = ["pool1.contoso.test", "pool2.contoso.test"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_changes_a_zone_by_hand_is_told_what_to_change_until_it_is_there() {
+    let (site, controller, dns) = by_hand().await;
+    let client = site.administrator(&controller);
+    let plan: Plan = client.post("/v1/dns/plan", &Wish::default()).await.expect("a plan");
+    let [planned] = &plan.zones[..] else { panic!("one zone: {plan:?}") };
+    let message = planned.message.as_ref().expect("somebody has to be told");
+    for line in [
+        "+ _xmpp-server._tcp.contoso.test. 30 IN SRV 10 0 5269 pool1.contoso.test.",
+        "+ pool1.contoso.test. 30 IN A 192.0.2.1",
+        "in the zone contoso.test, all at once",
+    ] {
+        assert!(message.contains(line), "{line}: {message}");
+    }
+    assert!(!planned.is_done() && plan.elsewhere.is_empty());
+    let stale = Apply { plan: Some("0123456789abcdef".to_owned()), ..Apply::default() };
+    let refused: Result<Vec<Applied>, ClientError> = client.post("/v1/dns/apply", &stale).await;
+    assert_eq!(problem(refused).code, "conflict");
+    let apply = Apply { plan: Some(plan.hash.clone()), ..Apply::default() };
+    let all: Vec<Applied> = client.post("/v1/dns/apply", &apply).await.expect("it is that plan");
+    assert!(!all[0].done && !all[0].refused && all[0].what == *message, "{all:?}");
+
+    publish(&dns, ORDER);
+    let plan: Plan = client.post("/v1/dns/plan", &Wish::default()).await.expect("a plan");
+    // The laboratory's answers may be kept for a second, and ours for thirty: that is all that differs.
+    assert!(
+        plan.zones[0].zone.changes.iter().all(|change| change.before.iter().all(|line| line.contains(" 1 IN "))),
+        "{plan:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_looked_at_from_all_sides() {
+    let (site, controller, dns) = by_hand().await;
+    let client = site.client(&controller, Role::Operator);
+    publish(&dns, [ORDER[1], ORDER[0]]);
+    dns.direct_tls_srv("contoso.test", &[(5, 0, 5270, "pool1.contoso.test")]);
+    dns.text("_epoch.contoso.test", "fedge owner=another epoch=1 topology=1");
+    let checked: Checked = client.post("/v1/dns/check", &Check::default()).await.expect("an answer");
+    let codes = |severity| {
+        let all = checked.findings.iter().filter(|finding| finding.severity == severity);
+        let mut codes: Vec<&str> = all.map(|finding| finding.code.as_str()).collect();
+        codes.dedup();
+        codes
+    };
+    assert_eq!(codes(Severity::Fault), ["direct-tls", "foreign-mark", "order"], "{checked:#?}");
+    assert_eq!(checked.asked, [dns.address().to_string()]);
+    assert!(checked.names >= 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_sees_each_answer_and_whether_it_is_right() {
+    let (site, controller, dns) = by_hand().await;
+    let client = site.client(&controller, Role::Operator);
+    publish(&dns, [ORDER[1], ORDER[0]]);
+    let silent: SocketAddr = "127.0.0.1:9".parse().expect("an address");
+    let check = Check { resolvers: vec![silent.to_string()] };
+    let answers: Answers = client.post("/v1/dns/answers", &check).await.expect("an answer");
+    assert!(!answers.are_right());
+    let of = |server: SocketAddr, name: &str| {
+        let mut all =
+            answers.answers.iter().filter(|answer| answer.server == server.to_string() && answer.name == name);
+        all.next().unwrap_or_else(|| panic!("nothing of {server} for {name}: {answers:#?}"))
+    };
+    let service = of(dns.address(), "_xmpp-server._tcp.contoso.test.");
+    assert!(
+        !service.right && service.answers.iter().any(|value| value == "10 0 5269 pool2.contoso.test."),
+        "{service:?}"
+    );
+    assert!(of(dns.address(), "pool2.contoso.test.").right);
+    assert!(of(silent, "pool2.contoso.test.").answers[0].contains("can't be asked"), "{answers:#?}");
+    publish(&dns, ORDER);
+    let answers: Answers = client.post("/v1/dns/answers", &Check::default()).await.expect("an answer");
+    assert!(answers.are_right(), "{answers:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_is_shown_and_what_is_not_there_is_said() {
+    let (site, controller, _dns) = by_hand().await;
+    let client = site.client(&controller, Role::Viewer);
+    let all: Vec<Contents> = client.get("/v1/dns/zones").await.expect("an answer");
+    assert_eq!((all.len(), all[0].zone.as_str(), all[0].publisher.as_str()), (1, "contoso.test.", "manual"));
+    let mark = "_epoch.contoso.test. 30 IN TXT \"fedge owner=contoso-1 epoch=1 topology=1\"";
+    assert!(all[0].lines.iter().any(|line| line == mark), "{all:?}");
+    let unknown = Wish { zones: vec!["fabrikam.test".to_owned()] };
+    let refused: Result<Plan, ClientError> = client.post("/v1/dns/plan", &unknown).await;
+    assert_eq!(problem(refused).code, "not-found");
+    let wrong = Check { resolvers: vec!["dns.contoso.test".to_owned()] };
+    let operator = site.client(&controller, Role::Operator);
+    let refused: Result<Answers, ClientError> = operator.post("/v1/dns/answers", &wrong).await;
+    assert_eq!(problem(refused).code, "refused");
+}
