@@ -70,7 +70,7 @@ const OF_GATEWAYS: Shape = Shape {
         PARTNER,
     ],
 };
-const SHAPES: [Shape; 8] = [
+const SHAPES: [Shape; 9] = [
     EDGE,
     Shape { program: "fedge-edge", example: "edge-trunk.toml", ..EDGE },
     Shape { program: "fedge-edge", example: "edge-controlled.toml", ..EDGE },

@@ -13,7 +13,7 @@ use super::reading::read;
 pub(crate) const ETC: &str = "/etc/fedge";
 
 /// The complete configurations among the documents, and who runs by them.
-pub(crate) const EXAMPLES: [(&str, &str); 10] = [
+pub(crate) const EXAMPLES: [(&str, &str); 11] = [
     ("fedge-edge", "edge.toml"),
     ("fedge-edge", "edge-trunk.toml"),
     ("fedge-edge", "edge-controlled.toml"),
