@@ -268,14 +268,15 @@ impl Daemon {
                 let to_do = "add [zones] with its `listen` to the configuration";
                 tracing::warn!(to_do, "the topology has this server answer for zones, and it doesn't listen for that");
             }
-            (false, []) => {
-                let to_do = "in the topology, give its [[dns]] `external`, and a [[zone]] publisher = \"embedded\"";
-                tracing::warn!(?listen, to_do, "[zones] is there, and the topology has no zone for this server");
-            }
-            (false, _) => {
-                let zones: Vec<String> =
+            (false, zones) => {
+                let told: Vec<String> =
                     zones.iter().map(|ToldZone { name, serial }| format!("{name} {serial}")).collect();
-                tracing::info!(?listen, ?zones, "{what}");
+                tracing::info!(?listen, zones = ?told, "{what}");
+                if !zones.is_empty() {
+                    return;
+                }
+                let to_do = "in the topology, give its [[dns]] `external`, and a [[zone]] publisher = \"embedded\"";
+                tracing::warn!(to_do, "[zones] is there, and the topology has no zone for this server");
             }
         }
     }

@@ -93,7 +93,8 @@ impl Programs {
     /// # Errors
     /// With its log, when it doesn't get ready.
     pub fn start(&self, program: &str, place: &Place, config: &Path, log: &Path) -> anyhow::Result<Daemon> {
-        let ready = if program == "fedge-dns" { "serves the internal view" } else { "is ready" };
+        // A fedge-dns serves the internal view, or zones, or both.
+        let ready = if program == "fedge-dns" { "serves " } else { "is ready" };
         let mut command = place.command(self.path(program));
         command.arg("run").arg(config);
         let mut daemon = Daemon::start(program, command, log)?;

@@ -1,5 +1,6 @@
 //! The daemon as a whole: the real binary on loopback, clients by UDP and TCP, scripted resolvers.
 
+mod clients;
 mod commands;
 mod controlled;
 mod forwarding;

@@ -21,7 +21,7 @@ const SRV: &str = "_xmpp-server._tcp.contoso.test.";
 const MARK: &str = "_epoch.contoso.test.";
 const POOLS: [&str; 2] = ["pool1.contoso.test", "pool2.contoso.test"];
 
-const DOCUMENT: &str = r#"
+pub(crate) const DOCUMENT: &str = r#"
 [installation]
 name = "Contoso"
 [[site]]
@@ -72,7 +72,7 @@ domains = ["fabrikam.test"]
 "#;
 
 /// What a controller sends in that epoch: each moves the route to the other pool.
-fn snapshot(document: &str, version: u64, epoch: u64) -> Kept {
+pub(crate) fn snapshot(document: &str, version: u64, epoch: u64) -> Kept {
     let topology = Topology::read("topology", document).expect("no fault");
     let content = api::agent::view::view(&topology, &[], &FQDN.parse().expect("a name")).expect("a member");
     let route = Route { epoch, pool: routed(epoch).to_owned() };
@@ -97,6 +97,20 @@ fn enrolled(most: u32) -> (Site, Digest) {
     let site = Site::new();
     let key = site.enrol_by(&config(&site, most), &snapshot(DOCUMENT, 1, 1));
     (site, key)
+}
+
+/// A server at work, without a controller and without a limit.
+pub(crate) struct Served {
+    pub(crate) daemon: Daemon,
+    _site: Site,
+}
+
+impl Served {
+    pub(crate) fn new(first: &Kept) -> Served {
+        let site = Site::new();
+        site.enrol_by(&config(&site, 0), first);
+        Served { daemon: start(&site, 0), _site: site }
+    }
 }
 
 fn start(site: &Site, most: u32) -> Daemon {
