@@ -1,5 +1,7 @@
 //! Updates as they travel (RFC 2136): the old mark as prerequisite, the changes, the new mark; cut where they are too long.
 
+use std::collections::BTreeMap;
+
 use hickory_proto::op::{Message, OpCode, Query, UpdateMessage as _};
 use hickory_proto::rr::{DNSClass, Record, RecordType};
 use topology::records::{Change, Mark, RecordSet};
@@ -32,27 +34,61 @@ pub(crate) fn messages(
         return Ok(vec![whole]);
     }
     let mut parts = Vec::new();
-    for part in cut(zone, ttl, before, changes)? {
+    for part in cut(zone, ttl, before, &in_order(changes))? {
         parts.push(message(zone, ttl, before, Marking::Keep, part)?);
     }
     parts.push(message(zone, ttl, before, Marking::Become(after), &[])?);
     Ok(parts)
 }
 
-/// The changes in pieces that fit.
+/// The changes in an order in which no part of them leaves less than there was: what has an address first, then what leads
+/// there, then aliases of that, and last what goes. What belongs to one name stays together, in the order in which it came.
+fn in_order(changes: &[Change]) -> Vec<Change> {
+    let mut places = BTreeMap::new();
+    for change in changes {
+        let place = match change {
+            Change::Remove(_) => 3,
+            Change::Add(after) | Change::Replace { after, .. } => match after.kind.as_str() {
+                "A" | "AAAA" => 0,
+                "CNAME" => 2,
+                _ => 1,
+            },
+        };
+        let of_name: &mut u8 = places.entry(name_of(change)).or_insert(place);
+        *of_name = place.min(*of_name);
+    }
+    let mut ordered = changes.to_vec();
+    ordered.sort_by_cached_key(|change| {
+        let name = name_of(change);
+        (places.get(&name).copied(), name)
+    });
+    ordered
+}
+
+fn name_of(change: &Change) -> String {
+    let (Change::Add(set) | Change::Remove(set) | Change::Replace { after: set, .. }) = change;
+    set.name.to_ascii_lowercase()
+}
+
+/// Changes in order, in pieces that fit. Those of one name are never torn apart: for a moment, it would have nothing.
 fn cut<'a>(
     zone: &str,
     ttl: u32,
     before: Option<&Mark>,
     changes: &'a [Change],
 ) -> Result<Vec<&'a [Change]>, RecordError> {
-    if changes.len() < 2 || length(&message(zone, ttl, before, Marking::Keep, changes)?)? <= LONGEST {
-        return Ok(vec![changes]);
+    let is_whole = |at: &usize| name_of(&changes[at - 1]) != name_of(&changes[*at]);
+    let half = changes.len() / 2;
+    let middle = (half..changes.len()).chain((1..half).rev()).filter(|at| *at > 0).find(is_whole);
+    match middle {
+        Some(middle) if length(&message(zone, ttl, before, Marking::Keep, changes)?)? > LONGEST => {
+            let (first, second) = changes.split_at(middle);
+            let mut pieces = cut(zone, ttl, before, first)?;
+            pieces.extend(cut(zone, ttl, before, second)?);
+            Ok(pieces)
+        }
+        _ => Ok(vec![changes]),
     }
-    let (first, second) = changes.split_at(changes.len() / 2);
-    let mut pieces = cut(zone, ttl, before, first)?;
-    pieces.extend(cut(zone, ttl, before, second)?);
-    Ok(pieces)
 }
 
 fn length(message: &Message) -> Result<usize, RecordError> {
@@ -163,6 +199,8 @@ fn remove(name: &str, kind: &str) -> Result<Record, RecordError> {
 
 #[cfg(test)]
 mod tests {
+    use hickory_proto::rr::RData;
+
     use super::*;
 
     fn mark(epoch: u64) -> Mark {
@@ -211,5 +249,54 @@ mod tests {
         assert_eq!(classes, [DNSClass::IN, DNSClass::IN, DNSClass::NONE, DNSClass::NONE]);
         assert!(message.prerequisites().iter().all(|record| record.ttl == 0));
         assert_eq!(before.values.len(), 2);
+    }
+
+    #[test]
+    fn no_name_is_torn_apart_and_none_leads_to_what_is_not_there_yet() {
+        let set = |name: String, kind: &str, value: &str| RecordSet {
+            name,
+            kind: kind.to_owned(),
+            ttl: 30,
+            values: vec![value.to_owned()],
+        };
+        let tenant = |number| format!("_xmpp-server._tcp.tenant{number}.contoso.test.");
+        let common = "_xmpp-server._tcp.fed.contoso.test.";
+        let old = "10 0 5269 pool1.contoso.test.";
+        // As a difference has it: what goes comes first, and then each domain becomes an alias.
+        let gone = "_xmpp-server._tcp.a-gone.contoso.test.".to_owned();
+        let mut changes: Vec<Change> =
+            (0..1500).map(|number| Change::Remove(set(tenant(number), "SRV", old))).collect();
+        changes.push(Change::Remove(set(gone.clone(), "SRV", old)));
+        changes.extend((0..1500).map(|number| Change::Add(set(tenant(number), "CNAME", common))));
+        changes.push(Change::Add(set(common.to_owned(), "SRV", "10 0 5269 pool2.contoso.test.")));
+        changes.push(Change::Add(set("pool2.contoso.test.".to_owned(), "A", "192.0.2.2")));
+        let parts = messages("contoso.test.", 30, Some(&mark(7)), &mark(8), &changes).expect("they can be");
+        assert!(parts.len() > 2);
+        let mut there = vec!["pool1.contoso.test.".to_owned()];
+        let mut names = Vec::new();
+        for part in &parts {
+            let mut own: Vec<String> = part.updates().iter().map(|record| record.name.to_ascii()).collect();
+            own.dedup();
+            for record in part.updates() {
+                let target = match &record.data {
+                    RData::SRV(srv) => srv.target.to_ascii(),
+                    RData::CNAME(alias) => alias.0.to_ascii(),
+                    _ => "pool1.contoso.test.".to_owned(),
+                };
+                assert!(there.contains(&target), "{} leads nowhere", record.name);
+                if record.dns_class == DNSClass::IN && !there.contains(&record.name.to_ascii()) {
+                    there.push(record.name.to_ascii());
+                }
+            }
+            names.extend(own);
+        }
+        let sought = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), sought, "a name is in two parts");
+        // With the mark, the common one, the target and the one that goes.
+        assert_eq!(names.len(), 1500 + 4);
+        let last = parts[parts.len() - 2].updates().last().expect("it isn't empty");
+        assert_eq!(last.name.to_ascii(), gone);
     }
 }
