@@ -1,6 +1,6 @@
 //! Updates as they travel (RFC 2136): the old mark as prerequisite, the changes, the new mark; cut where they are too long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hickory_proto::op::{Message, OpCode, Query, UpdateMessage as _};
 use hickory_proto::rr::{DNSClass, Record, RecordType};
@@ -156,26 +156,35 @@ fn made(mut message: Message, changes: &[Change]) -> Result<Message, RecordError
     Ok(message)
 }
 
-/// An update that changes nothing and needs the right to change all of it: what is there is added again, and what isn't is
-/// removed. A server that changes nothing tells no secondary, so that the change that follows is told at once.
-pub(crate) fn nothing(
+/// An update that changes nothing and needs the right to change the mark and these sets: it takes away single records that
+/// nobody ever puts there. Adding again what is there would undo what somebody changes in this moment.
+pub(crate) fn nothing<'a>(
     zone: &str,
-    mark: Option<(&Mark, u32)>,
-    there: &[RecordSet],
-    wanted: &[RecordSet],
+    mark: Option<&Mark>,
+    sets: impl Iterator<Item = &'a RecordSet>,
 ) -> Result<Message, RecordError> {
-    let mut message = message(zone, 0, mark.map(|(mark, _)| mark), Marking::Keep, &[])?;
-    match mark {
-        Some((mark, ttl)) => message.add_updates(records::records(&mark.set(zone, ttl))?),
-        None => message.add_update(remove(&topology::records::mark_name(zone), "TXT")?),
-    }
-    for set in wanted {
-        match there.iter().find(|set_there| set_there.name == set.name) {
-            Some(there) => message.add_updates(records::records(there)?),
-            None => message.add_update(remove(&set.name, &set.kind)?),
-        }
+    let mut message = message(zone, 0, mark, Marking::Keep, &[])?;
+    let mark_name = topology::records::mark_name(zone);
+    let places = sets.map(|set| (set.name.to_ascii_lowercase(), set.kind.as_str()));
+    for (name, kind) in places.chain([(mark_name, "TXT")]).collect::<BTreeSet<_>>() {
+        message.add_updates(nowhere(&name, kind)?);
     }
     Ok(message)
+}
+
+/// RFC 2136 §2.5.4: this record goes, where it is there; and it never is.
+fn nowhere(name: &str, kind: &str) -> Result<Vec<Record>, RecordError> {
+    let value = match kind {
+        "A" => "0.0.0.0",
+        "AAAA" => "::",
+        "SRV" => "65535 65535 9 may-fedge-write.invalid.",
+        "CNAME" => "may-fedge-write.invalid.",
+        _ => "\"may fedge write\"",
+    };
+    let set = RecordSet { name: name.to_owned(), kind: kind.to_owned(), ttl: 0, values: vec![value.to_owned()] };
+    let mut records = records::records(&set)?;
+    records.iter_mut().for_each(|record| record.dns_class = DNSClass::NONE);
+    Ok(records)
 }
 
 /// RFC 2136 §2.4.2: the set is exactly this one, whatever its TTL.
@@ -298,5 +307,25 @@ mod tests {
         assert_eq!(names.len(), 1500 + 4);
         let last = parts[parts.len() - 2].updates().last().expect("it isn't empty");
         assert_eq!(last.name.to_ascii(), gone);
+    }
+
+    #[test]
+    fn what_only_asks_for_the_right_takes_away_what_never_is_there() {
+        let set = |name: &str, kind: &str| RecordSet {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            ttl: 30,
+            values: vec!["192.0.2.1".to_owned()],
+        };
+        let sets = [set("pool1.contoso.test.", "A"), set("_xmpp-server._tcp.contoso.test.", "SRV")];
+        let message = nothing("contoso.test.", Some(&mark(7)), sets.iter().chain(&sets)).expect("it can be");
+        let updates: Vec<_> =
+            message.updates().iter().map(|record| (record.name.to_ascii(), record.dns_class)).collect();
+        let names = ["_epoch.contoso.test.", "_xmpp-server._tcp.contoso.test.", "pool1.contoso.test."];
+        assert_eq!(updates, names.map(|name| (name.to_owned(), DNSClass::NONE)));
+        assert!(
+            message.updates().iter().all(|record| record.ttl == 0 && record.data.ip_addr() != "192.0.2.1".parse().ok())
+        );
+        assert_eq!(message.prerequisites().len(), 1);
     }
 }

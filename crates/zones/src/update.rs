@@ -94,17 +94,17 @@ impl Primary {
     }
 
     /// Whether the key may change what it will have to, found out without changing anything: then no secondary is told, and the
-    /// change that follows isn't held back. `mark` is what was seen, with its TTL, `there` what stands at our names.
+    /// change that follows isn't held back. `mark` is what was seen, `there` what stands at our names, `wanted` what should.
     ///
     /// # Errors
     /// Why it may not, or isn't known to.
     pub async fn writable(
         &self,
-        mark: Option<(&Mark, u32)>,
+        mark: Option<&Mark>,
         there: &[RecordSet],
         wanted: &[RecordSet],
     ) -> Result<(), UpdateError> {
-        self.only(message::nothing(&self.zone, mark, there, wanted)?).await
+        self.only(message::nothing(&self.zone, mark, there.iter().chain(wanted))?).await
     }
 
     async fn only(&self, message: Message) -> Result<(), UpdateError> {

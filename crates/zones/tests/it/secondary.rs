@@ -97,7 +97,7 @@ fn a_look_whether_we_may_write_changes_nothing_and_delays_nothing() {
             };
             let (before, first) =
                 (observe(address(), &contents(1), &[], PATIENCE).await.expect("it answers"), serial().await);
-            primary.writable(Some((&mark(1), 30)), &before.sets, &sets).await.expect("it may");
+            primary.writable(Some(&mark(1)), &before.sets, &sets).await.expect("it may");
             let after = observe(address(), &contents(1), &[], PATIENCE).await.expect("it answers");
             assert_eq!((after, serial().await), (before, first), "nothing was changed, not even the serial");
             assert!(first.is_some());
