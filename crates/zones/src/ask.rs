@@ -14,9 +14,13 @@ use topology::records::RecordSet;
 
 use crate::records::{self, RecordError};
 
+#[cfg(test)]
+mod tests;
+
 /// What an answer over UDP may be long without being cut into fragments anywhere (DNS flag day 2020).
 const UDP_BYTES: u16 = 1232;
-/// A datagram may get lost: so often it is sent, within the patience of whoever asks.
+/// A datagram may get lost, and so may all of them: it is sent twice, and then TCP is tried, each for a third of the patience
+/// of whoever asks.
 const TRIES: u32 = 3;
 
 /// Whom a question is for.
@@ -117,14 +121,14 @@ pub async fn ask(
     question.set_edns(edns);
     let bytes = question.to_vec().map_err(|_| RecordError(name.to_owned()))?;
     let deadline = Instant::now() + patience;
-    let told = over_udp(server, &question, &bytes, deadline, patience / TRIES).await;
-    let told = match told {
-        Ok(Some(message)) if message.metadata.truncation => over_tcp(server, &bytes, deadline).await.map(Some),
-        told => told,
+    let again = patience / TRIES;
+    let told = match over_udp(server, &question, &bytes, deadline - again, again).await {
+        Ok(Some(message)) if !message.metadata.truncation => Ok(message),
+        Ok(_) => over_tcp(server, &bytes, deadline).await,
+        Err(error) => Err(error),
     };
     let message = match told {
-        Ok(Some(message)) => message,
-        Ok(None) => return Err(AskError::Silent { server, patience }),
+        Ok(message) => message,
         Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(AskError::Silent { server, patience }),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(AskError::Garbage { server }),
         Err(error) => return Err(AskError::Unreachable { server, error }),

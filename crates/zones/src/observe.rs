@@ -43,11 +43,12 @@ impl Marked {
         }
     }
 
-    fn read(answer: &Answer) -> Marked {
+    /// Where the name is an alias, what it leads to is no mark of this zone.
+    fn read(answer: &Answer, zone: &str) -> Marked {
         let values: Vec<&str> = answer
             .sets
             .iter()
-            .filter(|set| set.kind == "TXT")
+            .filter(|set| set.kind == "TXT" && set.name.eq_ignore_ascii_case(&mark_name(zone)))
             .flat_map(|set| &set.values)
             .map(String::as_str)
             .collect();
@@ -74,7 +75,7 @@ impl std::fmt::Display for Marked {
 /// # Errors
 /// As [`ask`].
 pub async fn mark(server: SocketAddr, zone: &str, manner: Manner, patience: Duration) -> Result<Marked, AskError> {
-    Ok(Marked::read(&ask(server, &mark_name(zone), "TXT", manner, patience).await?))
+    Ok(Marked::read(&ask(server, &mark_name(zone), "TXT", manner, patience).await?, zone))
 }
 
 /// Asks a server that has authority for all that it should hold of ours, and for what it still holds at names that we own.
@@ -98,8 +99,9 @@ pub async fn observe(
         let sets = all(server, &names, patience).await?;
         let after = ask(server, &mark_name(zone), "TXT", Manner::Authority, patience).await?;
         // Of what changed meanwhile, one half would be old and the other new.
-        if Marked::read(&before) == Marked::read(&after) || tries == TRIES {
-            return Ok(Seen { mark: Marked::read(&after), sets });
+        let mark = Marked::read(&after, zone);
+        if Marked::read(&before, zone) == mark || tries == TRIES {
+            return Ok(Seen { mark, sets });
         }
     }
 }
