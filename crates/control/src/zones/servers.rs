@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use topology::records::{Change, Contents, Mark, mark_name};
+use topology::records::{Change, Contents, Mark};
 use topology::zone::{Publisher, Zone};
-use zones::ask::{Manner, ask};
+use zones::ask::Manner;
 use zones::key::{Key, KeyError};
 use zones::observe::{self, Marked};
 use zones::refusal::UpdateError;
@@ -113,12 +113,9 @@ impl NameServers for Keyed {
     fn writable<'a>(&'a self, contents: &'a Contents, seen: &'a Seen) -> Answering<'a, Result<(), String>> {
         Box::pin(async move {
             let primary = self.primary(&contents.zone)?;
-            let name = mark_name(&contents.zone.name);
-            let answer = ask(primary.server, &name, "TXT", Manner::Authority, PATIENCE).await;
-            let answer = answer.map_err(|error| error.to_string())?;
-            let found = answer.sets.iter().find_map(|set| Some((Mark::read(set.values.first()?).ok()?, set.ttl)));
-            let mark = found.as_ref().map(|(mark, ttl)| (mark, *ttl));
-            let tried = primary.writable(mark, &seen.sets, &contents.sets).await;
+            let mark = observe::mark(primary.server, &contents.zone.name, Manner::Authority, PATIENCE).await;
+            let mark = mark.map_err(|error| error.to_string())?;
+            let tried = primary.writable(mark.mark(), &seen.sets, &contents.sets).await;
             tried.map_err(|error| error.to_string())
         })
     }
