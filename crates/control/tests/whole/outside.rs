@@ -107,6 +107,19 @@ fn a_witness_in_a_third_site_looks_before_a_move_also_where_nobody_else_is_left(
     let (status, told) = route(&lab, &["failback", "--yes"]);
     assert!(status == Some(0) && told.contains(&format!(" answered {witness}")), "{status:?}: {told}");
 
+    // Whom it trusts is wrong, so it finds fault with everybody; others don't, and it is told.
+    let file = lab.folder().join(WITNESS).join("fedge.toml");
+    let text = fs::read_to_string(&file).expect("a configuration");
+    LabCa::new().expect("a CA").write(&lab.folder().join(WITNESS)).expect("it is written");
+    fs::write(&file, text.replace("../trusted.crt", "trusted.crt")).expect("it is written");
+    lab.end(WITNESS).expect("it ends");
+    lab.begin(WITNESS).expect("it starts");
+    lab.wait_until_well().expect("it is back");
+    let (holds, seen) = condition(&lab, &["--to", "pool2.contoso.test"], "target-certificates");
+    assert!(holds, "{seen}");
+    let (_, told) = route(&lab, &["verify"]);
+    assert!(told.contains(&format!("{witness} sees it otherwise: for contoso.test and 1 more")), "{told}");
+
     // Gone, it is told, and others look.
     lab.kill(WITNESS);
     let (_, told) = route(&lab, &["plan", "--to", "pool2.contoso.test"]);
