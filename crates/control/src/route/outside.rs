@@ -60,17 +60,6 @@ pub struct Look {
     pub uncovered: Vec<String>,
 }
 
-impl Vantage {
-    /// Whom to ask first.
-    fn rank(self) -> u8 {
-        match self {
-            Vantage::Witness => 0,
-            Vantage::OtherPool => 1,
-            Vantage::OwnPool | Vantage::Inside => 2,
-        }
-    }
-}
-
 impl Look {
     /// That nothing speaks for any domain but this.
     pub fn of(good: bool, seen: impl Into<String>) -> Look {
@@ -78,8 +67,8 @@ impl Look {
     }
 }
 
-/// Who could look at this edge server, the best first: witnesses, then edge servers of other pools, those in other sites first,
-/// and then those of its own pool. What a machine says of itself shows nothing.
+/// Who could look at this edge server, the best first: witnesses and then edge servers of other pools, those in other sites
+/// before those in its own; and then those of its own pool. What a machine says of itself shows nothing.
 pub fn lookers(topology: &Topology, sight: &Sight, edge: &Edge) -> Vec<Looker> {
     let locals = topology.policy.locals().iter().filter(|local| !local.pattern.is_wildcard());
     let locals: Vec<String> = locals.map(|local| local.pattern.domain().to_string()).collect();
@@ -104,7 +93,10 @@ pub fn lookers(topology: &Topology, sight: &Sight, edge: &Edge) -> Vec<Looker> {
         Some(Looker { by, from, at: Some(SocketAddr::new(at, PORT)), domain, also, left_out })
     });
     let mut lookers: Vec<Looker> = lookers.collect();
-    lookers.sort_by_key(|looker| (looker.from.rank(), own.is_some_and(|own| own.site == looker.by.site)));
+    lookers.sort_by_key(|looker| {
+        let near = own.is_some_and(|own| own.site == looker.by.site);
+        (looker.from == Vantage::OwnPool, near, looker.from != Vantage::Witness)
+    });
     lookers
 }
 

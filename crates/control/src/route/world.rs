@@ -1,6 +1,6 @@
 //! What drivers of operations see and do outside the store: members, probes of external addresses, drains.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -276,16 +276,12 @@ impl<M: Reach> Real<M> {
 /// They look one after the other, until it is clear whether partners get in. A witness, whose word may not be enough, has
 /// somebody of another pool beside it.
 async fn look<M: Reach>(members: &Arc<M>, lookers: Vec<Looker>) -> Probe {
-    let (first, others) = lookers.into_iter().partition::<Vec<_>, _>(|looker| looker.from == Vantage::Witness);
-    let mut witnesses = first.into_iter();
-    let mut others = others.into_iter().peekable();
+    let mut waiting = VecDeque::from(lookers);
     let mut looks = Vec::new();
-    loop {
-        let other = others.next_if(|looker| looker.from != Vantage::OwnPool || witnesses.len() == 0);
-        let round: Vec<Looker> = witnesses.next().into_iter().chain(other).collect();
-        if round.is_empty() {
-            return settled_at_last(&looks);
-        }
+    while let Some(first) = waiting.pop_front() {
+        let beside = waiting.iter().position(|looker| looker.from == Vantage::OtherPool);
+        let beside = beside.filter(|_| first.from == Vantage::Witness).and_then(|at| waiting.remove(at));
+        let round: Vec<Looker> = [first].into_iter().chain(beside).collect();
         let mut taken = JoinSet::new();
         for (index, looker) in round.into_iter().enumerate() {
             let members = members.clone();
@@ -299,12 +295,13 @@ async fn look<M: Reach>(members: &Arc<M>, lookers: Vec<Looker>) -> Probe {
         looks.extend(taken.into_iter().map(|(_, look)| look));
         let own = looks.iter().any(|(looker, look)| looker.from == Vantage::OwnPool && look.is_ok());
         if own {
-            return settled_at_last(&looks);
+            break;
         }
         if let Some(probe) = settled(&looks) {
             return probe;
         }
     }
+    settled_at_last(&looks)
 }
 
 /// All of them look, beside each other and in bounded time.

@@ -53,6 +53,12 @@ fn a_witness_looks_first_at_an_address_that_it_reaches() {
     let [four, six] = topology.pools[0].edges[0].external[..] else { panic!("the example has both") };
     assert!(four.is_ipv4() && six.is_ipv6());
     assert_eq!((at(""), at("\"192.0.2.99\""), at("\"2001:db8:9::1\"")), (Some(four), Some(four), Some(six)));
+    // In the site of what it looks at, it sees less than who is elsewhere.
+    let (topology, sight) = witnessed("");
+    let mut near = topology.clone();
+    near.witnesses[0].member.site = near.pools[0].site.clone();
+    let told: Vec<Vantage> = all(&near, &sight, EDGES[0]).into_iter().map(|(_, from)| from).collect();
+    assert_eq!(told, [Vantage::OtherPool, Vantage::Witness, Vantage::OwnPool]);
     // Where there is no address of its family, it doesn't look.
     let only_four = &topology.pools[1].edges[0];
     let (topology, sight) = witnessed("\"2001:db8:9::1\"");
