@@ -14,6 +14,34 @@ use super::look::{Look, Standing};
 
 mod service;
 
+/// Each finding that there is: how bad it is, and its word. docs/dns-publishing.md explains them.
+pub const CODES: [(Severity, &str); 24] = [
+    (Severity::Fault, "missing"),
+    (Severity::Fault, "alias"),
+    (Severity::Fault, "dot"),
+    (Severity::Fault, "elsewhere"),
+    (Severity::Fault, "port"),
+    (Severity::Fault, "equal-priorities"),
+    (Severity::Fault, "order"),
+    (Severity::Fault, "direct-tls"),
+    (Severity::Warning, "pool-missing"),
+    (Severity::Warning, "wildcard"),
+    (Severity::Warning, "unanswered"),
+    (Severity::Fault, "alias-target"),
+    (Severity::Fault, "no-address"),
+    (Severity::Warning, "address"),
+    (Severity::Warning, "no-aaaa"),
+    (Severity::Fault, "unreachable"),
+    (Severity::Warning, "ttl"),
+    (Severity::Fault, "silent"),
+    (Severity::Fault, "unasked"),
+    (Severity::Fault, "no-mark"),
+    (Severity::Fault, "foreign-mark"),
+    (Severity::Fault, "behind"),
+    (Severity::Fault, "ahead"),
+    (Severity::Warning, "left-over"),
+];
+
 /// What is judged.
 #[derive(Debug, Clone, Copy)]
 pub struct Ground<'a> {
@@ -45,6 +73,7 @@ pub fn lint(ground: &Ground<'_>) -> Vec<Finding> {
 }
 
 pub(super) fn found(severity: Severity, code: &str, place: &str, seen: String, fix: &str) -> Finding {
+    debug_assert!(CODES.contains(&(severity, code)), "{severity:?} {code} is no finding");
     Finding { severity, code: code.to_owned(), place: place.to_owned(), seen, fix: fix.to_owned() }
 }
 

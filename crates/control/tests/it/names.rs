@@ -6,7 +6,9 @@ use std::sync::Arc;
 use api::client::ClientError;
 use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, Plan, Severity, Wish};
 use control::access::Role;
+use control::zones::lint::CODES;
 use store::Memory;
+use testkit::document::text;
 use testkit::lab_dns::LabDns;
 use testkit::place::Place;
 
@@ -135,4 +137,25 @@ async fn a_zone_is_shown_and_what_is_not_there_is_said() {
     let operator = site.client(&controller, Role::Operator);
     let refused: Result<Answers, ClientError> = operator.post("/v1/dns/answers", &wrong).await;
     assert_eq!(problem(refused).code, "refused");
+}
+
+#[test]
+fn each_finding_is_explained_and_no_other() {
+    let document = text("docs/dns-publishing.md").expect("the document");
+    let (_, found) = document.split_once("\n## What is found\n").expect("its part");
+    let mut explained: Vec<(String, String)> = found
+        .lines()
+        .filter_map(|line| {
+            let columns: Vec<&str> = line.strip_prefix("| `")?.split(" | ").collect();
+            let [code, severity, meaning, fix] = columns[..] else { panic!("{line}") };
+            assert!(meaning.len() > 20 && fix.len() > 10, "{line}");
+            Some((severity.to_owned(), code.trim_end_matches('`').to_owned()))
+        })
+        .collect();
+    explained.sort();
+    let word = |severity| if severity == Severity::Fault { "fault" } else { "warning" };
+    let mut wanted: Vec<(String, String)> =
+        CODES.iter().map(|(severity, code)| (word(*severity).to_owned(), (*code).to_owned())).collect();
+    wanted.sort();
+    assert_eq!(explained, wanted);
 }
