@@ -168,9 +168,9 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Whether all answer what they should.
+    /// Whether all answer what they should. Where nobody was asked, nothing is known.
     pub fn are_right(&self) -> bool {
-        self.answers.iter().all(|answer| answer.right)
+        !self.answers.is_empty() && self.answers.iter().all(|answer| answer.right)
     }
 }
 

@@ -69,6 +69,10 @@ impl From<AskError> for Failure {
             AskError::NoZone(_) => Failure::not_found(title, "`fedge dns zone` names them"),
             AskError::NoZones => Failure::not_found(title, "docs/topology.md says how zones are declared"),
             AskError::Stale { .. } => Failure::conflict(title, "look at the plan again: `fedge dns plan`"),
+            AskError::Nobody => Failure::refused(
+                title,
+                "name a resolver: `fedge dns check --resolver 9.9.9.9`, `resolvers` in [names]; or declare the zones: docs/topology.md",
+            ),
             AskError::Resolver(_) => {
                 Failure::refused(title, "write an address, if need be with a port: 9.9.9.9 or [2620:fe::fe]:53")
             }

@@ -29,8 +29,8 @@ pub struct Heard {
     pub said: Result<Vec<RecordSet>, String>,
 }
 
-/// A question to be put.
-type Question = (SocketAddr, Manner, String, &'static str);
+/// A question to be put: to whom, how, for which name, and for which type.
+pub type Question = (SocketAddr, Manner, String, &'static str);
 
 /// The names at which partners look for us, with what they ask for there: services of each local domain, also those that
 /// aren't published, and addresses of targets.
@@ -47,15 +47,20 @@ pub fn names(published: &Published) -> Vec<(String, &'static str)> {
     names
 }
 
-/// Asks each name's own name servers, and all resolvers.
-pub async fn hear(published: &Published, resolvers: &[SocketAddr]) -> Vec<Heard> {
+/// What each name's own name servers, and all resolvers, are to be asked for these names. Nothing where there are none of both.
+pub fn questions(published: &Published, names: Vec<(String, &'static str)>, resolvers: &[SocketAddr]) -> Vec<Question> {
     let mut questions: Vec<Question> = Vec::new();
-    for (name, kind) in names(published) {
+    for (name, kind) in names {
         let zone: Option<&Zone> = published.zone_of(&name);
         let own = zone.map(|zone| zone.publisher.servers()).unwrap_or_default();
         questions.extend(own.into_iter().map(|server| (server, Manner::Authority, name.clone(), kind)));
         questions.extend(resolvers.iter().map(|server| (*server, Manner::Resolver, name.clone(), kind)));
     }
+    questions
+}
+
+/// Asks all of them, many at once.
+pub async fn hear(questions: Vec<Question>) -> Vec<Heard> {
     let mut questions = questions.into_iter();
     let (mut running, mut heard) = (JoinSet::new(), Vec::new());
     loop {

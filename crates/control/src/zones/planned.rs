@@ -14,7 +14,7 @@ use topology::zone::{PORT, Publisher};
 use zones::ask::Manner;
 
 use super::apply::{self, decide};
-use super::heard::{self, Heard, hear};
+use super::heard::{self, Heard, hear, questions};
 use super::lint::{self, lint};
 use super::{Look, Zones, changed, told};
 use crate::audit::Hash;
@@ -50,6 +50,9 @@ pub enum AskError {
         /// What would be done.
         now: String,
     },
+    /// There is nobody who could be asked.
+    #[error("there is nobody to ask: none of our names lies in a [[zone]] of the topology, and no resolver is named")]
+    Nobody,
     /// It is no address.
     #[error("`{0}` is no address of a resolver")]
     Resolver(String),
@@ -138,26 +141,32 @@ impl Names {
     /// What everybody answers now for each name, against what should be.
     ///
     /// # Errors
-    /// When a resolver's address is none.
+    /// When a resolver's address is none, and when there is nobody to ask.
     pub async fn answers(&self, check: &Check) -> Result<Answers, AskError> {
         let current = self.current()?;
         let published = Published::of(&current.topology);
         let wanted = published.records(&current.route.pool).unwrap_or_default();
-        let heard = hear(&published, &resolvers(&current.topology, check)?).await;
-        let answers = heard.iter().filter_map(|heard| answer(heard, &wanted)).collect();
+        let questions = questions(&published, heard::names(&published), &resolvers(&current.topology, check)?);
+        let answers: Vec<Answer> = hear(questions).await.iter().filter_map(|heard| answer(heard, &wanted)).collect();
+        if answers.is_empty() {
+            return Err(AskError::Nobody);
+        }
         Ok(Answers { pool: current.route.pool.clone(), epoch: current.route.epoch, answers })
     }
 
     /// Looks at all names from all sides.
     ///
     /// # Errors
-    /// When a resolver's address is none.
+    /// When a resolver's address is none, and when there is nobody to ask.
     pub async fn check(&self, check: &Check) -> Result<Checked, AskError> {
         let current = self.current()?;
         let published = Published::of(&current.topology);
-        let resolvers = resolvers(&current.topology, check)?;
+        let questions = questions(&published, heard::names(&published), &resolvers(&current.topology, check)?);
+        if questions.is_empty() {
+            return Err(AskError::Nobody);
+        }
         let (looks, heard, reached) =
-            tokio::join!(self.zones.fresh(&current), hear(&published, &resolvers), self.reached(&current, &published));
+            tokio::join!(self.zones.fresh(&current), hear(questions), self.reached(&current, &published));
         let locals = current.topology.policy.locals().iter().filter(|local| local.pattern.is_wildcard());
         let wildcards: Vec<String> = locals.map(|local| local.pattern.to_string()).collect();
         let ground = lint::Ground {

@@ -139,6 +139,28 @@ async fn a_zone_is_shown_and_what_is_not_there_is_said() {
     assert_eq!(problem(refused).code, "refused");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_can_be_asked_nothing_is_said_to_be_well() {
+    let dns = LabDns::start(&Place::here(), "127.0.0.1:0".parse().expect("an address")).expect("it starts");
+    let (site, store) = (Site::new().await, Arc::new(Memory::new()));
+    let controller = site.controller("ctl1.contoso.test", store).await;
+    site.publish(&controller, &site.topology("10.0.0.20")).await.expect("it is good");
+    known(&controller).await;
+    let client = site.client(&controller, Role::Operator);
+    let watched: Result<Answers, ClientError> = client.post("/v1/dns/answers", &Check::default()).await;
+    let checked: Result<Checked, ClientError> = client.post("/v1/dns/check", &Check::default()).await;
+    for problem in [problem(watched), problem(checked)] {
+        assert_eq!(problem.code, "refused");
+        assert!(problem.fix.contains("--resolver"), "{problem:?}");
+    }
+    publish(&dns, ORDER);
+    let check = Check { resolvers: vec![dns.address().to_string()] };
+    let answers: Answers = client.post("/v1/dns/answers", &check).await.expect("one is enough");
+    assert!(answers.are_right(), "{answers:#?}");
+    let checked: Checked = client.post("/v1/dns/check", &check).await.expect("one is enough");
+    assert_eq!((checked.asked, checked.findings), (vec![dns.address().to_string()], Vec::new()));
+}
+
 #[test]
 fn each_finding_is_explained_and_no_other() {
     let document = text("docs/dns-publishing.md").expect("the document");
