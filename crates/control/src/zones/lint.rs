@@ -15,7 +15,7 @@ use super::look::{Look, Standing};
 mod service;
 
 /// Each finding that there is: how bad it is, and its word. docs/dns-publishing.md explains them.
-pub const CODES: [(Severity, &str); 24] = [
+pub const CODES: [(Severity, &str); 25] = [
     (Severity::Fault, "missing"),
     (Severity::Fault, "alias"),
     (Severity::Fault, "dot"),
@@ -39,6 +39,7 @@ pub const CODES: [(Severity, &str); 24] = [
     (Severity::Fault, "foreign-mark"),
     (Severity::Fault, "behind"),
     (Severity::Fault, "ahead"),
+    (Severity::Warning, "different"),
     (Severity::Warning, "left-over"),
 ];
 
@@ -92,30 +93,48 @@ fn zone(look: &Look, findings: &mut Vec<Finding>) {
     for server in look.contents.zone.publisher.servers() {
         let standing = look.standing(server, Duration::MAX);
         let seen = standing.told(&look.named(server));
-        let (code, fix) = match standing {
-            Standing::Current | Standing::Different(_) => continue,
-            Standing::Unasked => ("unasked", "ask again in a moment"),
+        let (severity, code, fix) = match standing {
+            Standing::Current => continue,
+            // What is left over is told for itself.
+            Standing::Different(changes) if changes.iter().all(|change| matches!(change, Change::Remove(_))) => {
+                continue;
+            }
+            Standing::Different(_) => (
+                Severity::Warning,
+                "different",
+                "`fedge dns plan` shows what differs, and `fedge dns apply` mends it; of one server alone, look at its transfers",
+            ),
+            Standing::Unasked => (Severity::Fault, "unasked", "ask again in a moment"),
             Standing::Silent(_) => {
-                ("silent", "bring it up, or take it out of the topology's `servers` and the zone's NS")
+                (Severity::Fault, "silent", "bring it up, or take it out of the topology's `servers` and the zone's NS")
             }
             Standing::Another(_) => {
-                ("foreign-mark", "let one installation publish in a zone, and give the other its own")
+                (Severity::Fault, "foreign-mark", "let one installation publish in a zone, and give the other its own")
             }
             Standing::Unmarked => {
-                ("no-mark", "`fedge dns plan` shows what is missing, and `fedge dns apply` writes it")
+                (Severity::Fault, "no-mark", "`fedge dns plan` shows what is missing, and `fedge dns apply` writes it")
             }
-            Standing::Behind(_) => {
-                ("behind", "if it stays so, look at its zone transfers; on a primary, `fedge dns apply` writes it")
+            Standing::Behind(_) => (
+                Severity::Fault,
+                "behind",
+                "if it stays so, look at its zone transfers; on a primary, `fedge dns apply` writes it",
+            ),
+            Standing::Ahead(_) => {
+                (Severity::Fault, "ahead", "this controller is behind: `fedge status` says what it knows")
             }
-            Standing::Ahead(_) => ("ahead", "this controller is behind: `fedge status` says what it knows"),
         };
-        findings.push(found(Severity::Fault, code, place, seen, fix));
+        findings.push(found(severity, code, place, seen, fix));
     }
-    for change in look.changes().unwrap_or_default() {
-        if let Change::Remove(set) = change {
-            let seen = format!("{} {} is still there, and shouldn't be any more", set.name, set.kind);
-            findings.push(found(Severity::Warning, "left-over", place, seen, "`fedge dns apply` removes it"));
-        }
+    for (set, servers) in look.left_over() {
+        let servers: Vec<String> = servers.into_iter().map(|server| look.named(server)).collect();
+        let seen = format!(
+            "{} {} is still there, and shouldn't be any more, by what these answer: {}",
+            set.name,
+            set.kind,
+            servers.join(", ")
+        );
+        let fix = "`fedge dns apply` removes it; of a secondary alone, look at its transfers";
+        findings.push(found(Severity::Warning, "left-over", place, seen, fix));
     }
 }
 

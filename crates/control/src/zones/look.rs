@@ -220,6 +220,26 @@ impl Look {
         self.source().map(|seen| self.changes_on(seen))
     }
 
+    /// What is still there at names that are ours and should have nothing any more, with the name servers that say so. A zone
+    /// without our mark has nothing of ours.
+    pub fn left_over(&self) -> Vec<(RecordSet, Vec<SocketAddr>)> {
+        let mut all: Vec<(RecordSet, Vec<SocketAddr>)> = Vec::new();
+        for (server, told) in &self.told {
+            let Ok(seen) = &told.said else { continue };
+            if !matches!(self.judged(seen), Standing::Behind(_) | Standing::Different(_)) {
+                continue;
+            }
+            for change in self.changes_on(seen) {
+                let Change::Remove(set) = change else { continue };
+                match all.iter_mut().find(|(known, _)| known.name == set.name && known.kind == set.kind) {
+                    Some((_, servers)) => servers.push(*server),
+                    None => all.push((set, vec![*server])),
+                }
+            }
+        }
+        all
+    }
+
     /// What somebody else has put at names that should be ours.
     pub fn foreign(&self) -> Vec<RecordSet> {
         let sets = self.source().map(|seen| foreign(&self.contents.sets, &seen.sets, &self.owned));

@@ -2,6 +2,7 @@
 
 use topology::document::Topology;
 use topology::records::Mark;
+use topology::zone::Publisher;
 
 use super::*;
 use crate::zones::look::{Seen, Told};
@@ -165,6 +166,36 @@ fn zones_with_other_marks_silent_servers_and_left_overs() {
     assert_eq!(case.lint(), [], "it isn't ours");
     case.looks[0].owned.push("_xmpp-server._tcp.gone.contoso.test.".to_owned());
     case.is(Severity::Warning, "left-over");
+}
+
+#[test]
+fn name_servers_that_answer_something_else_or_have_left_overs_alone() {
+    let case = |change: &dyn Fn(&mut Seen)| {
+        let mut case = Case::new();
+        let Publisher::Rfc2136 { servers, .. } = &mut case.looks[0].contents.zone.publisher else { panic!() };
+        let secondary = "192.0.2.54:53".parse().expect("an address");
+        servers.push(secondary);
+        case.looks[0].owned.push("pool3.contoso.test.".to_owned());
+        let mut seen = case.looks[0].told[&server()].said.clone().expect("it answers");
+        change(&mut seen);
+        case.looks[0].told.insert(secondary, Told { said: Ok(seen), age: Duration::ZERO });
+        case
+    };
+    assert_eq!(case(&|_| ()).lint(), []);
+    let other = case(&|seen| seen.sets[0].values.truncate(1));
+    let found = other.is(Severity::Warning, "different");
+    assert!(found.seen.starts_with("192.0.2.54:53 ") && found.seen.contains(SERVICE), "{found:?}");
+    let left = |seen: &mut Seen| seen.sets.push(set("pool3.contoso.test.", "A", &["192.0.2.30"]));
+    let found = case(&left).lint();
+    assert!(
+        matches!(&found[..], [one] if one.code == "left-over" && one.seen.ends_with(": 192.0.2.54:53")),
+        "{found:?}"
+    );
+    let both = case(&|seen| {
+        seen.sets[0].values.truncate(1);
+        left(seen);
+    });
+    assert_eq!(both.lint().iter().map(|found| found.code.as_str()).collect::<Vec<_>>(), ["different", "left-over"]);
 }
 
 #[test]
