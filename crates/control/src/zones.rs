@@ -18,6 +18,7 @@ pub mod lint;
 pub mod look;
 pub mod owned;
 pub mod planned;
+pub mod reached;
 pub mod servers;
 #[cfg(test)]
 pub(crate) mod testing;

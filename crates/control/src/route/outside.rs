@@ -70,6 +70,26 @@ impl Look {
 /// Who could look at this edge server, the best first: witnesses and then edge servers of other pools, those in other sites
 /// before those in its own; and then those of its own pool. What a machine says of itself shows nothing.
 pub fn lookers(topology: &Topology, sight: &Sight, edge: &Edge) -> Vec<Looker> {
+    by(topology, sight, edge, |his| reachable(his, edge))
+}
+
+/// Who could look at just this address of it, in the same order.
+pub fn lookers_at(topology: &Topology, sight: &Sight, edge: &Edge, address: IpAddr) -> Vec<Looker> {
+    let sees = |his: &[IpAddr]| match his {
+        // Of whom no address is known, an IPv4 one can be expected, and no more.
+        [] => address.is_ipv4(),
+        _ => his.iter().any(|own| own.is_ipv4() == address.is_ipv4()),
+    };
+    by(topology, sight, edge, |his| sees(his).then_some(address))
+}
+
+/// Who could look, where it is said at which address somebody with these ones of his own does.
+fn by(
+    topology: &Topology,
+    sight: &Sight,
+    edge: &Edge,
+    reachable: impl Fn(&[IpAddr]) -> Option<IpAddr> + Copy,
+) -> Vec<Looker> {
     let locals = topology.policy.locals().iter().filter(|local| !local.pattern.is_wildcard());
     let locals: Vec<String> = locals.map(|local| local.pattern.domain().to_string()).collect();
     let mut domains = sample(&locals).into_iter();
@@ -77,14 +97,12 @@ pub fn lookers(topology: &Topology, sight: &Sight, edge: &Edge) -> Vec<Looker> {
     let also: Vec<String> = domains.collect();
     let left_out = locals.len() - 1 - also.len();
     let own = topology.pools.iter().find(|pool| pool.edges.contains(edge));
-    let witnesses = topology
-        .witnesses
-        .iter()
-        .map(|witness| (Vantage::Witness, &witness.member, reachable(&witness.external, edge)));
+    let witnesses =
+        topology.witnesses.iter().map(|witness| (Vantage::Witness, &witness.member, reachable(&witness.external)));
     let edges = topology.pools.iter().flat_map(|pool| pool.edges.iter().map(move |other| (pool, other)));
     let edges = edges.map(|(pool, other)| {
         let from = if own == Some(pool) { Vantage::OwnPool } else { Vantage::OtherPool };
-        (from, &other.member, reachable(&other.external, edge))
+        (from, &other.member, reachable(&other.external))
     });
     let is_there = |member: &Member| sight.members.get(member.fqdn.as_str()).is_some_and(|facts| facts.reached);
     let others = witnesses.chain(edges).filter(|(_, member, _)| member.fqdn != edge.member.fqdn && is_there(member));

@@ -11,11 +11,12 @@ use zones::ask::Manner;
 
 use super::heard::Heard;
 use super::look::{Look, Standing};
+use super::reached::Reached;
 
 mod service;
 
 /// Each finding that there is: how bad it is, and its word. docs/dns-publishing.md explains them.
-pub const CODES: [(Severity, &str); 25] = [
+pub const CODES: [(Severity, &str); 27] = [
     (Severity::Fault, "missing"),
     (Severity::Fault, "alias"),
     (Severity::Fault, "dot"),
@@ -32,6 +33,8 @@ pub const CODES: [(Severity, &str); 25] = [
     (Severity::Warning, "address"),
     (Severity::Warning, "no-aaaa"),
     (Severity::Fault, "unreachable"),
+    (Severity::Warning, "reached-from-some"),
+    (Severity::Warning, "unseen"),
     (Severity::Warning, "ttl"),
     (Severity::Fault, "silent"),
     (Severity::Fault, "unasked"),
@@ -56,9 +59,8 @@ pub struct Ground<'a> {
     pub looks: &'a [Look],
     /// What was answered for each name.
     pub heard: &'a [Heard],
-    /// What was seen at external addresses of edge servers that are looked at, by address and port: why a stream gets nowhere
-    /// there, or nothing where it does.
-    pub reached: &'a BTreeMap<SocketAddr, Option<String>>,
+    /// What was seen at external addresses of edge servers that serve.
+    pub reached: &'a BTreeMap<SocketAddr, Reached>,
 }
 
 /// All of it, the worst first.
@@ -68,6 +70,7 @@ pub fn lint(ground: &Ground<'_>) -> Vec<Finding> {
     ground.looks.iter().for_each(|look| zone(look, &mut findings));
     service::services(ground, &mut findings);
     targets(ground, &mut findings);
+    addresses(ground, &mut findings);
     findings.sort();
     findings.dedup();
     findings
@@ -175,12 +178,33 @@ fn targets(ground: &Ground<'_>, findings: &mut Vec<Finding>) {
             ttl(heard, sets, findings);
         }
     }
-    for (address, fault) in ground.reached {
-        if let Some(why) = fault {
-            let fix = "open the port to the outside; `fedge probe` shows each stage of such a stream";
-            let seen = format!("a partner would get nowhere at {address}: {why}");
-            findings.push(found(Severity::Fault, "unreachable", &address.to_string(), seen, fix));
-        }
+}
+
+/// Whether partners get in where DNS leads them.
+fn addresses(ground: &Ground<'_>, findings: &mut Vec<Finding>) {
+    for (address, reached) in ground.reached {
+        let (severity, code, seen, fix) = match reached {
+            Reached::Well => continue,
+            Reached::Nowhere(fault) => (
+                Severity::Fault,
+                "unreachable",
+                format!("a partner would get nowhere at {address}: {fault}"),
+                "open the port to the outside; `fedge probe` shows each stage of such a stream",
+            ),
+            Reached::FromSome { from, fault } => (
+                Severity::Warning,
+                "reached-from-some",
+                format!("from {from} a partner gets in at {address}, and {fault}"),
+                "look what lies between; `fedge probe` shows each stage of such a stream",
+            ),
+            Reached::Unseen(why) => (
+                Severity::Warning,
+                "unseen",
+                format!("nobody could look whether a partner gets in at {address}: {why}"),
+                "have a witness, or an edge server of another pool, with an address of that family, and bring it up",
+            ),
+        };
+        findings.push(found(severity, code, &address.to_string(), seen, fix));
     }
 }
 

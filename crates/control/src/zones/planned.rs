@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::dns::{Answer, Answers, Applied, Apply, Check, Checked, Contents, Plan, Planned, Wish};
-use api::probe::Request;
 use api::route::RecordChange;
 use store::StoreError;
 use topology::document::Topology;
@@ -16,19 +15,11 @@ use zones::ask::Manner;
 use super::apply::{self, decide};
 use super::heard::{self, Heard, hear, questions};
 use super::lint::{self, lint};
+use super::reached::reached;
 use super::{Look, Zones, changed, told};
 use crate::audit::Hash;
 use crate::members::Members;
-use crate::probe::probe;
 use crate::publish::Current;
-use crate::route::outside::lookers;
-use crate::route::sight::{Facts, Sight};
-use crate::status::plain;
-
-/// Where partners are taken in by STARTTLS.
-const S2S: u16 = 5269;
-/// For one look at an external address, in seconds.
-const SECONDS: u64 = 4;
 
 /// Why it can't be told or done.
 #[derive(Debug, thiserror::Error)]
@@ -166,7 +157,7 @@ impl Names {
             return Err(AskError::Nobody);
         }
         let (looks, heard, reached) =
-            tokio::join!(self.zones.fresh(&current), hear(questions), self.reached(&current, &published));
+            tokio::join!(self.zones.fresh(&current), hear(questions), reached(&self.members, &current, &published));
         let locals = current.topology.policy.locals().iter().filter(|local| local.pattern.is_wildcard());
         let wildcards: Vec<String> = locals.map(|local| local.pattern.to_string()).collect();
         let ground = lint::Ground {
@@ -185,42 +176,6 @@ impl Names {
             asked: asked.iter().map(ToString::to_string).collect(),
             findings: lint(&ground),
         })
-    }
-
-    /// Has other members look at each external address of each edge server that serves, as partners would come there.
-    async fn reached(
-        &self,
-        current: &Current,
-        published: &Published,
-    ) -> std::collections::BTreeMap<SocketAddr, Option<String>> {
-        let (now, longest) = (tokio::time::Instant::now(), Duration::from_secs(30));
-        let since = now.checked_sub(longest).unwrap_or(now);
-        let members = &self.members;
-        let sight = Sight::of(current, |fqdn| members.wanted_head(fqdn), |fqdn| members.seen(fqdn), since);
-        let ports = [(Some(S2S), false), (published.names.direct_tls_port, true)];
-        let mut looks = tokio::task::JoinSet::new();
-        for edge in current.topology.pools.iter().flat_map(|pool| &pool.edges) {
-            let serves = sight.members.get(edge.member.fqdn.as_str()).is_some_and(Facts::serves);
-            let Some(looker) = lookers(&current.topology, &sight, edge).into_iter().next().filter(|_| serves) else {
-                continue;
-            };
-            let Some(address) = looker.at.map(|at| at.ip()) else { continue };
-            for (port, direct_tls) in ports.iter().filter_map(|(port, direct)| Some(((*port)?, *direct))) {
-                let (at, members, looker) = (SocketAddr::new(address, port), members.clone(), looker.clone());
-                looks.spawn(async move {
-                    let request = Request {
-                        at: Some(at),
-                        direct_tls,
-                        seconds: Some(SECONDS),
-                        ..Request::to(looker.domain.as_str())
-                    };
-                    let probed = probe(&members, &looker.by, request).await.ok()?;
-                    let fault = || probed.faults().first().map(|fault| plain(fault)).unwrap_or_default();
-                    Some((at, (!probed.reached).then(fault)))
-                });
-            }
-        }
-        looks.join_all().await.into_iter().flatten().collect()
     }
 }
 

@@ -16,7 +16,7 @@ struct Case {
     wildcards: Vec<String>,
     looks: Vec<Look>,
     heard: Vec<Heard>,
-    reached: BTreeMap<SocketAddr, Option<String>>,
+    reached: BTreeMap<SocketAddr, Reached>,
 }
 
 fn server() -> SocketAddr {
@@ -117,7 +117,7 @@ fn direct_tls_that_nobody_speaks() {
     let mut case = Case::new();
     case.published.names.direct_tls_port = Some(5270);
     case.is(Severity::Fault, "missing");
-    case.reached.insert("192.0.2.10:5270".parse().expect("one"), Some("it speaks no TLS".to_owned()));
+    case.reached.insert("192.0.2.10:5270".parse().expect("one"), Reached::Nowhere("it speaks no TLS".to_owned()));
     assert!(case.is(Severity::Fault, "unreachable").seen.contains("192.0.2.10:5270"));
 }
 
@@ -128,6 +128,16 @@ fn targets_that_are_aliases_or_lack_addresses() {
     Case::new().says(two, "A", Vec::new()).is(Severity::Fault, "no-address");
     Case::new().says(one, "A", vec![set(one, "A", &["192.0.2.10"])]).is(Severity::Warning, "address");
     Case::new().says(one, "AAAA", Vec::new()).is(Severity::Warning, "no-aaaa");
+}
+
+#[test]
+fn addresses_at_which_partners_get_in_from_some_places_or_nobody_looks() {
+    let at: SocketAddr = "192.0.2.10:5269".parse().expect("an address");
+    let case = |reached| Case { reached: [(at, reached)].into(), ..Case::new() };
+    assert_eq!(case(Reached::Well).lint(), []);
+    let some = Reached::FromSome { from: "edge3".to_owned(), fault: "witness1 sees: closed".to_owned() };
+    assert!(case(some).is(Severity::Warning, "reached-from-some").seen.contains("witness1 sees"));
+    assert!(case(Reached::Unseen("no witness".to_owned())).is(Severity::Warning, "unseen").seen.contains("192.0.2.10"));
 }
 
 #[test]
