@@ -17,6 +17,7 @@ mod keeper;
 mod layout;
 mod life;
 mod matrix;
+mod names;
 mod process;
 mod random;
 mod scenarios;

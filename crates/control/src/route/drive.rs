@@ -25,7 +25,7 @@ const BEAT: Duration = Duration::from_secs(1);
 const GONE: Duration = Duration::from_secs(4);
 
 /// What is not demanded when a move is taken back: all that could be accepted, but that somebody has seen the old pool's port.
-pub(super) const TAKING_BACK: [&str; 11] = [
+pub(crate) const TAKING_BACK: [&str; 11] = [
     "old-dead",
     "old-reached",
     "target-whole",
@@ -55,6 +55,8 @@ struct Memory {
     written: (Expect, Instant),
     /// Its state, and when it was first seen.
     state: (State, Instant),
+    /// The same, and nothing sets it back but a gap.
+    entered: Instant,
     /// What the target had taken in when the commit was first seen.
     stanzas: Option<u64>,
     /// Since when this driver has driven it without a gap, and when it did last; nothing while another does.
@@ -67,6 +69,7 @@ impl Memory {
             number: operation.number,
             written: (held.written(), now),
             state: (operation.state, now),
+            entered: now,
             stanzas: None,
             driven: None,
         }
@@ -77,7 +80,7 @@ impl Memory {
     fn drive(&mut self, now: Instant) -> Duration {
         let since = self.driven.filter(|(_, last)| now.duration_since(*last) < GONE).map(|(since, _)| since);
         if since.is_none() {
-            self.state.1 = now;
+            (self.state.1, self.entered) = (now, now);
         }
         let since = since.unwrap_or(now);
         self.driven = Some((since, now));
@@ -90,6 +93,9 @@ impl Memory {
         }
         if self.written.0 != held.written() {
             self.written = (held.written(), now);
+        }
+        if self.state.0 != operation.state {
+            self.entered = now;
         }
         // While it waits for somebody, its time doesn't run.
         if self.state.0 != operation.state || operation.needs.is_some() {
@@ -188,6 +194,7 @@ impl<W: World> Drivers<W> {
             declared: crate::publish::has_pool(&current.topology, &operation.to),
             sight: &sight,
             waited: now.duration_since(memory.state.1),
+            stayed: now.duration_since(memory.entered),
             looked,
             stanzas,
         };

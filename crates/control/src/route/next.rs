@@ -39,6 +39,8 @@ pub struct Moment<'a> {
     pub sight: &'a Sight,
     /// For how long the operation has been in its state, as this driver has seen it.
     pub waited: Duration,
+    /// The same, and time in which it waited for somebody counts.
+    pub stayed: Duration,
     /// For how long this driver has been looking, without a gap.
     pub looked: Duration,
     /// How many stanzas the target had taken in when this driver saw the commit.

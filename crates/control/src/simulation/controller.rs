@@ -9,6 +9,7 @@ use super::clock::CLOCKS;
 use super::ground::Ground;
 use super::keeper::{INSTALLATION, Keeper};
 use super::layout::Layout;
+use super::names::{Names, Way};
 use super::process::Process;
 use super::shelf::{Line, Shelf};
 use crate::ledger::Ledger;
@@ -16,9 +17,8 @@ use crate::publish;
 use crate::route::drive::Drivers;
 use crate::route::moves::Moves;
 use crate::route::operation::Driver;
-use crate::route::world::Real;
+use crate::route::world::{Reach as _, Real};
 use crate::zones::Zones;
-use crate::zones::testing::Played;
 
 /// One run of a controller.
 pub(super) struct Controller {
@@ -28,26 +28,36 @@ pub(super) struct Controller {
     pub(super) keeper: Arc<Keeper>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) moves: Arc<Moves<Keeper>>,
+    pub(super) zones: Arc<Zones>,
     ground: Ground,
 }
 
 impl Controller {
     /// The run `life` of the controller with that number.
-    pub(super) fn start(ground: &Ground, shelf: &Shelf, number: usize, life: u64, deaf: bool) -> Controller {
+    pub(super) fn start(
+        (ground, names): (&Ground, &Names),
+        shelf: &Shelf,
+        number: usize,
+        life: u64,
+        deaf: bool,
+    ) -> Controller {
         let (fqdn, process) = (Layout::controller(number), Process::new());
         let line = Arc::new(Line::new(shelf.clone(), &fqdn, life, process.clone(), deaf));
         let ledger = Ledger::new(line.clone(), &fqdn, life, CLOCKS[number]).expect("a name");
         let ledger = Arc::new(ledger);
         let keeper = Arc::new(Keeper::new(ledger.clone(), ground.clone(), process.clone(), &fqdn));
         let nudge = Arc::<Notify>::default();
-        let zones = Zones::new(ledger.clone(), INSTALLATION, Arc::<Played>::default(), nudge.clone());
-        let world = Arc::new(Real::new(keeper.clone(), Arc::new(zones), nudge.clone()));
+        let way = Arc::new(Way::new(names, ground, &process, Some(keeper.clone()), &fqdn));
+        let zones = Arc::new(Zones::new(ledger.clone(), INSTALLATION, way, nudge.clone()));
+        let world = Arc::new(Real::new(keeper.clone(), zones.clone(), nudge.clone()));
         let driver = Driver { controller: fqdn.clone(), life, beat: 0 };
         let drivers = Drivers::new(ledger.clone(), world.clone(), driver.clone(), nudge.clone());
         let moves = Arc::new(Moves::new(ledger.clone(), keeper.clone(), world, driver, nudge));
         process.spawn(keeper.clone().keep());
         process.spawn(drivers.run());
-        Controller { fqdn, process, line, keeper, ledger, moves, ground: ground.clone() }
+        let known = keeper.clone();
+        process.spawn(zones.clone().keep(move || known.picture().current));
+        Controller { fqdn, process, line, keeper, ledger, moves, zones, ground: ground.clone() }
     }
 
     /// Somebody asks it to do this, and it does it as long as it is there.
@@ -102,6 +112,26 @@ impl Controller {
                 Ok(operation) => format!("operation {number} goes on, {}", operation.state),
                 Err(error) => error.to_string(),
             }
+        });
+    }
+
+    /// An administrator has zones hold what they should.
+    pub(super) fn apply(&self, who: &str) {
+        let (zones, ledger, who) = (self.zones.clone(), self.ledger.clone(), who.to_owned());
+        self.asked(async move {
+            let current = match publish::current(&ledger).await {
+                Ok(Some(current)) => current,
+                Ok(None) => return "there is no topology".to_owned(),
+                Err(error) => return error.to_string(),
+            };
+            let mut told = Vec::new();
+            for contents in zones.wanted(&current) {
+                match zones.apply(&contents, false, (&who, "a simulation")).await {
+                    Ok(applied) => told.push(format!("{applied:?}")),
+                    Err(error) => told.push(error.to_string()),
+                }
+            }
+            told.join("; ")
         });
     }
 

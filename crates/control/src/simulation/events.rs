@@ -43,6 +43,7 @@ impl Life {
             66..76 => self.trouble_members(),
             76..84 => self.trouble_ways(),
             84..90 => self.trouble_the_store(),
+            93..96 => self.trouble_names(),
             90..92 => {
                 let quiet = self.random.percent(50);
                 self.ground.field().quiet = quiet;
@@ -303,6 +304,31 @@ impl Life {
             self.ground.cut(&from, &to);
         }
         format!("{from} and {to} are {}", if cut { "joined" } else { "cut" })
+    }
+
+    fn trouble_names(&self) -> String {
+        let mut served = self.names.served();
+        match self.random.below(5) {
+            0 => {
+                served.refuses = !served.refuses;
+                format!("the primary {} updates", if served.refuses { "refuses" } else { "takes" })
+            }
+            1 => {
+                drop(served);
+                let Some(controller) = self.any_controller() else { return "nobody is there to apply".to_owned() };
+                controller.apply("carla");
+                format!("carla applies zones at {}", controller.fqdn)
+            }
+            2 => {
+                served.longest = self.random.of(&[50, 500, 20_000]).unwrap_or_default();
+                format!("the secondary takes up to {} ms", served.longest)
+            }
+            _ => {
+                let number = usize::try_from(self.random.below(2)).unwrap_or_default();
+                served.down[number] = !served.down[number];
+                format!("name server {number} is {}", if served.down[number] { "gone" } else { "there" })
+            }
+        }
     }
 
     fn trouble_the_store(&self) -> String {

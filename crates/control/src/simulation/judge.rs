@@ -9,6 +9,7 @@ use store::{Expect, Key, Memory, Transaction, Write};
 use topology::records::records;
 
 use super::clock::CLOCKS;
+use super::names::Names;
 use super::trace::Trace;
 use crate::audit::Entry;
 use crate::ledger::Ledger;
@@ -20,8 +21,9 @@ use crate::route::operation::Operation;
 #[derive(Debug)]
 pub(super) struct Judge {
     /// The store, without a line between.
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
     trace: Trace,
+    names: Names,
     seen: Mutex<Seen>,
 }
 
@@ -59,9 +61,9 @@ impl Puts<'_> {
 }
 
 impl Judge {
-    pub(super) fn new(memory: &Memory, trace: Trace) -> Judge {
+    pub(super) fn new(memory: &Memory, trace: Trace, names: Names) -> Judge {
         let ledger = Ledger::new(Arc::new(memory.clone()), "judge", 0, CLOCKS[0]).expect("a name");
-        Judge { ledger, trace, seen: Mutex::default() }
+        Judge { ledger, trace, names, seen: Mutex::default() }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -135,6 +137,10 @@ impl Judge {
             }
             for operation in operations {
                 faults.extend(seen.goes_on(&puts, by, &operation));
+                let before = seen.operations.get(&operation.number).map(|before| before.state);
+                let told = matches!(before, Some(State::Applying | State::Degraded))
+                    && matches!(operation.state, State::Verifying | State::Draining);
+                faults.extend(self.names.lag_behind(&operation).filter(|_| told));
                 seen.operations.insert(operation.number, operation);
             }
             faults.extend(seen.held());

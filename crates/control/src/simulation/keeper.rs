@@ -50,7 +50,7 @@ pub(super) struct Keeper {
     pub(super) effects: Effects,
 }
 
-/// Drains that were asked for, counted, so that the process can end or stand still at each.
+/// Drains and updates of zones that were asked for, counted, so that the process can end or stand still at each.
 #[derive(Debug, Default)]
 pub(super) struct Effects(Mutex<(u64, Option<Halt>)>);
 
@@ -68,7 +68,7 @@ impl Drop for Keeping {
 }
 
 impl Effects {
-    /// The process halts at the drain with that number.
+    /// The process halts at the one with that number.
     pub(super) fn halts_at(&self, halt: Halt) {
         self.held().1 = Some(halt);
     }
@@ -83,13 +83,13 @@ impl Effects {
         self.held().0
     }
 
-    fn next(&self) -> u64 {
+    pub(super) fn next(&self) -> u64 {
         let mut held = self.held();
         held.0 += 1;
         held.0
     }
 
-    fn halts(&self, process: &Process, number: u64, moment: Moment) -> bool {
+    pub(super) fn halts(&self, process: &Process, number: u64, moment: Moment) -> bool {
         self.held().1.is_some_and(|halt| halt.halts(process, number, moment))
     }
 

@@ -5,6 +5,19 @@ use super::random::Random;
 /// Who looks from a site of its own, where somebody does.
 pub(super) const WITNESS: &str = "witness1.contoso.test";
 
+/// Where the name servers of a zone are that isn't our own dns server's; the first is its primary.
+pub(super) const NAME_SERVERS: [&str; 2] = ["192.0.2.253", "192.0.2.254"];
+
+/// Who publishes in the zone, if there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Zoned {
+    /// DNS is somebody else's business.
+    Nobody,
+    Updated,
+    ByHand,
+    Embedded,
+}
+
 /// How many of each there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -18,19 +31,28 @@ pub(super) struct Layout {
     pub(super) witness: bool,
     /// Partners that are declared; each version may have another number.
     pub(super) partners: u64,
+    /// The zone contoso.test.
+    pub(super) zone: Zoned,
 }
 
 impl Layout {
     /// Two pools with two edge servers each, two gateways, two controllers.
     pub(super) fn usual() -> Layout {
-        Layout { pools: vec![2, 2], declared: 2, gateways: 2, controllers: 2, witness: false, partners: 1 }
+        let (controllers, witness, zone) = (2, false, Zoned::Nobody);
+        Layout { pools: vec![2, 2], declared: 2, gateways: 2, controllers, witness, partners: 1, zone }
     }
 
     pub(super) fn random(random: &Random) -> Layout {
         let pools: Vec<u64> = (0..random.between(2, 3)).map(|_| random.between(1, 2)).collect();
         let controllers = if random.percent(50) { 2 } else { 3 };
         let (gateways, witness) = (random.between(1, 2), random.percent(50));
-        Layout { declared: pools.len(), pools, gateways, controllers, witness, partners: 1 }
+        let zone = match random.below(10) {
+            0..2 => Zoned::Nobody,
+            2..4 => Zoned::ByHand,
+            4..6 => Zoned::Embedded,
+            _ => Zoned::Updated,
+        };
+        Layout { declared: pools.len(), pools, gateways, controllers, witness, partners: 1, zone }
     }
 
     pub(super) fn pool(number: usize) -> String {
@@ -83,6 +105,9 @@ impl Layout {
                 text.push_str(&format!(
                     "[[{kind}]]\nfqdn = \"{fqdn}\"\nsite = \"Site1\"\ninternal = [\"10.0.0.{address}\"]\n"
                 ));
+                if kind == "dns" {
+                    text.push_str("external = [\"192.0.2.252\"]\n");
+                }
             }
         }
         if self.witness {
@@ -96,6 +121,14 @@ impl Layout {
         text.push_str(
             "[federation]\nopen = false\n[[local]]\ndomains = [\"contoso.test\"]\nnext_hop = \"10.0.0.90\"\n",
         );
+        let zone = "[[zone]]\nname = \"contoso.test\"\npublisher = ";
+        let servers = format!("servers = {NAME_SERVERS:?}\n");
+        match self.zone {
+            Zoned::Nobody => {}
+            Zoned::Updated => text.push_str(&format!("{zone}\"rfc2136\"\n{servers}key = \"fedge-key.\"\n")),
+            Zoned::ByHand => text.push_str(&format!("{zone}\"manual\"\n{servers}")),
+            Zoned::Embedded => text.push_str(&format!("{zone}\"embedded\"\n")),
+        }
         for partner in 1..=self.partners {
             text.push_str(&format!("[[partner]]\ndomains = [\"partner{partner}.test\"]\n"));
         }

@@ -15,20 +15,23 @@ use super::controller::Controller;
 use super::edge;
 use super::ground::Ground;
 use super::judge::Judge;
-use super::layout::Layout;
+use super::keeper::INSTALLATION;
+use super::layout::{Layout, Zoned};
+use super::names::{Names, Way};
 use super::process::Process;
 use super::random::Random;
 use super::shelf::{Line, Shelf, Weather};
 use super::trace::Trace;
 use crate::ledger::Ledger;
 use crate::publish;
+use crate::route::drive::TAKING_BACK;
 use crate::route::operation::Operation;
+use crate::zones::{self, apply};
 
 /// For every operation to come to rest, once everybody is there again.
 const REST: Duration = Duration::from_secs(60);
 /// Everything that a failover may be begun without.
-pub(super) const ALL: [&str; 7] =
-    ["old-dead", "old-reached", "target-whole", "target-capacity", "gateways-whole", "next-hops", "clocks"];
+pub(super) const ALL: [&str; 11] = TAKING_BACK;
 
 /// An installation.
 pub(super) struct Life {
@@ -36,12 +39,22 @@ pub(super) struct Life {
     pub(super) trace: Trace,
     pub(super) layout: Layout,
     pub(super) ground: Ground,
+    pub(super) names: Names,
     pub(super) shelf: Shelf,
     pub(super) judge: Arc<Judge>,
     pub(super) controllers: BTreeMap<usize, Controller>,
     lives: u64,
     /// What is to happen later.
     pub(super) plots: JoinSet<()>,
+}
+
+/// Somebody changes the zone when he gets round to it.
+async fn by_hand(names: Names, judge: Arc<Judge>, random: Random) {
+    loop {
+        sleep(random.milliseconds(500, 20_000)).await;
+        let current = publish::current(&judge.ledger).await.expect("the store").expect("a topology");
+        zones::wanted(&current, INSTALLATION).iter().for_each(|contents| names.change_by_hand(contents));
+    }
 }
 
 /// What came of a life.
@@ -58,19 +71,33 @@ impl Life {
     pub(super) async fn found(layout: Layout, seed: u64) -> Life {
         clock::begin();
         let (random, trace, memory) = (Random::new(seed), Trace::default(), Memory::new());
-        let judge = Arc::new(Judge::new(&memory, trace.clone()));
+        let names = Names::new(random.clone(), trace.clone());
+        let judge = Arc::new(Judge::new(&memory, trace.clone(), names.clone()));
         let shelf = Shelf::new(memory, judge.clone(), random.clone());
         let ground = Ground::new(&layout, random.clone(), trace.clone());
-        let line = Line::new(shelf.clone(), "founder", 0, Process::new(), false);
+        let process = Process::new();
+        let line = Line::new(shelf.clone(), "founder", 0, process.clone(), false);
         let ledger = Ledger::new(Arc::new(line), "founder", 0, clock::CLOCKS[0]).expect("a name");
         publish::publish(&ledger, "anna", &layout.document(), None, "the first").await.expect("it is good");
+        let current = publish::current(&ledger).await.expect("the store").expect("a topology");
+        for contents in zones::wanted(&current, INSTALLATION) {
+            let way = Way::new(&names, &ground, &process, None, "founder");
+            // A reply may be lost.
+            while let Err(error) = apply::apply(&ledger, &way, &contents, false, ("anna", "the first")).await {
+                trace.say(error);
+            }
+            if layout.zone == Zoned::ByHand {
+                names.change_by_hand(&contents);
+                tokio::spawn(by_hand(names.clone(), judge.clone(), random.clone()));
+            }
+        }
         for fqdn in ground.names() {
             ground.start(&fqdn);
         }
         tokio::spawn(ground.clone().live());
         let plots = JoinSet::new();
         let mut life =
-            Life { random, trace, layout, ground, shelf, judge, controllers: BTreeMap::new(), lives: 0, plots };
+            Life { random, trace, layout, ground, names, shelf, judge, controllers: BTreeMap::new(), lives: 0, plots };
         for number in 0..life.layout.controllers {
             life.start(number);
         }
@@ -155,7 +182,7 @@ impl Life {
     pub(super) fn start(&mut self, number: usize) {
         self.lives += 1;
         let deaf = self.random.percent(10);
-        let controller = Controller::start(&self.ground, &self.shelf, number, self.lives, deaf);
+        let controller = Controller::start((&self.ground, &self.names), &self.shelf, number, self.lives, deaf);
         self.controllers.insert(number, controller);
     }
 
@@ -206,6 +233,7 @@ impl Life {
         self.bury();
         self.plots.abort_all();
         self.shelf.becomes(Weather::FAIR);
+        self.names.heal();
         {
             let mut field = self.ground.field();
             field.cuts.clear();

@@ -14,8 +14,10 @@ use topology::zone::Publisher;
 use super::apply::{self, Applied, ApplyError};
 use super::look::{Look, Publishing, Seen, Told};
 use super::{NameServers, owned, wanted};
+use crate::audit::Hash;
 use crate::ledger::Ledger;
 use crate::publish::Current;
+use crate::records::Route;
 
 /// Between two looks while nothing depends on it.
 const IDLE: Duration = Duration::from_secs(30);
@@ -46,7 +48,12 @@ pub struct Zones {
     servers: Arc<dyn NameServers>,
     changed: Arc<Notify>,
     known: Mutex<BTreeMap<String, Known>>,
+    /// What was wanted last, and by what: it is asked for many times a second.
+    wanted: Mutex<Option<(Made, Vec<Contents>)>>,
 }
+
+/// What it hangs on what zones should hold: the document's digest, its version, and the route.
+type Made = (Hash, u64, Route);
 
 /// What is known of a zone.
 #[derive(Debug, Default)]
@@ -110,12 +117,24 @@ impl Zones {
     /// Those of this installation, at these name servers. `changed` is notified when something that was begun has come to its
     /// end.
     pub fn new(ledger: Arc<Ledger>, installation: &str, servers: Arc<dyn NameServers>, changed: Arc<Notify>) -> Zones {
-        Zones { ledger, installation: installation.to_owned(), servers, changed, known: Mutex::default() }
+        Zones {
+            ledger,
+            installation: installation.to_owned(),
+            servers,
+            changed,
+            known: Mutex::default(),
+            wanted: Mutex::default(),
+        }
     }
 
     /// What each zone should hold of ours by what the store says.
     pub fn wanted(&self, current: &Current) -> Vec<Contents> {
-        wanted(current, &self.installation)
+        let made = (current.digest, current.version, current.route.clone());
+        let mut last = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((by, wanted)) if *by == made => wanted.clone(),
+            _ => last.insert((made, wanted(current, &self.installation))).1.clone(),
+        }
     }
 
     /// What is known of each zone, without looking.

@@ -10,7 +10,16 @@ const SOON: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_secs(60);
 
 fn decided(operation: &Operation, sight: &Sight, waited: Duration) -> Next {
-    next(&Moment { operation, uncertain: None, declared: true, sight, waited, looked: LATE, stanzas: 0 })
+    next(&Moment {
+        operation,
+        uncertain: None,
+        declared: true,
+        sight,
+        waited,
+        stayed: waited,
+        looked: LATE,
+        stanzas: 0,
+    })
 }
 
 fn entered(operation: &Operation, sight: &Sight, waited: Duration) -> State {
@@ -73,6 +82,7 @@ fn before_the_commit_what_is_missing_is_waited_for_and_then_it_is_rolled_back() 
         declared: false,
         sight: &well,
         waited: SOON,
+        stayed: SOON,
         looked: LATE,
         stanzas: 0,
     };
@@ -173,6 +183,7 @@ fn who_had_the_route_finishes_and_who_is_gone_is_named() {
         declared: true,
         sight: &gone,
         waited: SOON,
+        stayed: SOON,
         looked: SOON,
         stanzas: 0,
     };

@@ -21,6 +21,7 @@ fn decided(state: State, zones: Vec<Look>, waited: Duration) -> Next {
         declared: true,
         sight: &sight,
         waited,
+        stayed: waited,
         looked: LATE,
         stanzas: 0,
     })
@@ -55,6 +56,14 @@ fn it_goes_on_when_every_name_server_answers_it() {
     );
     let told = text(decided(State::Degraded, both(), SOON));
     assert!(told.starts_with("draining: epoch 2 is in DNS"), "{told}");
+}
+
+#[test]
+fn what_was_said_before_this_began_does_not_count() {
+    let mut before = well(BY_HAND, 2, TWO);
+    before.told.values_mut().for_each(|told| told.age = 2 * SOON);
+    let told = text(decided(State::Applying, vec![before], SOON));
+    assert!(told.contains("hasn't been asked yet"), "{told}");
 }
 
 #[test]
