@@ -18,6 +18,7 @@ mod layout;
 mod life;
 mod matrix;
 mod names;
+mod naming;
 mod process;
 mod random;
 mod scenarios;

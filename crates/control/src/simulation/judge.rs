@@ -85,6 +85,12 @@ impl Judge {
         self.seen().committed.get(&epoch).copied()
     }
 
+    /// Whether the move by which this epoch came is done.
+    pub(super) fn is_done(&self, epoch: u64) -> bool {
+        let done = |operation: &&Operation| operation.epoch == epoch && operation.state == State::Done;
+        self.seen().operations.values().any(|operation| done(&operation))
+    }
+
     /// The operation that holds the route.
     pub(super) fn operation(&self) -> Option<Operation> {
         let seen = self.seen();

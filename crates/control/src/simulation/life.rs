@@ -294,6 +294,10 @@ impl Life {
             }
         }
         drop(field);
+        let epochs = self.names.epochs();
+        if self.judge.is_done(route.epoch) && epochs.iter().any(|epoch| *epoch != route.epoch) {
+            return Err(format!("epoch {} is done, and DNS has {epochs:?}", route.epoch));
+        }
         match self.trace.fault() {
             Some(fault) => Err(fault),
             None => Ok(()),

@@ -1,11 +1,11 @@
-//! A driver that is killed or paused at each of its transactions and drains, and goes on itself or is relieved.
+//! A driver that is killed or paused at each of its transactions, drains and updates of a zone, and goes on itself or is relieved.
 
 use std::time::Duration;
 
 use api::route::Kind;
 use tokio::time::sleep;
 
-use super::layout::Layout;
+use super::layout::{Layout, Zoned};
 use super::life::Life;
 use super::process::{Halt, Moment};
 use super::virtually;
@@ -39,21 +39,38 @@ enum Course {
     Failover,
     /// A switchover to a pool that nobody reaches from outside, once it has the route.
     TakenBack,
+    /// A switchover that partners are told of by an update of their zone.
+    Named,
+    /// The same, and somebody else changes the zone.
+    ByHand,
+}
+
+impl Course {
+    fn layout(self) -> Layout {
+        let zone = match self {
+            Course::Named | Course::TakenBack => Zoned::Updated,
+            Course::ByHand => Zoned::ByHand,
+            Course::Switchover | Course::Failover => Zoned::Nobody,
+        };
+        Layout { zone, ..Layout::usual() }
+    }
 }
 
 /// Where it halts.
 #[derive(Debug, Clone, Copy)]
 enum Place {
     Transaction,
-    Drain,
+    /// A drain, or an update of a zone.
+    Effect,
 }
 
 async fn founded(course: Course) -> Life {
-    let life = Life::found(Layout::usual(), SEED).await;
+    let life = Life::found(course.layout(), SEED).await;
     life.ground.field().longest_drain = DRAIN;
+    life.names.served().troubled = 0;
     sleep(Duration::from_secs(3)).await;
     match course {
-        Course::Switchover => {}
+        Course::Switchover | Course::Named | Course::ByHand => {}
         Course::Failover => {
             life.layout.edges(0).iter().for_each(|edge| life.ground.kill(edge));
             sleep(Duration::from_secs(1)).await;
@@ -88,7 +105,7 @@ async fn disturbed(course: Course, place: Place, halt: Halt, fate: Fate) -> Resu
     let driver = &life.controllers[&0];
     match place {
         Place::Transaction => driver.line.halts_at(halt),
-        Place::Drain => driver.keeper.effects.halts_at(halt),
+        Place::Effect => driver.keeper.effects.halts_at(halt),
     }
     let halted = |life: &Life| {
         let process = &life.controllers[&0].process;
@@ -102,7 +119,7 @@ async fn disturbed(course: Course, place: Place, halt: Halt, fate: Fate) -> Resu
         sleep(Duration::from_millis(300)).await;
         life.start(0);
     }
-    let rest = if course == Course::TakenBack { BACK } else { REST };
+    let rest = if matches!(course, Course::TakenBack | Course::ByHand) { BACK } else { REST };
     life.rests(rest).await?;
     if fate == Fate::Late {
         sleep(Duration::from_secs(60)).await;
@@ -128,7 +145,7 @@ fn everywhere(course: Course, fates: &[Fate]) {
     let of = |place: Place, count: u64| (1..=count).map(move |at| (place, at));
     let mut faults = Vec::new();
     let mut lives = 0;
-    for (place, at) in of(Place::Transaction, transactions).chain(of(Place::Drain, drains)) {
+    for (place, at) in of(Place::Transaction, transactions).chain(of(Place::Effect, drains)) {
         for moment in [Moment::Before, Moment::After] {
             for fate in fates.iter().copied() {
                 let halt = Halt { at, moment, ends: fate != Fate::Late };
@@ -152,6 +169,16 @@ fn a_switchover_comes_to_rest_wherever_its_driver_is_killed_or_paused() {
 #[test]
 fn a_failover_comes_to_rest_wherever_its_driver_is_killed_or_paused() {
     everywhere(Course::Failover, &[Fate::Restarted, Fate::Relieved, Fate::Late]);
+}
+
+#[test]
+fn a_switchover_that_partners_are_told_of_comes_to_rest_wherever_its_driver_is_killed_or_paused() {
+    everywhere(Course::Named, &[Fate::Restarted, Fate::Relieved, Fate::Late]);
+}
+
+#[test]
+fn a_switchover_that_waits_for_somebody_s_hand_comes_to_rest_wherever_its_driver_is_killed() {
+    everywhere(Course::ByHand, &[Fate::Restarted, Fate::Relieved]);
 }
 
 #[test]

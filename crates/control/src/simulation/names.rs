@@ -22,8 +22,6 @@ use crate::zones::{Answering, NameServers, Seen, Unwritten};
 
 /// For an answer that doesn't come.
 const ANSWER: Duration = Duration::from_secs(4);
-/// Of a hundred updates, those whose reply is lost.
-const LOST: u64 = 5;
 
 /// Copies are the same name servers.
 #[derive(Debug, Clone)]
@@ -44,11 +42,15 @@ pub(super) struct Served {
     pub(super) refuses: bool,
     /// How long the secondary takes at most, in milliseconds.
     pub(super) longest: u64,
+    /// Of a hundred updates, those that are on their way for a while, and those whose reply is lost.
+    pub(super) troubled: u64,
+    /// How long the next update is on its way.
+    pub(super) delays: Option<Duration>,
 }
 
 impl Names {
     pub(super) fn new(random: Random, trace: Trace) -> Names {
-        let field = Served { longest: 500, ..Served::default() };
+        let field = Served { longest: 500, troubled: 5, ..Served::default() };
         Names { random, trace, field: Arc::new(Mutex::new(field)) }
     }
 
@@ -102,8 +104,9 @@ impl Names {
     /// An update comes.
     async fn update(&self, contents: &Contents, before: Option<&Mark>, changes: &[Change]) -> Result<(), Unwritten> {
         // Most come at once; some are on their way for a while.
-        let way = if self.random.percent(5) { 3000 } else { 20 };
-        sleep(self.random.milliseconds(0, way)).await;
+        let way = if self.random.percent(self.served().troubled) { 3000 } else { 20 };
+        let way = self.served().delays.take().unwrap_or_else(|| self.random.milliseconds(0, way));
+        sleep(way).await;
         {
             let mut served = self.served();
             if served.down[0] {
@@ -125,7 +128,8 @@ impl Names {
             served.zones[0] = after;
         }
         self.follow();
-        if self.random.percent(LOST) {
+        let lost = self.random.percent(self.served().troubled);
+        if lost {
             sleep(ANSWER).await;
             return Err(Unwritten::Refused("the reply was lost".to_owned()));
         }
@@ -143,6 +147,12 @@ impl Names {
         {
             self.trace.wrong(format_args!("the zone has {:?} with {}", seen.sets, told(seen)));
         }
+    }
+
+    /// The epochs of the marks that they have.
+    pub(super) fn epochs(&self) -> Vec<u64> {
+        let served = self.served();
+        served.zones.iter().filter_map(|seen| Some(seen.mark.as_ref()?.as_ref().ok()?.epoch)).collect()
     }
 
     /// What is wrong where an operation goes on as if all of them answered it.
