@@ -26,6 +26,8 @@ const HEARD: Duration = Duration::from_millis(1500);
 const PROBED: Duration = Duration::from_secs(5);
 /// Between two looks whether all is there.
 const LOOK: Duration = Duration::from_millis(25);
+/// What name servers said longer ago isn't shown of an operation, but for the first time.
+const SHOWN: Duration = Duration::from_secs(2);
 /// How often a beginning is tried again when somebody else changed something else meanwhile.
 const ATTEMPTS: usize = 5;
 
@@ -255,8 +257,11 @@ impl<M: Reach> Moves<M> {
 
     /// What the API says of an operation.
     pub fn told(&self, operation: &Operation) -> api::route::Operation {
-        let sight = self.members.picture().current.map(|current| self.world.members(&current)).unwrap_or_default();
-        let zones = if operation.state.is_over() { Vec::new() } else { sight.zones.iter().map(told).collect() };
+        let current = self.members.picture().current;
+        let sight = current.as_ref().map(|current| self.world.members(current)).unwrap_or_default();
+        // Somebody else may drive it, and look closely.
+        let zones = current.filter(|_| !operation.state.is_over()).map(|current| self.world.zones(&current, SHOWN));
+        let zones = zones.unwrap_or_default().iter().map(told).collect();
         operation.told(|pool| sight.partners(pool), zones)
     }
 

@@ -194,6 +194,11 @@ impl<M: Reach> Real<M> {
         self.zones.is_known(current, since)
     }
 
+    /// Asks name servers that haven't answered within this, and gives what is known.
+    pub fn zones(&self, current: &Current, within: Duration) -> Vec<zones::Look> {
+        self.zones.look(current, within)
+    }
+
     /// Asks name servers that haven't answered within this, and whether zones take updates, unless that is known.
     pub fn look_at_zones(&self, current: &Current, within: Duration) -> Vec<zones::Look> {
         self.zones.look(current, within);

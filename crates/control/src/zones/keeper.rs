@@ -29,6 +29,8 @@ const FEW: usize = 20;
 const WHOLE: Duration = Duration::from_secs(5);
 /// A name server that hasn't answered all questions by then is told not to.
 const LONGEST: Duration = Duration::from_secs(10);
+/// A change of a zone of which nothing has come by then is begun anew: its mark says whether it was made.
+const CHANGED: Duration = Duration::from_secs(60);
 /// Whoever asks for a look waits for so long, and goes without those that are slower.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Between two looks whether all have answered.
@@ -283,16 +285,19 @@ impl Zones {
         at.publishing.retain(|running| !running.is_finished());
         let (zones, contents, who, why) = (self.clone(), contents.clone(), who.to_owned(), why.to_owned());
         at.publishing.push(tokio::spawn(async move {
-            let done = zones.apply(&contents, false, (&who, &why)).await;
+            let done = timeout(CHANGED, zones.apply(&contents, false, (&who, &why))).await;
+            let done = done.map_or_else(
+                |_| Err(format!("{zone}: nothing came of a change within {} s", CHANGED.as_secs())),
+                |done| done.map_err(|error| error.to_string()),
+            );
             if let Err(error) = &done {
-                tracing::warn!(zone, %error, "a zone can't be changed; it is tried again");
+                tracing::warn!(zone, error, "a zone can't be changed; it is tried again");
             }
             let mut known = zones.held();
             let last = &mut known.entry(zone).or_default().last;
             if let Some(last) = last.as_mut().filter(|last| last.mark == contents.mark) {
                 last.failures = if done.is_ok() { 0 } else { last.failures.saturating_add(1) };
-                let done = done.map(|_| ()).map_err(|error| error.to_string());
-                last.ended = Some((Instant::now(), done));
+                last.ended = Some((Instant::now(), done.map(|_| ())));
             }
             drop(known);
             zones.changed.notify_one();
