@@ -50,6 +50,8 @@ pub struct Topology {
     pub names: Names,
     /// Recursive resolvers that are asked whether they do.
     pub resolvers: Vec<SocketAddr>,
+    /// The CAs whose certificates edge servers show outside, as CAA records name them, in small letters.
+    pub ca: Vec<String>,
     /// The zones in which names of ours lie.
     pub zones: Vec<Zone>,
     /// Who may federate, as it is written.

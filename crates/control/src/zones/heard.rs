@@ -1,5 +1,6 @@
 //! What name servers and resolvers say of each of our names, as partners' servers would ask them.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -45,6 +46,17 @@ pub fn names(published: &Published) -> Vec<(String, &'static str)> {
     names.sort();
     names.dedup();
     names
+}
+
+/// The names at which a CA that is to issue for a local domain looks whether it may: each domain, and those above.
+pub fn authorizations(published: &Published) -> Vec<(String, &'static str)> {
+    let names: BTreeSet<String> = published.locals.iter().flat_map(|domain| upwards(domain)).collect();
+    names.into_iter().map(|name| (name, "CAA")).collect()
+}
+
+/// A domain, and each above it except the root, absolute, from the bottom up (RFC 8659 §3).
+pub fn upwards(domain: &str) -> impl Iterator<Item = String> {
+    std::iter::successors(Some(domain), |name| Some(name.split_once('.')?.1)).map(|name| format!("{name}."))
 }
 
 /// What each name's own name servers, and all resolvers, are to be asked for these names. Nothing where there are none of both.

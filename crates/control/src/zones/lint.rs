@@ -13,10 +13,11 @@ use super::heard::Heard;
 use super::look::{Look, Standing};
 use super::reached::Reached;
 
+mod caa;
 mod service;
 
 /// Each finding that there is: how bad it is, and its word. docs/dns-publishing.md explains them.
-pub const CODES: [(Severity, &str); 27] = [
+pub const CODES: [(Severity, &str); 28] = [
     (Severity::Fault, "missing"),
     (Severity::Fault, "alias"),
     (Severity::Fault, "dot"),
@@ -36,6 +37,7 @@ pub const CODES: [(Severity, &str); 27] = [
     (Severity::Warning, "reached-from-some"),
     (Severity::Warning, "unseen"),
     (Severity::Warning, "ttl"),
+    (Severity::Warning, "caa"),
     (Severity::Fault, "silent"),
     (Severity::Fault, "unasked"),
     (Severity::Fault, "no-mark"),
@@ -53,6 +55,8 @@ pub struct Ground<'a> {
     pub published: &'a Published,
     /// The pool that carries the route.
     pub routed: &'a str,
+    /// The CAs whose certificates are shown outside; nothing where that isn't known.
+    pub ca: &'a [String],
     /// Local domains of which no zone can have all names, such as `*.contoso.test`.
     pub wildcards: &'a [String],
     /// How each zone is.
@@ -71,6 +75,7 @@ pub fn lint(ground: &Ground<'_>) -> Vec<Finding> {
     service::services(ground, &mut findings);
     targets(ground, &mut findings);
     addresses(ground, &mut findings);
+    caa::authorizations(ground, &mut findings);
     findings.sort();
     findings.dedup();
     findings

@@ -152,7 +152,12 @@ impl Names {
     pub async fn check(&self, check: &Check) -> Result<Checked, AskError> {
         let current = self.current()?;
         let published = Published::of(&current.topology);
-        let questions = questions(&published, heard::names(&published), &resolvers(&current.topology, check)?);
+        let (mut names, ca) = (heard::names(&published), &current.topology.ca);
+        if !ca.is_empty() {
+            names.extend(heard::authorizations(&published));
+        }
+        let count = names.len();
+        let questions = questions(&published, names, &resolvers(&current.topology, check)?);
         if questions.is_empty() {
             return Err(AskError::Nobody);
         }
@@ -163,6 +168,7 @@ impl Names {
         let ground = lint::Ground {
             published: &published,
             routed: &current.route.pool,
+            ca,
             wildcards: &wildcards,
             looks: &looks,
             heard: &heard,
@@ -171,11 +177,7 @@ impl Names {
         let mut asked: Vec<SocketAddr> = heard.iter().map(|heard| heard.server).collect();
         asked.sort_unstable();
         asked.dedup();
-        Ok(Checked {
-            names: heard::names(&published).len(),
-            asked: asked.iter().map(ToString::to_string).collect(),
-            findings: lint(&ground),
-        })
+        Ok(Checked { names: count, asked: asked.iter().map(ToString::to_string).collect(), findings: lint(&ground) })
     }
 }
 

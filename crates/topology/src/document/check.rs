@@ -41,6 +41,7 @@ pub(super) fn check(file: &File, faults: &mut Faults) -> Topology {
     }
     let route = reading.route(file, &pools);
     let (names, resolvers) = reading.names(file);
+    let ca = reading.authorities(file);
     let nameservers = reading.nameservers(file);
     let zones = reading.zones(file, &nameservers);
     let own = gateways.iter().flat_map(|gateway| &gateway.internal).map(|ip| SocketAddr::new(*ip, S2S_PORT));
@@ -69,6 +70,7 @@ pub(super) fn check(file: &File, faults: &mut Faults) -> Topology {
         route,
         names,
         resolvers,
+        ca,
         zones,
         entries,
         policy,

@@ -123,6 +123,7 @@ fn names(changes: &mut Vec<String>, old: &Topology, new: &Topology) {
         changed("alias", &alias(old_names), &alias(new_names)),
         changed("direct_tls_port", &port(old_names), &port(new_names)),
         changed("resolvers", &list(&old.resolvers), &list(&new.resolvers)),
+        changed("ca", &list(&old.ca), &list(&new.ca)),
     ];
     changes.extend(of_names.into_iter().flatten().map(|change| format!("names in DNS: {change}")));
     let zones = |topology: &Topology| keyed(&topology.zones, |zone| zone.name.clone());

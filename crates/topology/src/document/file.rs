@@ -116,6 +116,7 @@ pub(super) struct Names {
     pub(super) alias: Option<Text>,
     pub(super) direct_tls_port: Option<Spanned<u16>>,
     pub(super) resolvers: Option<Vec<Text>>,
+    pub(super) ca: Option<Vec<Text>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

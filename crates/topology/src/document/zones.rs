@@ -43,6 +43,25 @@ impl Reading<'_> {
         (names, resolvers.filter_map(|written| self.server(written)).collect())
     }
 
+    /// The CAs whose certificates are shown outside, as CAA records name them (RFC 8659 §4.2).
+    pub(super) fn authorities(&mut self, file: &File) -> Vec<String> {
+        let mut all = Vec::new();
+        for written in file.names.iter().flat_map(|names| names.get_ref().ca.iter().flatten()) {
+            match zone::name(written.get_ref()).map(|name| name.trim_end_matches('.').to_owned()) {
+                Some(ca) => all.push(ca),
+                None => {
+                    let what = format!("`{}` is no CA's name", written.get_ref());
+                    self.add(
+                        written.span(),
+                        what,
+                        "write the domain that its CAA records have, such as `letsencrypt.org`",
+                    );
+                }
+            }
+        }
+        all
+    }
+
     /// The dns servers that partners' resolvers reach.
     pub(super) fn nameservers(&mut self, file: &File) -> Vec<NameServer> {
         let mut servers = Vec::new();

@@ -13,6 +13,7 @@ const SERVICE: &str = "_xmpp-server._tcp.contoso.test.";
 /// What is judged, and may be made worse.
 struct Case {
     published: Published,
+    ca: Vec<String>,
     wildcards: Vec<String>,
     looks: Vec<Look>,
     heard: Vec<Heard>,
@@ -40,13 +41,14 @@ impl Case {
         let seen = Seen { mark: Some(Ok(mark)), sets };
         let mut look = Look::unseen(contents);
         look.told.insert(server(), Told { said: Ok(seen), age: Duration::ZERO });
-        Case { published, wildcards: Vec::new(), looks: vec![look], heard, reached: BTreeMap::new() }
+        Case { published, ca: Vec::new(), wildcards: Vec::new(), looks: vec![look], heard, reached: BTreeMap::new() }
     }
 
     fn lint(&self) -> Vec<Finding> {
         lint(&Ground {
             published: &self.published,
             routed: "pool1.contoso.test",
+            ca: &self.ca,
             wildcards: &self.wildcards,
             looks: &self.looks,
             heard: &self.heard,
@@ -138,6 +140,65 @@ fn addresses_at_which_partners_get_in_from_some_places_or_nobody_looks() {
     let some = Reached::FromSome { from: "edge3".to_owned(), fault: "witness1 sees: closed".to_owned() };
     assert!(case(some).is(Severity::Warning, "reached-from-some").seen.contains("witness1 sees"));
     assert!(case(Reached::Unseen("no witness".to_owned())).is(Severity::Warning, "unseen").seen.contains("192.0.2.10"));
+}
+
+/// Where certificates are of one CA, what a server says of each name on the way up.
+fn with_caa(manner: Manner, said: &[(&str, Result<&[&str], &str>)]) -> Vec<Finding> {
+    let mut case = Case { ca: vec!["letsencrypt.org".to_owned()], ..Case::new() };
+    case.published.locals = vec!["im.contoso.test".to_owned()];
+    case.heard = said
+        .iter()
+        .map(|(name, values)| {
+            let sets = |values: &[&str]| if values.is_empty() { Vec::new() } else { vec![set(name, "CAA", values)] };
+            let said = values.map(sets).map_err(str::to_owned);
+            Heard { server: server(), manner, name: (*name).to_owned(), kind: "CAA", said }
+        })
+        .collect();
+    case.lint()
+}
+
+#[test]
+fn the_closest_caa_set_lets_our_ca_issue_or_it_is_told() {
+    const NONE: Result<&[&str], &str> = Ok(&[]);
+    const OTHER: Result<&[&str], &str> = Ok(&["0 issue \"ca.example\""]);
+    let (own, zone, top) = ("im.contoso.test.", "contoso.test.", "test.");
+    let resolver =
+        |own_set, zone_set, top_set| with_caa(Manner::Resolver, &[(own, own_set), (zone, zone_set), (top, top_set)]);
+    assert_eq!(resolver(NONE, NONE, NONE), []);
+    for good in [
+        &["0 issue \"letsencrypt.org\""][..],
+        &["0 issue \";\"", "128 issue \"LetsEncrypt.org; validationmethods=dns-01\""],
+        &["0 iodef \"mailto:root@contoso.test\""],
+        &["0 issuewild \";\""],
+    ] {
+        assert_eq!(resolver(NONE, Ok(good), OTHER), [], "{good:?}");
+    }
+    let told = |findings: Vec<Finding>, seen: &str| {
+        let [found] = &findings[..] else { panic!("{findings:?}") };
+        assert!(found.code == "caa" && found.place == "im.contoso.test" && found.seen.contains(seen), "{found:?}");
+        assert!(found.fix.contains("IN CAA 0 issue \"letsencrypt.org\""), "{found:?}");
+    };
+    told(resolver(NONE, OTHER, NONE), "the CAA records of contoso.test. let only ca.example issue");
+    told(resolver(NONE, NONE, OTHER), "the CAA records of test. let only");
+    told(
+        resolver(Ok(&["0 issue \";\""]), Ok(&["0 issue \"letsencrypt.org\""]), NONE),
+        "of im.contoso.test. forbid every CA",
+    );
+    // What isn't known of a name on the way may be what holds; and a name server doesn't know what is above its zone.
+    assert_eq!(resolver(Err("nothing came"), OTHER, NONE), []);
+    assert_eq!(with_caa(Manner::Authority, &[(own, NONE), (zone, NONE)]), []);
+    told(with_caa(Manner::Authority, &[(own, NONE), (zone, OTHER)]), "contoso.test. let only ca.example");
+}
+
+#[test]
+fn nobody_asks_for_caa_records_where_the_ca_is_not_known() {
+    let mut case = Case::new();
+    let said = Ok(vec![set("contoso.test.", "CAA", &["0 issue \";\""])]);
+    let name = "contoso.test.".to_owned();
+    case.heard.push(Heard { server: server(), manner: Manner::Authority, name, kind: "CAA", said });
+    assert_eq!(case.lint(), []);
+    case.ca.push("letsencrypt.org".to_owned());
+    case.is(Severity::Warning, "caa");
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn each_publisher_is_told_what_it_needs() {
         alias = 'fed.contoso.test'
         direct_tls_port = 5270
         resolvers = ['9.9.9.9', '[2620:fe::fe]:5353']
+        ca = ['LetsEncrypt.org']
         [[zone]]
         name = 'fed.Contoso.test'
         publisher = 'embedded'
@@ -43,15 +44,19 @@ fn each_publisher_is_told_what_it_needs() {
     let sockets =
         |texts: &[&str]| texts.iter().map(|text| text.parse().expect("an address")).collect::<Vec<SocketAddr>>();
     assert_eq!(topology.resolvers, sockets(&["9.9.9.9:53", "[2620:fe::fe]:5353"]));
+    assert_eq!(topology.ca, ["letsencrypt.org"]);
     assert_eq!(topology.zones[0].name, "fed.contoso.test.");
     assert_eq!(topology.zones[0].publisher.servers(), sockets(&["192.0.2.53:53"]));
     let servers = sockets(&["192.0.2.1:53", "[2001:db8::1]:5353"]);
     let rfc2136 = Publisher::Rfc2136 { primary: servers[0], servers, key: "fedge-key.".to_owned() };
     assert_eq!(topology.zones[1].publisher, rfc2136);
     let changes = difference(&with_zones("").expect("nothing is wrong"), &topology);
-    for change in
-        ["names in DNS: ttl 20 (was 30)", "names in DNS: alias fed.contoso.test (was none)", "zone contoso.test. comes"]
-    {
+    for change in [
+        "names in DNS: ttl 20 (was 30)",
+        "names in DNS: alias fed.contoso.test (was none)",
+        "names in DNS: ca letsencrypt.org (was nobody)",
+        "zone contoso.test. comes",
+    ] {
         assert!(changes.iter().any(|told| told == change), "{change}: {changes:?}");
     }
 }
@@ -69,6 +74,7 @@ fn what_a_publisher_lacks_or_cannot_use_is_told() {
         ("[names]\nalias = 'fed.contoso.test'", "lies in no [[zone]]"),
         ("[names]\ntargets = 'site'", "no kind of target"),
         ("[names]\nresolvers = ['dns.test']", "no address of a name server"),
+        ("[names]\nca = [\"Let's Encrypt\"]", "is no CA's name"),
         ("[names]\ndirect_tls_port = 0", "0 is no port"),
     ] {
         let faults = with_zones(more).expect_err(more).to_string();
