@@ -5,16 +5,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use store::StoreError;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
-use topology::records::{Contents, Mark};
+use topology::records::{Change, Contents, Mark, RecordSet};
 use topology::zone::Publisher;
 
 use super::apply::{self, Applied, ApplyError};
 use super::look::{Look, Publishing, Seen, Told};
 use super::{NameServers, owned, wanted};
-use crate::audit::Hash;
+use crate::audit::{Deed, Hash};
 use crate::ledger::Ledger;
 use crate::publish::Current;
 use crate::records::Route;
@@ -311,6 +312,24 @@ impl Zones {
     /// Why not; then it holds what it held, or what somebody else has written.
     pub async fn apply(&self, contents: &Contents, adopt: bool, by: (&str, &str)) -> Result<Applied, ApplyError> {
         apply::apply(&self.ledger, &*self.servers, contents, adopt, by).await
+    }
+
+    /// Writes to the audit trail that somebody has had these changes made.
+    ///
+    /// # Errors
+    /// As the store.
+    pub async fn note(&self, contents: &Contents, changes: &[Change], by: (&str, &str)) -> Result<(), StoreError> {
+        let lines = |of: fn(&Change) -> Option<&RecordSet>| {
+            changes.iter().filter_map(of).flat_map(RecordSet::lines).collect::<Vec<_>>().join("\n")
+        };
+        let deed = Deed {
+            who: by.0.to_owned(),
+            what: format!("change names in {}", contents.zone.name),
+            why: by.1.to_owned(),
+            before: lines(Change::before),
+            after: lines(Change::after),
+        };
+        self.ledger.note(&deed).await
     }
 
     /// Looks at all zones now and then, for as long as the controller runs; `current` says by which topology and route.

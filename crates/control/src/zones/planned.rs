@@ -106,8 +106,17 @@ impl Names {
         }
         let mut all = Vec::new();
         for (look, planned) in looks.iter().zip(&now.zones) {
-            let done = self.zones.apply(&look.contents, asked.adopt, (who, &asked.why)).await;
-            all.push(applied(look, planned, done));
+            let by = (who, asked.why.as_str());
+            let done = self.zones.apply(&look.contents, asked.adopt, by).await;
+            let noted = match &done {
+                Ok(apply::Applied::Written(changes)) => self.zones.note(&look.contents, changes, by).await,
+                _ => Ok(()),
+            };
+            let mut told = applied(look, planned, done);
+            if let Err(error) = noted {
+                told.what.push_str(&format!(", and that couldn't be written to the audit trail: {error}"));
+            }
+            all.push(told);
         }
         Ok(all)
     }

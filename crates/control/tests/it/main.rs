@@ -4,6 +4,7 @@ mod explained;
 mod health;
 mod metrics;
 mod names;
+mod names_updated;
 mod probe;
 mod recover;
 mod rig;

@@ -29,7 +29,7 @@ async fn by_hand() -> (Site, Controller, LabDns) {
 }
 
 /// Waits until the controller has seen what was published.
-async fn known(controller: &Controller) {
+pub(crate) async fn known(controller: &Controller) {
     let began = std::time::Instant::now();
     while controller.members.picture().current.is_none() {
         assert!(began.elapsed() < PATIENCE);

@@ -57,6 +57,8 @@ pub(crate) struct Controller {
     pub(crate) metrics: SocketAddr,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) members: Arc<Members>,
+    /// How it reaches name servers.
+    pub(crate) keyed: Arc<Keyed>,
     _tasks: JoinSet<()>,
     _metrics: metrics::Serving,
 }
@@ -164,7 +166,7 @@ impl Site {
         let (installation, secrets) = ledger.installation(id, &secrets, name).await.expect("it answers");
         let keeper = Keeper::new(self.authorities(), name).expect("a name");
         let (keyed, nudge) = (Arc::new(Keyed::new(Vec::new())), Arc::<Notify>::default());
-        let zones = Arc::new(Zones::new(ledger.clone(), &installation.id, keyed, nudge.clone()));
+        let zones = Arc::new(Zones::new(ledger.clone(), &installation.id, keyed.clone(), nudge.clone()));
         let members = Arc::new(Members::new(ledger.clone(), keeper, installation.id, secrets));
         let users = Arc::new(ArcSwap::from_pointee(self.users.clone()));
         let answers = Arc::<Answers>::default();
@@ -179,7 +181,7 @@ impl Site {
         let router = web::router(Office { ledger: ledger_there, members: members_there, moves, names, users, answers });
         tasks.spawn(http::serve(listener, self.tls(name), router));
         tasks.spawn(members.clone().keep());
-        Controller { address, metrics, ledger, members, _tasks: tasks, _metrics: serving }
+        Controller { address, metrics, ledger, members, keyed, _tasks: tasks, _metrics: serving }
     }
 
     fn tls(&self, name: &str) -> Tls {

@@ -20,6 +20,24 @@ pub enum Change {
     Remove(RecordSet),
 }
 
+impl Change {
+    /// What is there, if anything is.
+    pub fn before(&self) -> Option<&RecordSet> {
+        match self {
+            Change::Add(_) => None,
+            Change::Replace { before, .. } | Change::Remove(before) => Some(before),
+        }
+    }
+
+    /// What should be, if anything should.
+    pub fn after(&self) -> Option<&RecordSet> {
+        match self {
+            Change::Add(after) | Change::Replace { after, .. } => Some(after),
+            Change::Remove(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (before, after) = match self {
