@@ -12,6 +12,10 @@ use crate::process::Daemon;
 /// How long a server may take to start or to end on a machine that does much else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What Prosody and ejabberd write into their logs when a stream to another server couldn't be set up.
+const GAVE_UP: [&str; 2] =
+    ["queued stanzas because of failed outgoing connection to ", "Failed to establish outbound s2s connection "];
+
 /// One XMPP server that serves one domain. Each of its ports is at its own address only, so that many
 /// can run side by side.
 #[derive(Debug, Clone)]
@@ -105,6 +109,24 @@ pub struct Server {
 }
 
 impl Server {
+    /// Its log: ejabberd prints little, and writes that itself.
+    pub fn log(&self) -> PathBuf {
+        let own = self.daemons[0].log();
+        let written = own.with_file_name("logs").join("ejabberd.log");
+        if written.is_file() { written } else { own.to_owned() }
+    }
+
+    /// How often it had something for another server, tried all of that one's SRV targets, as it does, and got no stream: it
+    /// gave up, and returned what waited. A Prosody or an ejabberd says so.
+    ///
+    /// # Errors
+    /// When its log can't be read.
+    pub fn failed_streams(&self) -> anyhow::Result<usize> {
+        let log = self.log();
+        let text = fs::read(&log).with_context(|| format!("can't read {}", log.display()))?;
+        Ok(failed_streams(&String::from_utf8_lossy(&text)))
+    }
+
     /// Ends it as its administrator would, so that it closes its streams.
     ///
     /// # Errors
@@ -115,6 +137,11 @@ impl Server {
         }
         Ok(())
     }
+}
+
+fn failed_streams(log: &str) -> usize {
+    let says_so = |line: &&str| GAVE_UP.iter().any(|words| line.contains(words));
+    log.lines().filter(says_so).count()
 }
 
 /// Makes a folder for a server to live in, which must not hold an older one's files.

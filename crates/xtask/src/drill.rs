@@ -40,6 +40,8 @@ struct Measured {
     done: f64,
     /// From the command's start until something that was said inside arrived again, where nothing did before it.
     flows: f64,
+    /// How often a server, inside or outside, got no stream at any SRV target.
+    failed: usize,
     tallies: [Tally; 2],
 }
 
@@ -101,6 +103,7 @@ async fn switchovers(count: usize) -> anyhow::Result<Vec<Measured>> {
         for tally in &one.tallies {
             ensure!(tally.lost.is_empty(), "something was lost: {tally:?}");
         }
+        ensure!(one.failed == 0, "{} streams could be set up at no SRV target", one.failed);
         measured.push(one);
     }
     block_in_place(|| lab.stop())?;
@@ -126,6 +129,7 @@ async fn failover(vanish: bool) -> anyhow::Result<Measured> {
 
 /// Runs the command while they talk, and ends the talk.
 async fn moved(lab: &Installation, arguments: &[&str], talk: Talk) -> anyhow::Result<Measured> {
+    let failed = lab.failed_streams()?;
     let (began, started) = (Instant::now(), now_ms());
     let output = block_in_place(|| lab.try_fedge(arguments))?;
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -141,7 +145,8 @@ async fn moved(lab: &Installation, arguments: &[&str], talk: Talk) -> anyhow::Re
     };
     // The longest silence ended when messages flowed again; one that was over before the command doesn't count.
     let gap = tallies[0].gap_ended.saturating_duration_since(began);
-    Ok(Measured { applied: at("applying")?, done: at("done")?, flows: gap.as_secs_f64(), tallies })
+    let failed = lab.failed_streams()? - failed;
+    Ok(Measured { applied: at("applying")?, done: at("done")?, flows: gap.as_secs_f64(), failed, tallies })
 }
 
 /// Milliseconds since 1970.
@@ -182,7 +187,8 @@ impl Table {
                 sum(&|tally| tally.doubled)
             );
         }
-        println!();
+        let failed: usize = self.measured.iter().map(|one| one.failed).sum();
+        println!("  stream set-ups that failed at all SRV targets, inside and outside: {failed}\n");
     }
 }
 

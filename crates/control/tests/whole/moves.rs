@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::lab::installation::{GATEWAYS, Installation, POOLS, fqdn};
+use testkit::lab::installation::{self as whole, GATEWAYS, Installation, POOLS, fqdn};
+use testkit::lab::{CONTOSO, FABRIKAM};
 
-use crate::load::{amid, installation};
+use crate::load::{PATIENCE, amid, installation};
 
 /// A switchover is committed and its members told within 3 s; a machine that does much else gets ten times as much.
 const MOVED: Duration = Duration::from_secs(30);
@@ -73,5 +74,26 @@ fn a_switchover_and_a_failback_under_load_and_nobody_notices() {
         }
         lab
     });
+    assert_eq!(lab.failed_streams().expect("logs"), 0, "each stream found an SRV target at which it could be set up");
     lab.stop().expect("everything ends well");
+}
+
+#[test]
+fn a_stream_that_can_be_set_up_nowhere_is_counted() {
+    let (mut lab, _folder) = installation();
+    for name in whole::edges().chain(GATEWAYS) {
+        lab.kill(name);
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("threads");
+    runtime.block_on(async {
+        let alice = lab.login(&format!("alice@{CONTOSO}")).await.expect("a login");
+        let bob = lab.login(&format!("bob@{FABRIKAM}")).await.expect("a login");
+        for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+            from.message(to.jid(), "nowhere", "nobody is there");
+            let back = from.message_with_id("nowhere", PATIENCE).await.expect("it comes back");
+            assert!(back.is_error(), "{back:?}");
+        }
+    });
+    let counts: Vec<usize> = lab.servers.iter().map(|server| server.failed_streams().expect("a log")).collect();
+    assert_eq!(counts, [1, 1], "a Prosody and an ejabberd, each for its one try");
 }

@@ -347,6 +347,14 @@ impl Installation {
         Ok(())
     }
 
+    /// How often an XMPP server, inside or outside, couldn't set up a stream at any of another one's SRV targets.
+    ///
+    /// # Errors
+    /// When a log can't be read.
+    pub fn failed_streams(&self) -> anyhow::Result<usize> {
+        self.servers.iter().map(Server::failed_streams).sum()
+    }
+
     /// Logs a user in at the server of his domain.
     ///
     /// # Errors

@@ -54,10 +54,7 @@ impl Since {
 
 fn log_of(split: &Split, domain: &str) -> anyhow::Result<PathBuf> {
     let server = split.servers.iter().find(|server| server.plan.domain == domain);
-    let own = server.context("a domain without a server")?.daemons[0].log().to_owned();
-    // ejabberd prints little, and writes its log itself.
-    let written = own.with_file_name("logs").join("ejabberd.log");
-    Ok(if written.is_file() { written } else { own })
+    Ok(server.context("a domain without a server")?.log())
 }
 
 fn read(log: &str, from: &str, to: &str) -> Said {
