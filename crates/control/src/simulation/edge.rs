@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(super) enum Order {
     /// By an administrator or a controller.
     Given { action: ServiceAction, rest: Option<Rest>, reply: oneshot::Sender<Result<String, String>> },
-    /// The route has come to its pool.
+    /// The route has come to its pool, or a gateway gave it something.
     Wake,
 }
 

@@ -375,22 +375,37 @@ impl Field {
         is_edge && self.is_up(gateway) && self.is_up(edge) && !self.is_cut(gateway, edge)
     }
 
-    /// Each gateway uses the edge servers of the pool that has the route, by what it knows.
-    fn partners(&mut self) {
+    /// Edge servers that gateways give something to: those of the pool that has the route, by what each gateway knows, and where
+    /// none of them can be given anything, those of the next pool, by itself.
+    fn used(&self) -> BTreeSet<String> {
+        let pools: BTreeSet<&String> = self.members.values().filter_map(|member| member.pool.as_ref()).collect();
         let gateways = self.members.iter().filter(|(fqdn, member)| member.role == Role::Gateway && self.is_up(fqdn));
-        let used: BTreeSet<String> = gateways
-            .flat_map(|(gateway, member)| {
-                let pool = member.applied.as_ref().map(|head| head.route.pool.clone());
-                let edges = self.members.iter().filter(move |(_, edge)| edge.pool.is_some() && edge.pool == pool);
-                let serving = edges.filter(|(edge, _)| self.serves(edge) && self.has_trunk(gateway, edge));
-                serving.map(|(edge, _)| edge.clone()).collect::<Vec<_>>()
-            })
-            .collect();
-        let quiet = self.quiet;
+        let told = gateways.filter_map(|(gateway, member)| Some((gateway, &member.applied.as_ref()?.route.pool)));
+        told.flat_map(|(gateway, routed)| {
+            let mut order: Vec<&String> = pools.iter().copied().collect();
+            order.sort_by_key(|pool| *pool != routed);
+            let takers = |pool| {
+                let edges = self.members.iter().filter(move |(_, edge)| edge.pool.as_ref() == Some(pool));
+                let taking = edges.filter(|(fqdn, edge)| edge.service.takes() && self.has_trunk(gateway, fqdn));
+                taking.map(|(fqdn, _)| fqdn.clone()).collect::<Vec<_>>()
+            };
+            order.into_iter().map(takers).find(|edges| !edges.is_empty()).unwrap_or_default()
+        })
+        .collect()
+    }
+
+    /// Partners and gateways say something to those that are used. One that rests wakes then: it is needed.
+    fn partners(&mut self) {
+        let used = if self.quiet { BTreeSet::new() } else { self.used() };
         for (fqdn, member) in &mut self.members {
-            if !quiet && used.contains(fqdn) {
+            if used.contains(fqdn) {
                 member.stanzas += 1;
-                member.partners = 2;
+                match member.service.state {
+                    ServiceState::Resting => {
+                        let _ = member.orders.as_ref().map(|orders| orders.try_send(Order::Wake));
+                    }
+                    _ => member.partners = 2,
+                }
             }
             if member.service.state != ServiceState::Running {
                 member.partners = 0;
@@ -421,6 +436,13 @@ impl Field {
             }
         }
         faults
+    }
+}
+
+impl Service {
+    /// Whether gateways may give it something: one that rests only refuses partners.
+    fn takes(&self) -> bool {
+        matches!(self.state, ServiceState::Running | ServiceState::Resting)
     }
 }
 

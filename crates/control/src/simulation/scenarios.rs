@@ -476,3 +476,22 @@ fn scenario_25_controllers_of_two_versions_drive_one_after_the_other() {
 async fn commit_of(seed: u64) -> u64 {
     std::thread::spawn(move || commit(seed)).join().expect("it is committed")
 }
+
+/// Nobody moves the route, and nobody has to: gateways use the other pool by themselves, which rests, and wakes for them.
+#[test]
+fn a_pool_that_rests_wakes_when_the_one_with_the_route_dies() {
+    in_some_lives(|seed| async move {
+        let life = founded(seed).await;
+        life.begin(0, Kind::Switchover, 1);
+        life.awaits("begun", |life| life.state(1).is_some()).await;
+        life.ends(1, State::Done).await;
+        let edges = life.layout.edges(0);
+        let serving = |life: &Life| edges.iter().all(|edge| life.ground.field().serves(edge));
+        assert!(!serving(&life), "they rest");
+        life.dies(1);
+        assert!(life.until(Duration::from_secs(2), serving).await, "{}", life.trace.text());
+        life.is_on(1, 2);
+        life.comes_back(1);
+        life.settles().await;
+    });
+}
