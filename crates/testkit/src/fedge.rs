@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
+use crate::clock::Clock;
 use crate::packages::Debian;
 use crate::place::Place;
 use crate::process::Daemon;
@@ -93,10 +94,25 @@ impl Programs {
     /// # Errors
     /// With its log, when it doesn't get ready.
     pub fn start(&self, program: &str, place: &Place, config: &Path, log: &Path) -> anyhow::Result<Daemon> {
+        self.start_by(None, program, place, config, log)
+    }
+
+    /// The same for one that goes by this clock, where there is one.
+    ///
+    /// # Errors
+    /// As [`Programs::start`].
+    pub fn start_by(
+        &self,
+        clock: Option<&Clock>,
+        program: &str,
+        place: &Place,
+        config: &Path,
+        log: &Path,
+    ) -> anyhow::Result<Daemon> {
         // A fedge-dns serves the internal view, or zones, or both.
         let ready = if program == "fedge-dns" { "serves " } else { "is ready" };
         let mut command = place.command(self.path(program));
-        command.arg("run").arg(config);
+        command.arg("run").arg(config).envs(clock.into_iter().flat_map(Clock::environment));
         let mut daemon = Daemon::start(program, command, log)?;
         daemon.wait_for_line(ready, PATIENCE)?;
         Ok(daemon)

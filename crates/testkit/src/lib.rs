@@ -1,6 +1,8 @@
 //! What fedge's tests are made of: fake wire, scripted peers, real peers in network namespaces, clients.
 
 pub mod client;
+pub mod clock;
+pub mod disk;
 pub mod document;
 pub mod ejabberd;
 pub mod etcd;

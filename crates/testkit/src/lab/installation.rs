@@ -10,6 +10,7 @@ use anyhow::{Context as _, ensure};
 
 use super::{CONTOSO, LabPlan, Publisher, publish_partners, rooms, settings, start_servers, with_rooms};
 use crate::client::Client;
+use crate::clock::Clock;
 use crate::etcd::{self, Etcd};
 use crate::fedge::Programs;
 use crate::lab_dns::LabDns;
@@ -94,6 +95,8 @@ pub struct Installation {
     pub servers: Vec<Server>,
     /// Controllers and members by name: those that run.
     pub daemons: BTreeMap<&'static str, Daemon>,
+    /// Whose clock isn't the machine's: they go by these as soon as they are started again.
+    pub clocks: BTreeMap<&'static str, Clock>,
     /// The store's own servers, where it has any.
     pub etcd: Option<Etcd>,
     /// fedge's programs.
@@ -206,8 +209,20 @@ impl Installation {
             }
         };
         let (servers, daemons, etcd, fingerprint) = (Vec::new(), BTreeMap::new(), None, String::new());
-        let mut made =
-            Installation { ground, dns, name_server, public_ca, servers, daemons, etcd, programs, fingerprint, folder };
+        let clocks = BTreeMap::new();
+        let mut made = Installation {
+            ground,
+            dns,
+            name_server,
+            public_ca,
+            servers,
+            daemons,
+            clocks,
+            etcd,
+            programs,
+            fingerprint,
+            folder,
+        };
         made.begin_control(store, say)?;
         made.publish_first(plan, say)?;
         for member in members().chain(nameservers.iter().copied()) {
@@ -326,7 +341,8 @@ impl Installation {
         // A log of before would say that it is ready.
         let log = (1..).map(|time| self.folder.join(format!("{name}.log.{time}"))).find(|log| !log.exists());
         let (log, place) = (log.context("no name for a log")?, &self.ground.machine(name).place);
-        let daemon = self.programs.start(program(name).name(), place, &self.configuration(name), &log)?;
+        let (clock, program) = (self.clocks.get(name), program(name).name());
+        let daemon = self.programs.start_by(clock, program, place, &self.configuration(name), &log)?;
         self.daemons.insert(name, daemon);
         Ok(())
     }
