@@ -13,7 +13,7 @@ use crate::moves::{carrying, route};
 /// Outbound is promised to flow again within 3 s of the command; a machine that does much else gets ten times as much.
 const FLOWS: Duration = Duration::from_secs(30);
 /// An ejabberd may have said so much into connections that are gone before it hears of it; its sender isn't told.
-const WINDOW: usize = 200;
+pub(crate) const WINDOW: usize = 200;
 
 /// Fails over to the second pool, after what `strike` does to the first; both users talk from before until `FLOWS` is over or
 /// all is well again.

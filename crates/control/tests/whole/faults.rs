@@ -12,10 +12,10 @@ use crate::load::{installation, talking};
 use crate::moves::{operations, route};
 
 /// An operation rests within seconds; a machine that does much else gets more.
-const REST: Duration = Duration::from_secs(60);
+pub(crate) const REST: Duration = Duration::from_secs(60);
 
 /// The last operation, once it is in one of these states.
-fn rested(lab: &Installation, states: &[&str]) -> Value {
+pub(crate) fn rested(lab: &Installation, states: &[&str]) -> Value {
     let began = Instant::now();
     loop {
         let last = operations(lab).swap_remove(0);
@@ -28,7 +28,7 @@ fn rested(lab: &Installation, states: &[&str]) -> Value {
 }
 
 /// Which pool has the route, and with which epoch, as the controllers say.
-fn at(lab: &Installation) -> (String, u64) {
+pub(crate) fn at(lab: &Installation) -> (String, u64) {
     let told = lab.fedge(&["route", "show", "--json"]).expect("the route");
     let told: Value = serde_json::from_str(&told).expect("JSON");
     (told["pool"].as_str().expect("a pool").to_owned(), told["epoch"].as_u64().expect("an epoch"))
@@ -184,19 +184,8 @@ fn scenario_23_a_failover_during_a_switchovers_drain(lab: &Installation) {
     .expect("it comes about");
 }
 
-#[test]
-fn whatever_goes_wrong_around_a_move_there_is_one_route_and_nothing_is_lost_silently() {
-    let (lab, _folder) = installation();
-    let (lab, [outbound, inbound]) = talking(lab, |mut lab| {
-        scenario_05_two_operators_in_the_same_second(&lab);
-        a_stale_plan_is_refused(&mut lab);
-        scenarios_02_and_03_a_paused_driver_wakes_and_is_fenced(&mut lab);
-        scenario_23_a_failover_during_a_switchovers_drain(&lab);
-        scenario_22_the_target_dies_after_the_commit(&mut lab);
-        lab
-    });
-    println!("said inside: {outbound}; said outside: {inbound}");
-    assert!(outbound.lost.is_empty() && outbound.doubled == 0, "{outbound:?}");
+/// Looks into the audit trail for one commit of each epoch, one after another, and whether it is whole.
+pub(crate) fn commits_follow(lab: &Installation) {
     let told = lab.fedge(&["audit", "show", "--count", "500", "--json"]).expect("the trail");
     let told: Value = serde_json::from_str(&told).expect("JSON");
     let commits: Vec<u64> = told
@@ -210,5 +199,21 @@ fn whatever_goes_wrong_around_a_move_there_is_one_route_and_nothing_is_lost_sile
         .collect();
     assert!(commits.iter().copied().eq(2..2 + commits.len() as u64), "one commit for each epoch: {commits:?}");
     lab.fedge(&["audit", "verify"]).expect("the trail is whole");
+}
+
+#[test]
+fn whatever_goes_wrong_around_a_move_there_is_one_route_and_nothing_is_lost_silently() {
+    let (lab, _folder) = installation();
+    let (lab, [outbound, inbound]) = talking(lab, |mut lab| {
+        scenario_05_two_operators_in_the_same_second(&lab);
+        a_stale_plan_is_refused(&mut lab);
+        scenarios_02_and_03_a_paused_driver_wakes_and_is_fenced(&mut lab);
+        scenario_23_a_failover_during_a_switchovers_drain(&lab);
+        scenario_22_the_target_dies_after_the_commit(&mut lab);
+        lab
+    });
+    println!("said inside: {outbound}; said outside: {inbound}");
+    assert!(outbound.lost.is_empty() && outbound.doubled == 0, "{outbound:?}");
+    commits_follow(&lab);
     lab.stop().expect("everything ends well");
 }
