@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use topology::records::{Change, Contents, Mark, RecordSet, difference, foreign};
-use topology::zone::Publisher;
+use topology::zone::{LONGEST_TTL, Publisher};
 
 /// So many names of sets are told; of more, how many.
 const NAMED: usize = 3;
@@ -177,7 +177,9 @@ impl Look {
             None if !manual => return Standing::Unmarked,
             _ => {}
         }
-        let changes = self.changes_on(seen);
+        let mut changes = self.changes_on(seen);
+        // How long an answer may be kept says nothing of where it leads, and not every provider takes any time.
+        changes.retain(|change| !matches!(change, Change::Replace { before, after } if before.says(after) && before.ttl <= LONGEST_TTL));
         if changes.is_empty() { Standing::Current } else { Standing::Different(changes) }
     }
 
