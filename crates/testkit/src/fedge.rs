@@ -119,17 +119,34 @@ impl Programs {
     }
 }
 
+/// Builds one program as it is released, and nothing else, for measuring.
+///
+/// # Errors
+/// When it can't be built.
+pub fn released(package: &str, program: &str) -> anyhow::Result<PathBuf> {
+    let (mut command, target) = cargo_build();
+    command.args(["--release", "--package", package]);
+    ensure!(command.status().context("can't run cargo")?.success(), "{program} can't be built");
+    let path = target.join("release").join(program);
+    path.canonicalize().with_context(|| format!("no {}", path.display()))
+}
+
+/// `cargo build` of this workspace, and where it builds to.
+fn cargo_build() -> (Command, PathBuf) {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(&workspace).args(["build", "--quiet"]);
+    (command, target)
+}
+
 fn once(built: &Built, release: bool, etcd: bool) -> anyhow::Result<Programs> {
     let built = built.get_or_init(|| build(release, etcd).map_err(|error| format!("{error:#}")));
     built.clone().map_err(anyhow::Error::msg)
 }
 
 fn build(release: bool, etcd: bool) -> anyhow::Result<Programs> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.current_dir(&workspace).args(["build", "--quiet"]);
+    let (mut command, target) = cargo_build();
     command.args(["--package=edge", "--package=gateway", "--package=dns", "--package=control", "--package=cli"]);
     command.args(release.then_some("--release")).args(etcd.then_some("--features=control/etcd"));
     if etcd && !packages_for_etcd().is_empty() {

@@ -1,9 +1,11 @@
-//! `cargo xtask bench`: what the trunk costs against both faces in one process, and how soon a topology is everywhere.
+//! `cargo xtask bench`: what the trunk costs against both faces in one process, how soon a topology is everywhere, and how
+//! much an answer costs fedge-dns.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
+mod dns;
 mod round;
 mod site;
 mod snapshot;
@@ -22,6 +24,8 @@ pub(crate) enum What {
     Trunk(Options),
     /// How long it takes from publishing a large topology until every member goes by it.
     Snapshot(snapshot::Options),
+    /// What an answer about a zone costs fedge-dns, beside Knot and NSD.
+    Dns(dns::Options),
 }
 
 /// How it is measured.
@@ -61,6 +65,7 @@ pub(crate) fn run(what: &What) -> anyhow::Result<()> {
     match what {
         What::Trunk(options) => trunk(options),
         What::Snapshot(options) => snapshot::run(options),
+        What::Dns(options) => dns::run(options),
     }
 }
 
