@@ -239,3 +239,20 @@ fn under_controllers_the_file_leads_nowhere() {
     assert_eq!(drawn.matches("controllers say where names lead").count(), 3, "{drawn}");
     assert!(said(&CONTROLLED.replace("\"127.0.0.1:5271\"", "")).contains("no controller could come"));
 }
+
+#[test]
+fn zones_are_answered_for_under_controllers_only_and_at_addresses_of_their_own() {
+    let zones = "[control]\nlisten = [\"10.0.0.11:5271\"]\nstate = \"state\"\n[zones]\nlisten = [\"192.0.2.53\"]\n";
+    let config = parse(zones).expect("no view is needed");
+    assert_eq!(config.zones.listen, ["192.0.2.53:53".parse().expect("an address")]);
+    assert_eq!((config.zones.responses_per_second, config.listen.len()), (200, 0));
+    let limited = format!("{zones}responses_per_second = 0\n");
+    assert_eq!(parse(&limited).expect("no limit").zones.responses_per_second, 0);
+    let alone = said(&zones[zones.find("[zones]").expect("it is there")..]);
+    assert!(alone.contains("nobody says what is in the zones: there is no [control]"), "{alone}");
+    let both = |address: &str| format!("{zones}[view]\nlisten = [\"{address}\"]\nforward = [\"10.0.0.3\"]\n");
+    assert!(parse(&both("10.0.0.11")).is_ok());
+    assert!(said(&both("192.0.2.53:53")).contains("[zones] listens on `192.0.2.53:53` too"));
+    assert!(said(&zones.replace("192.0.2.53", "0.0.0.0")).contains("`0.0.0.0` stands for all addresses"));
+    assert!(said(&limited.replace("= 0", "= 1000001")).contains("write a number from 0 to 1000000"));
+}
