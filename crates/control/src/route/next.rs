@@ -9,7 +9,7 @@ use topology::document::Role;
 use super::conditions::{Ground, conditions};
 use super::operation::Operation;
 use super::plan::REST;
-use super::sight::{Drain, Facts, Sight};
+use super::sight::{Drain, Facts, Found, Probe, Sight};
 
 mod names;
 
@@ -156,8 +156,8 @@ fn applied(moment: &Moment<'_>) -> Next {
     Next::Enter(State::Applying, what)
 }
 
-/// What shows that the target serves, or what doesn't.
-fn seen_serving(moment: &Moment<'_>) -> Result<String, String> {
+/// The edge servers of the target that take partners in, and the gateways that use them; or what is missing.
+fn in_use<'a>(moment: &Moment<'a>) -> Result<(Vec<&'a str>, Vec<&'a str>), String> {
     let Moment { operation, sight, .. } = moment;
     let to = operation.to.as_str();
     let goes_by_it = |facts: &Facts| facts.epoch.is_some_and(|known| known >= operation.epoch);
@@ -172,9 +172,19 @@ fn seen_serving(moment: &Moment<'_>) -> Result<String, String> {
     if gateways.is_empty() {
         return Err(format!("no gateway that goes by epoch {} has a trunk to {to}", operation.epoch));
     }
-    // One of before the commit says nothing of now.
-    let probes = serving.iter().filter_map(|edge| sight.probes.get(*edge).map(|probe| (*edge, probe)));
-    let fresh: Vec<_> = probes.filter(|(_, probe)| probe.age < moment.waited).collect();
+    Ok((serving, gateways))
+}
+
+/// What was seen of these edge servers from outside since the commit: what was seen before says nothing of now.
+fn looks<'a>(moment: &Moment<'a>, edges: &[&'a str]) -> Vec<(&'a str, &'a Probe)> {
+    let probes = edges.iter().filter_map(|edge| moment.sight.probes.get(*edge).map(|probe| (*edge, probe)));
+    probes.filter(|(_, probe)| probe.age < moment.waited).collect()
+}
+
+/// What shows that the target serves, or what doesn't.
+fn seen_serving(moment: &Moment<'_>) -> Result<String, String> {
+    let (serving, gateways) = in_use(moment)?;
+    let fresh = looks(moment, &serving);
     let Some((edge, good)) = fresh.iter().find(|(_, probe)| probe.is_good()) else {
         let bad = fresh.iter().map(|(edge, probe)| format!("{edge}, seen from {}: {}", probe.by, probe.seen));
         let bad: Vec<String> = bad.collect();
@@ -182,6 +192,13 @@ fn seen_serving(moment: &Moment<'_>) -> Result<String, String> {
         return Err(why);
     };
     Ok(format!("{edge} answered {} ({}); used by {}", good.by, good.seen, gateways.join(", ")))
+}
+
+/// Whether nothing speaks against the target but that nobody could look whose word is enough. That may be this controller's own
+/// fault, whose clock has jumped, for instance.
+fn is_unsure(moment: &Moment<'_>) -> bool {
+    in_use(moment)
+        .is_ok_and(|(serving, _)| looks(moment, &serving).iter().all(|(_, probe)| probe.found == Found::Unsure))
 }
 
 /// Stanzas that the target has taken in since the commit, and partners that have a stream open with it.
@@ -222,7 +239,7 @@ fn verify(moment: &Moment<'_>) -> Next {
     if moment.waited < VERIFY {
         return Next::Wait(why);
     }
-    if operation.takes_back.is_none() && is_healthy(moment) {
+    if operation.takes_back.is_none() && !is_unsure(moment) && is_healthy(moment) {
         return Next::TakeBack(format!(
             "{} was not seen serving ({why}), and {} still does",
             operation.to, operation.from

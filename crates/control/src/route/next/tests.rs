@@ -134,6 +134,25 @@ fn a_target_that_does_not_serve_is_taken_back_once_where_the_old_pool_does() {
 }
 
 #[test]
+fn a_target_that_nobody_could_look_at_is_not_taken_back() {
+    let by = |found| {
+        let mut sight = moved();
+        sight.probes.values_mut().for_each(|probe| probe.found = found);
+        sight
+    };
+    // The controller's clock has jumped, say, and members refuse it.
+    assert_eq!(entered(&at(State::Verifying), &by(Found::Unsure), LATE), State::Degraded);
+    assert_eq!(entered(&at(State::Degraded), &moved(), SOON), State::Draining, "somebody could");
+    let unlooked = Sight { probes: Default::default(), ..moved() };
+    assert_eq!(entered(&at(State::Verifying), &unlooked, LATE), State::Degraded);
+    // Who was seen to be closed, or isn't used, is.
+    assert!(matches!(decided(&at(State::Verifying), &by(Found::Bad), LATE), Next::TakeBack(_)));
+    let unused =
+        with(by(Found::Unsure), &GATEWAYS, |facts| facts.trunks.retain(|edge| EDGES[..2].contains(&edge.as_str())));
+    assert!(matches!(decided(&at(State::Verifying), &unused, LATE), Next::TakeBack(_)));
+}
+
+#[test]
 fn a_target_that_an_administrator_has_stopped_is_waited_for_without_an_end() {
     let stopped = with(sight(2), &EDGES[2..], |facts| facts.service = Some(ServiceState::Stopped));
     match decided(&at(State::Verifying), &stopped, LATE) {
