@@ -2,6 +2,7 @@
 
 mod alone;
 mod changes;
+mod clocks;
 mod crash;
 mod disaster;
 mod dns;
