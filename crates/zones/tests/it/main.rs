@@ -1,6 +1,7 @@
 //! Zones at real name servers: Debian's BIND and Knot, each in a network of its own.
 
 mod bulk;
+mod documented;
 mod refused;
 mod rig;
 mod secondary;
