@@ -221,12 +221,20 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
 fn of_reading(file: &Path, error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StoreError::Damaged {
             what: format!("{}: the file is damaged ({error})", file.display()),
             fix: "bring it back from a backup".to_owned(),
         },
+        _ if is_full(error) => StoreError::Unreachable(format!(
+            "{}: its disk is full; make room there, and it goes on by itself",
+            file.display()
+        )),
         _ => StoreError::Unreachable(format!("{}: {error}", file.display())),
     }
 }
@@ -250,8 +258,9 @@ fn transact(connection: &mut Connection, file: &Path, asked: &Transaction) -> Re
     write(&transaction, &asked.writes, revision).map_err(before)?;
     match transaction.execute_batch("COMMIT") {
         Ok(()) => Ok(revision),
-        // Leaving scope takes back a transaction that is still open.
-        Err(error) if !transaction.is_autocommit() => Err(before(error)),
+        // Leaving scope takes back a transaction that is still open. On a full disk SQLite has done so already: what makes a
+        // transaction count is written last.
+        Err(error) if !transaction.is_autocommit() || is_full(&error) => Err(before(error)),
         Err(error) => Err(StoreError::Unknown(format!("{}: {error}", file.display()))),
     }
 }
