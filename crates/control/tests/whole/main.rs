@@ -7,6 +7,7 @@ mod crash;
 mod disaster;
 mod dns;
 mod faults;
+mod full;
 mod large;
 mod load;
 mod moments;
