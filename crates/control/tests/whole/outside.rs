@@ -1,7 +1,7 @@
 //! What others see of a pool before the route is moved to it: of each local domain's certificate, and from a third site.
 
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testkit::lab::CONTOSO;
@@ -117,8 +117,16 @@ fn a_witness_in_a_third_site_looks_before_a_move_also_where_nobody_else_is_left(
     lab.wait_until_well().expect("it is back");
     let (holds, seen) = condition(&lab, &["--to", "pool2.contoso.test"], "target-certificates");
     assert!(holds, "{seen}");
-    let (_, told) = route(&lab, &["verify"]);
-    assert!(told.contains(&format!("{witness} sees it otherwise: for contoso.test and 1 more")), "{told}");
+    // A controller that has just lost it finds it again when it next tries, and what was good a moment ago counts for another.
+    let (began, otherwise) = (Instant::now(), format!("{witness} sees it otherwise: for contoso.test and 1 more"));
+    loop {
+        let (_, told) = route(&lab, &["verify"]);
+        if told.contains(&otherwise) {
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "{told}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 
     // Gone, it is told, and others look.
     lab.kill(WITNESS);
