@@ -5,7 +5,7 @@ use std::time::Duration;
 use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::TXT;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use testkit::name_server::Maker;
+use testkit::name_server::{Maker, ZonePlan};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use topology::records::Change;
@@ -15,7 +15,7 @@ use zones::observe::Marked;
 use zones::refusal::UpdateError;
 use zones::update::{Primary, Updated};
 
-use crate::rig::{MAKERS, PATIENCE, Rig, address, changes, contents, mark, set};
+use crate::rig::{MAKERS, PATIENCE, Rig, ZONE, address, changes, contents, mark, set};
 
 /// What an update comes to that this changes.
 fn told(maker: Maker, change: impl FnOnce(&mut Primary)) -> (UpdateError, Rig) {
@@ -108,6 +108,32 @@ fn what_is_not_signed_is_refused() {
         let expected = if maker == Maker::Bind { ResponseCode::Refused } else { ResponseCode::NotAuth };
         assert_eq!(code, expected, "{maker:?}");
     }
+}
+
+#[test]
+fn a_server_in_trouble_changes_nothing_and_is_worth_another_try() {
+    // BIND can't write down what it changes; the others can't load the zone.
+    let rig = Rig::new(Maker::Bind);
+    let journal = rig.folder.path().join("contoso.test.zone.jnl");
+    std::fs::create_dir(&journal).expect("nothing was written down yet");
+    let told = first_update(&rig).expect_err("it can't");
+    assert!(matches!(told, UpdateError::Failed { .. }) && told.passes(), "{told:?}");
+    assert_eq!(rig.see(&contents(1)).mark, Marked::Nothing, "nothing was changed");
+    std::fs::remove_dir(&journal).expect("it is empty");
+    assert_eq!(first_update(&rig).expect("it can again"), Updated::Done);
+    for maker in MAKERS {
+        let targets = ["pool1.contoso.test", "pool2.contoso.test"];
+        let mut plan = ZonePlan::new(ZONE, &[ZONE, "conference.contoso.test"], &targets);
+        plan.records.push("pool1 IN A not.an.address".to_owned());
+        let rig = Rig::with(maker, &plan, &[]);
+        let told = first_update(&rig).expect_err("it couldn't load it");
+        assert!(matches!(told, UpdateError::Failed { .. }), "{maker:?}: {told:?}");
+    }
+}
+
+fn first_update(rig: &Rig) -> Result<Updated, UpdateError> {
+    let primary = rig.primary.clone();
+    rig.run(async move { primary.update(30, None, &mark(1), &changes(None, 1)).await })
 }
 
 #[test]
