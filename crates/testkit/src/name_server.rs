@@ -1,4 +1,4 @@
-//! Real name servers that take updates or have a zone transferred: Debian's BIND and Knot, run from unpacked packages.
+//! Real name servers that take updates or have a zone transferred: Debian's BIND, Knot and PowerDNS, run from unpacked packages.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,6 +16,7 @@ use crate::process::Daemon;
 
 mod bind;
 mod knot;
+mod powerdns;
 
 /// The name of the key that may update.
 pub const KEY: &str = "fedge-key";
@@ -31,6 +32,8 @@ pub enum Maker {
     Bind,
     /// CZ.NIC's.
     Knot,
+    /// PowerDNS' own, with its zones in SQLite. Only as a primary that tells nobody.
+    PowerDns,
 }
 
 impl Maker {
@@ -39,6 +42,7 @@ impl Maker {
         match self {
             Maker::Bind => &["bind9"],
             Maker::Knot => &["knot"],
+            Maker::PowerDns => &["pdns-server", "pdns-backend-sqlite3", "sqlite3"],
         }
     }
 }
@@ -124,8 +128,15 @@ impl NameServer {
                 fs::create_dir(folder.join("db"))?;
                 knot::configuration(address, part, zones, &folder)
             }
+            Maker::PowerDns => {
+                anyhow::ensure!(matches!(part, Part::Primary(others) if others.is_empty()), "PowerDNS is alone here");
+                powerdns::configuration(&debian, address, &folder)
+            }
         };
         fs::write(folder.join("configuration"), configuration)?;
+        if maker == Maker::PowerDns {
+            powerdns::prepare(&debian, place, zones, &folder)?;
+        }
         let mut server = NameServer { maker, place: place.clone(), address, folder, debian, daemon: None };
         server.begin()?;
         Ok(server)
@@ -141,6 +152,7 @@ impl NameServer {
         let (command, ready) = match self.maker {
             Maker::Bind => (bind::command(&self.debian, &self.place, &configuration), "all zones loaded"),
             Maker::Knot => (knot::command(&self.debian, &self.place, &configuration), "server started"),
+            Maker::PowerDns => (powerdns::command(&self.debian, &self.place, &self.folder), "Done launching threads"),
         };
         let mut daemon = Daemon::start(&format!("{:?}", self.maker), command, &log.context("no name for a log")?)?;
         daemon.wait_for_line(ready, PATIENCE)?;

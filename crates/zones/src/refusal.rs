@@ -34,7 +34,7 @@ pub enum UpdateError {
     /// REFUSED.
     #[error(
         "{server} refuses the update of {zone} with the key {key} (REFUSED): its policy must let that key change our names \
-         and `_epoch.{zone}` (BIND: `update-policy`; Knot: `acl`; docs/dns-servers.md)"
+         and `_epoch.{zone}`; PowerDNS says this to another secret or clock, too (docs/dns-servers.md)"
     )]
     Refused {
         /// The server.

@@ -9,9 +9,16 @@ const DOCUMENT: &str = "docs/dns-servers.md";
 
 #[test]
 fn administrators_are_shown_what_is_tested() {
-    for (maker, kind) in [(Maker::Bind, "bind"), (Maker::Knot, "knot")] {
+    for (maker, kind, file) in [
+        (Maker::Bind, "bind", "configuration"),
+        (Maker::Knot, "knot", "configuration"),
+        (Maker::PowerDns, "ini", "configuration"),
+        (Maker::PowerDns, "lua", "fedge.lua"),
+    ] {
         let rig = Rig::new(maker);
-        let written = std::fs::read_to_string(rig.folder.path().join("configuration")).expect("it was written");
+        let folder = rig.folder.path();
+        let written = std::fs::read_to_string(folder.join(file)).expect("it was written");
+        let written = written.replace(&folder.display().to_string(), "/etc/powerdns");
         let written: Vec<&str> = written.lines().map(str::trim).collect();
         let blocks = document::blocks(&document::text(DOCUMENT).expect("it is there"));
         let shown = blocks.iter().find(|block| block.kind == kind).expect("it is shown");

@@ -15,7 +15,7 @@ use zones::observe::Marked;
 use zones::refusal::UpdateError;
 use zones::update::{Primary, Updated};
 
-use crate::rig::{MAKERS, PATIENCE, Rig, ZONE, address, changes, contents, mark, set};
+use crate::rig::{MAKERS, PATIENCE, Rig, SWAPPERS, ZONE, address, changes, contents, mark, set};
 
 /// What an update comes to that this changes.
 fn told(maker: Maker, change: impl FnOnce(&mut Primary)) -> (UpdateError, Rig) {
@@ -61,18 +61,25 @@ fn clocks_that_are_too_far_apart_are_told_with_how_far() {
 
 #[test]
 fn names_that_the_policy_does_not_let_us_change_are_refused() {
-    for maker in MAKERS {
+    for maker in SWAPPERS {
         let rig = Rig::new(maker);
         let primary = rig.primary.clone();
-        let told = rig.run(async move {
-            let more = [changes(None, 1), vec![Change::Add(set("www.contoso.test.", "A", &["192.0.2.9"]))]].concat();
-            primary.update(30, None, &mark(1), &more).await.expect_err("it isn't ours")
+        let (looked, updated) = rig.run(async move {
+            let others = set("www.contoso.test.", "A", &["192.0.2.9"]);
+            let more = [changes(None, 1), vec![Change::Add(others.clone())]].concat();
+            primary.writable(None, &[], &contents(1).sets).await.expect("it may");
+            let looked = primary.writable(None, &[others], &contents(1).sets).await.expect_err("it isn't ours");
+            (looked, primary.update(30, None, &mark(1), &more).await.expect_err("it isn't ours"))
         });
-        let is_right = match maker {
-            Maker::Bind => matches!(told, UpdateError::Refused { .. }),
-            Maker::Knot => matches!(told, UpdateError::BadKey { .. }),
-        };
-        assert!(is_right, "{maker:?}: {told:?}");
+        for told in [looked, updated] {
+            let is_right = match maker {
+                Maker::Bind => matches!(told, UpdateError::Refused { .. }),
+                Maker::Knot => matches!(told, UpdateError::BadKey { .. }),
+                // It has no word for that: the policy ends the update by an error.
+                Maker::PowerDns => matches!(told, UpdateError::Failed { .. }),
+            };
+            assert!(is_right, "{maker:?}: {told:?}");
+        }
         assert_eq!(rig.see(&contents(1)).mark, Marked::Nothing, "{maker:?}: all or nothing");
     }
 }
@@ -134,6 +141,25 @@ fn a_server_in_trouble_changes_nothing_and_is_worth_another_try() {
 fn first_update(rig: &Rig) -> Result<Updated, UpdateError> {
     let primary = rig.primary.clone();
     rig.run(async move { primary.update(30, None, &mark(1), &changes(None, 1)).await })
+}
+
+/// PowerDNS says the same to whatever signature it doesn't take, and signs nothing of it; its log says more.
+#[test]
+fn powerdns_refuses_in_one_word() {
+    let secret = "YW5vdGhlciBzZWNyZXQsIG5vdCB0aGVpcnM=";
+    let key = |name, algorithm| Key::new(name, algorithm, secret).expect("a key");
+    for (what, key, ahead) in [
+        ("another secret", Some(key("fedge-key", "hmac-sha256")), 0),
+        ("another algorithm", Some(key("fedge-key", "hmac-sha512")), 0),
+        ("another key", Some(key("other-key", "hmac-sha256")), 0),
+        ("another time", None, -400),
+    ] {
+        let (told, _rig) = told(Maker::PowerDns, |primary| {
+            primary.key = key.unwrap_or_else(|| primary.key.clone());
+            primary.ahead = ahead;
+        });
+        assert!(matches!(told, UpdateError::Refused { .. }), "{what}: {told:?}");
+    }
 }
 
 #[test]

@@ -13,7 +13,10 @@ use zones::key::Key;
 use zones::observe::{Seen, observe};
 use zones::update::Primary;
 
+/// Those that sign what they refuse, and have secondaries.
 pub(crate) const MAKERS: [Maker; 2] = [Maker::Bind, Maker::Knot];
+/// All in which of two who want to change a zone at once one does.
+pub(crate) const SWAPPERS: [Maker; 3] = [Maker::Bind, Maker::Knot, Maker::PowerDns];
 pub(crate) const ZONE: &str = "contoso.test";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 const OWNER: &str = "a1b2c3";

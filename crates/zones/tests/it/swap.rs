@@ -6,13 +6,13 @@ use zones::observe::Marked;
 use zones::refusal::UpdateError;
 use zones::update::Updated;
 
-use crate::rig::{MAKERS, Rig, changes, contents, is_whole, mark};
+use crate::rig::{Rig, SWAPPERS, changes, contents, is_whole, mark};
 
 const ROUNDS: u64 = 200;
 
 #[test]
 fn a_zone_is_taken_over_and_moved_and_says_what_it_should() {
-    for maker in MAKERS {
+    for maker in SWAPPERS {
         let rig = Rig::new(maker);
         assert_eq!(rig.see(&contents(1)).mark, Marked::Nothing, "{maker:?}");
         let primary = rig.primary.clone();
@@ -75,8 +75,13 @@ fn of_racing_controllers_one_wins_at_knot() {
 }
 
 #[test]
+fn of_racing_controllers_one_wins_at_powerdns() {
+    race(Maker::PowerDns);
+}
+
+#[test]
 fn what_another_did_already_is_done() {
-    for maker in MAKERS {
+    for maker in SWAPPERS {
         let rig = Rig::new(maker);
         let primary = rig.primary.clone();
         let told = rig.run(async move {
@@ -89,7 +94,7 @@ fn what_another_did_already_is_done() {
 
 #[test]
 fn stale_and_foreign_marks_stop_an_update_and_say_who_holds_the_zone() {
-    for maker in MAKERS {
+    for maker in SWAPPERS {
         let rig = Rig::new(maker);
         let primary = rig.primary.clone();
         let (stale, first, foreign) = rig.run(async move {
@@ -111,7 +116,7 @@ fn stale_and_foreign_marks_stop_an_update_and_say_who_holds_the_zone() {
 /// RFC 2136 §2.4.2: sets must be identical. A server that takes a subset for the set would let two win.
 #[test]
 fn a_subset_or_superset_of_what_is_there_stops_an_update() {
-    for maker in MAKERS {
+    for maker in SWAPPERS {
         let rig = Rig::new(maker);
         let primary = rig.primary.clone();
         let told = rig.run(async move {
