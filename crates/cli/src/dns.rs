@@ -4,7 +4,6 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use api::client::ClientError;
 use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, Plan, Severity, Wish};
 
 use crate::args::Control;
@@ -106,15 +105,9 @@ pub(crate) fn run(control: &Control, command: Dns) -> ExitCode {
         Ok(code) => code.into(),
         Err(error) => {
             eprintln!("{error}");
-            if refuses(&error) { REFUSED } else { TROUBLE }.into()
+            if error.is_refusal() { REFUSED } else { TROUBLE }.into()
         }
     }
-}
-
-/// Whether a controller said no, and so changed nothing.
-fn refuses(error: &RemoteError) -> bool {
-    let RemoteError::Client(ClientError::Problem(problem)) = error else { return false };
-    matches!(problem.code.as_str(), "refused" | "conflict" | "not-found" | "role" | "who")
 }
 
 fn planned(control: &Control, zones: Vec<String>) -> Result<Plan, RemoteError> {

@@ -28,6 +28,14 @@ pub(crate) enum RemoteError {
     Io(#[from] std::io::Error),
 }
 
+impl RemoteError {
+    /// Whether a controller said no, and so changed nothing. Of a store that can't be asked it isn't known.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let RemoteError::Client(ClientError::Problem(problem)) = self else { return false };
+        matches!(problem.code.as_str(), "refused" | "conflict" | "not-found" | "role" | "who")
+    }
+}
+
 /// Does `work` with a client as the arguments say.
 pub(crate) fn ask<T, F: Future<Output = Result<T, RemoteError>>>(
     control: &Control,

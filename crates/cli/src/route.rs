@@ -50,15 +50,9 @@ pub(crate) fn run(control: &Control, command: args::Route) -> ExitCode {
         Ok(code) => code.into(),
         Err(error) => {
             eprintln!("{error}");
-            if refuses(&error) { REFUSED } else { TROUBLE }.into()
+            if error.is_refusal() { REFUSED } else { TROUBLE }.into()
         }
     }
-}
-
-/// Whether a controller said no, and so changed nothing. Of a store that can't be asked it isn't known.
-fn refuses(error: &RemoteError) -> bool {
-    let RemoteError::Client(ClientError::Problem(problem)) = error else { return false };
-    matches!(problem.code.as_str(), "refused" | "conflict" | "not-found" | "role" | "who")
 }
 
 /// What such a move would do.

@@ -138,11 +138,11 @@ impl Server {
     /// # Errors
     /// With the log, when it had ended before or doesn't end.
     pub fn stop(self) -> anyhow::Result<()> {
-        for daemon in self.daemons {
-            let log = daemon.log().to_owned();
+        for mut daemon in self.daemons {
+            let (log, ran) = (daemon.log().to_owned(), daemon.is_running()?);
             let Err(error) = daemon.terminate(PATIENCE) else { continue };
             let text = fs::read(&log).unwrap_or_default();
-            if !String::from_utf8_lossy(&text).contains(BROKEN_END) {
+            if !ran || !String::from_utf8_lossy(&text).contains(BROKEN_END) {
                 return Err(error);
             }
             println!("{}: its own end broke off, so it was killed", log.display());

@@ -24,14 +24,14 @@ async fn by_hand() -> (Site, Controller, LabDns) {
         dns.address()
     );
     site.publish(&controller, &(site.topology("10.0.0.20") + &zone)).await.expect("it is good");
-    known(&controller).await;
+    known(&controller, 1).await;
     (site, controller, dns)
 }
 
-/// Waits until the controller has seen what was published.
-pub(crate) async fn known(controller: &Controller) {
+/// Waits until the controller has seen what was published: this version.
+pub(crate) async fn known(controller: &Controller, version: u64) {
     let began = std::time::Instant::now();
-    while controller.members.picture().current.is_none() {
+    while controller.members.picture().current.is_none_or(|current| current.version < version) {
         assert!(began.elapsed() < PATIENCE);
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
@@ -145,7 +145,7 @@ async fn where_nobody_can_be_asked_nothing_is_said_to_be_well() {
     let (site, store) = (Site::new().await, Arc::new(Memory::new()));
     let controller = site.controller("ctl1.contoso.test", store).await;
     site.publish(&controller, &site.topology("10.0.0.20")).await.expect("it is good");
-    known(&controller).await;
+    known(&controller, 1).await;
     let client = site.client(&controller, Role::Operator);
     let watched: Result<Answers, ClientError> = client.post("/v1/dns/answers", &Check::default()).await;
     let checked: Result<Checked, ClientError> = client.post("/v1/dns/check", &Check::default()).await;
