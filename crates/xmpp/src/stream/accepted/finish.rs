@@ -4,9 +4,9 @@
 //! stream. What the peer says after our end still passes, unless the peer counts what we acknowledge. So our end
 //! is said in a pause of what the peer says, early in it, when nothing of it is on the way to us. One that counts is
 //! asked for its own count first, so that it is known how long our words take to be heard. Where there is no such
-//! pause for long, one is made: if few stanzas came before its answer, nothing new is looked at until what came is
-//! settled. Who has much to say that we haven't heard yet is listened to instead, for nearly as long as there is time;
-//! or, where nothing hurries, for as long as it takes.
+//! pause for long, we vouch: if few stanzas came before its answer, and outcomes follow soon, what is still open is
+//! acknowledged with our end, so that the peer doesn't return it. Who has much to say that we haven't heard yet is
+//! listened to instead, for nearly as long as there is time; or, where nothing hurries, for as long as it takes.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -31,11 +31,10 @@ const LONG: Duration = Duration::from_secs(1);
 const LATELY: usize = 16;
 /// With no more stanzas before its answer, nothing is waiting to be read by us that the peer would have to return.
 const FEW: u64 = 50;
-/// How long nothing new is looked at, at most: for what came to get its outcome, which is on its way already.
-const HUSH: Duration = Duration::from_millis(250);
-/// Bytes that may come meanwhile: a peer that says more than that before what it said gets its outcome is better
-/// listened to, as it would have to return it all.
-const UNREAD: usize = 8 * 1024;
+/// In which time what came must get its outcome, so that what came after it is known to be on its way, and not waiting.
+const SOON: Duration = Duration::from_millis(250);
+/// No more stanzas are vouched for.
+const VOUCHED: u64 = 100;
 /// Before it is tried again, where that didn't do.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -100,6 +99,14 @@ struct Bounds {
     until: Instant,
 }
 
+/// What shows that outcomes follow soon.
+#[derive(Debug, Clone, Copy)]
+struct Flow {
+    /// All up to this one are settled by then.
+    mark: u64,
+    until: Instant,
+}
+
 /// An end that is to come.
 #[derive(Debug)]
 pub(super) struct Finish {
@@ -108,10 +115,10 @@ pub(super) struct Finish {
     looked: Instant,
     /// When the peer was asked for its count, and after how many stanzas, until it answers.
     asked: Option<(Instant, u64)>,
-    /// From when on a pause is made where there is none.
+    /// From when on an end without a pause is sought.
     seek: Instant,
-    /// Until when at the latest nothing new is looked at, while that is so.
-    hush: Option<Instant>,
+    /// Which stanzas have to be settled for it, and until when.
+    flow: Option<Flow>,
     /// By when it has to be; nothing where it takes as long as it takes.
     bounds: Option<Bounds>,
     /// When waiting for the peer's end does, where that is to be sooner than it would be.
@@ -131,7 +138,7 @@ impl Accepted {
         let part = over.map_or(drain, |over| drain.min(over.saturating_duration_since(now))) / 12;
         let [seek, hurry, deaf, until] = [6, 8, 9, 10].map(|parts| now + part * parts);
         let bounds = Some(Bounds { hurry, deaf, until });
-        self.finish = Some(Finish { error, looked: now, asked: None, seek, hush: None, bounds, over });
+        self.finish = Some(Finish { error, looked: now, asked: None, seek, flow: None, bounds, over });
         self.finish_in_time(now);
     }
 
@@ -142,7 +149,7 @@ impl Accepted {
             return;
         }
         let seek = now + AGAIN;
-        self.finish = Some(Finish { error, looked: now, asked: None, seek, hush: None, bounds: None, over: None });
+        self.finish = Some(Finish { error, looked: now, asked: None, seek, flow: None, bounds: None, over: None });
         self.finish_in_time(now);
     }
 
@@ -154,11 +161,8 @@ impl Accepted {
     /// When to look whether our side ends.
     pub(super) fn finish_at(&self) -> Option<Instant> {
         let finish = self.finish.as_ref().filter(|_| !self.wire.is_closing())?;
-        if self.is_hush_over(finish, finish.looked) {
-            return Some(finish.looked);
-        }
         let bounds = finish.bounds.iter().flat_map(|bounds| [bounds.hurry, bounds.deaf, bounds.until]);
-        let moments = bounds.chain([finish.seek]).chain(finish.hush);
+        let moments = bounds.chain([finish.seek]).chain(finish.flow.map(|flow| flow.until));
         let last = finish.bounds.map(|bounds| bounds.until);
         let at = moments.filter(|at| *at > finish.looked).min().or(last);
         self.may_finish_at(finish).into_iter().chain(at).min()
@@ -167,19 +171,23 @@ impl Accepted {
     /// From the last look on, when our side may end, if nothing is open.
     fn may_finish_at(&self, finish: &Finish) -> Option<Instant> {
         let looked = finish.looked;
+        if self.flows(finish) {
+            return Some(looked);
+        }
         let is_past = |moment: fn(&Bounds) -> Instant| finish.bounds.is_some_and(|bounds| looked >= moment(&bounds));
         match (is_past(|bounds| bounds.hurry), is_past(|bounds| bounds.deaf) || self.wire.input.is_empty()) {
             _ if !self.handled.is_settled() => None,
-            _ if finish.hush.is_some() => Some(looked),
             (true, true) => Some(looked),
             (false, true) => finish.asked.is_none().then(|| self.pauses_at(looked)),
             (_, false) => None,
         }
     }
 
-    /// Whether the peer is looked at again, though not all that came has its outcome.
-    fn is_hush_over(&self, finish: &Finish, now: Instant) -> bool {
-        finish.hush.is_some_and(|ends| now >= ends || self.wire.input.len() > UNREAD)
+    /// Whether what is open may be vouched for, and the peer has just spoken, so that it won't at once again.
+    fn flows(&self, finish: &Finish) -> bool {
+        let just_spoke = finish.looked.saturating_duration_since(self.rhythm.heard) <= BREATH / 2;
+        let soon = finish.flow.is_some_and(|flow| self.handled.settled() >= flow.mark);
+        soon && self.handled.open() <= VOUCHED && just_spoke && self.wire.input.is_empty()
     }
 
     /// Ends our side if it is time; or asks the peer first whether it listens, or whether we have all that it said.
@@ -187,21 +195,25 @@ impl Accepted {
         if self.wire.is_closing() {
             return;
         }
-        let hush_is_over = self.finish.as_ref().is_some_and(|finish| self.is_hush_over(finish, now));
         let Some(finish) = self.finish.as_mut() else { return };
         finish.looked = now;
-        if hush_is_over {
-            (finish.hush, finish.seek) = (None, now + AGAIN);
+        let flows = self.finish.as_ref().is_some_and(|finish| self.flows(finish));
+        let Some(finish) = self.finish.as_mut() else { return };
+        if !flows && finish.flow.is_some_and(|flow| now >= flow.until) {
+            (finish.flow, finish.seek) = (None, now + AGAIN);
         }
         let (hurry, until) = finish.bounds.map_or((false, false), |bounds| (now >= bounds.hurry, now >= bounds.until));
         let Some(finish) = self.finish.as_ref() else { return };
         let may = self.may_finish_at(finish).is_some_and(|may| now >= may);
         let counts = self.handled.is_counted();
         // What a peer that doesn't count still says is taken after our end, too.
-        if until || (hurry && !counts) || (may && (hurry || !counts || finish.hush.is_some())) {
+        if until || (hurry && !counts) || (may && (hurry || !counts || flows)) {
+            if flows {
+                self.handled.vouch();
+            }
             return self.finish_now(now);
         }
-        let seek = counts && now >= finish.seek && finish.hush.is_none() && finish.asked.is_none();
+        let seek = counts && now >= finish.seek && finish.flow.is_none() && finish.asked.is_none();
         let received = self.handled.received();
         let Some(finish) = self.finish.as_mut() else { return };
         if may || seek {
@@ -220,13 +232,12 @@ impl Accepted {
         finish.looked = heard;
         let may_make_one = now >= finish.seek;
         if may_make_one && received - before <= FEW {
-            finish.hush = Some(now + HUSH);
+            finish.flow = Some(Flow { mark: received, until: now + SOON });
         } else if may_make_one {
             finish.seek = now + AGAIN;
         }
         let pauses = self.wire.input.is_empty() && self.rhythm.pauses_at(heard) == heard;
-        let hushed = finish.hush.is_some();
-        if self.handled.is_settled() && !self.wire.is_closing() && (pauses || hushed) {
+        if self.handled.is_settled() && !self.wire.is_closing() && pauses {
             self.finish_now(now);
         }
     }
@@ -240,10 +251,8 @@ impl Accepted {
 
     /// Whether what the peer says isn't looked at any more, so that what has come can all be settled.
     pub(super) fn is_deaf(&self, now: Instant) -> bool {
-        let deaf = self
-            .finish
-            .as_ref()
-            .is_some_and(|finish| finish.hush.is_some() || finish.bounds.is_some_and(|bounds| now >= bounds.deaf));
+        let bounds = self.finish.as_ref().and_then(|finish| finish.bounds);
+        let deaf = bounds.is_some_and(|bounds| now >= bounds.deaf);
         deaf && self.handled.is_counted() && !self.wire.is_closing()
     }
 }

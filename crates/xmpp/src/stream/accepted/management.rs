@@ -45,10 +45,28 @@ impl Handled {
 
     /// Whether nothing of what came is open.
     pub(super) fn is_settled(&self) -> bool {
-        self.settled == self.received
+        self.open() == 0
+    }
+
+    /// All up to this one are settled.
+    pub(super) fn settled(&self) -> u64 {
+        self.settled
+    }
+
+    /// How many of those that came aren't settled.
+    pub(super) fn open(&self) -> u64 {
+        self.received - self.settled
+    }
+
+    /// Whatever came is to be told as settled, with the last words that are said: who keeps it gets it to its outcome.
+    pub(super) fn vouch(&mut self) {
+        self.settled = self.received;
     }
 
     fn settle(&mut self, number: u64) {
+        if number <= self.settled {
+            return;
+        }
         self.beyond.insert(number);
         while self.beyond.remove(&(self.settled + 1)) {
             self.settled += 1;
@@ -56,7 +74,7 @@ impl Handled {
     }
 
     fn is_full(&self) -> bool {
-        self.is_counted() && self.received - self.settled >= WINDOW
+        self.is_counted() && self.open() >= WINDOW
     }
 
     /// The count, modulo 2^32 (XEP-0198 §4).
