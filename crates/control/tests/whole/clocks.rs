@@ -11,7 +11,7 @@ use testkit::lab::installation::{CONTROLLERS, GATEWAYS, Installation, fqdn};
 use testkit::packages::Debian;
 
 use crate::faults::{REST, at, commits_follow, rested};
-use crate::load::{installation, talking};
+use crate::load::{assert_unnoticed, installation, talking};
 use crate::moments::struck_at;
 use crate::moves::{carrying, route};
 
@@ -120,10 +120,7 @@ fn clocks_jump_during_a_move_and_nobody_who_talks_notices() {
         }
         lab
     });
-    for tally in &tallies {
-        println!("{tally}");
-        assert!(tally.lost.is_empty() && tally.doubled == 0, "{tally:?}");
-    }
+    assert_unnoticed(&tallies);
     commits_follow(&lab);
     lab.stop().expect("everything ends well");
 }
