@@ -8,6 +8,8 @@ pub mod succession;
 
 pub mod state;
 
+pub mod zone_key;
+
 pub mod certificate;
 
 pub mod authority;

@@ -9,8 +9,7 @@ use agent::dial::{Connection, DialError, Target};
 use agent::keep::{Controller, Seen, Wanted};
 use agent::state::Kept as Snapshot;
 use api::agent::content::Secret;
-use api::agent::view::view;
-use api::agent::{Digest, Role, Route};
+use api::agent::{Digest, Role, Route, view};
 use api::control::Overview;
 use store::{Expect, Keys, StoreError, Transaction};
 use tokio::sync::{Notify, watch};
@@ -241,10 +240,13 @@ impl Members {
             }
             _ => publish::current(&self.ledger).await?.map(Arc::new),
         };
-        let secrets = match snapshot.get(&hidden) {
-            Some(entry) => Arc::new(records::read(&hidden, entry)?),
-            None => self.picture.borrow().secrets.clone(),
-        };
+        let mut secrets: Option<Secrets> =
+            snapshot.get(&hidden).map(|entry| records::read(&hidden, entry)).transpose()?;
+        if current.as_ref().map(|current| current.version) != version.map(|version| version.version) {
+            // The topology is a later one, and what zones are signed with since then came with it.
+            secrets = self.ledger.one(&hidden).await?.0;
+        }
+        let secrets = secrets.map_or_else(|| self.picture.borrow().secrets.clone(), Arc::new);
         let behind =
             current.as_ref().and_then(|current| ahead::behind(&self.installation, current, |fqdn| self.seen(fqdn), at));
         let mut enrolled = BTreeMap::new();
@@ -310,12 +312,13 @@ impl Members {
     /// What a member goes by; the same one where nothing changed for it.
     fn snapshot(&self, current: &Current, secrets: &Secrets, fqdn: &Fqdn) -> Option<Arc<Snapshot>> {
         let member = current.topology.members().find(|member| member.fqdn == *fqdn)?;
-        let secrets = match Role::from(member.role) {
+        let dialback = match Role::from(member.role) {
             Role::Gateway => &secrets.internal,
             Role::Edge | Role::Dns | Role::Witness | Role::Controller => &secrets.external,
         };
-        let secrets: Vec<Secret> = secrets.iter().cloned().map(Secret::new).collect();
-        let content = view(&current.topology, &secrets, fqdn)?;
+        let dialback: Vec<Secret> = dialback.iter().cloned().map(Secret::new).collect();
+        let handed = view::Secrets { dialback: &dialback, zones: &secrets.zone_keys() };
+        let content = view::view(&current.topology, &handed, fqdn)?;
         let route = Route { epoch: current.route.epoch, pool: current.route.pool.clone() };
         let document = (current.version, current.document.as_str());
         Some(Arc::new(Snapshot::new(&self.installation, fqdn.as_str(), document, route, content)))
@@ -326,8 +329,10 @@ impl Members {
     /// # Errors
     /// As the store.
     pub async fn lagging(&self) -> Result<Vec<String>, StoreError> {
+        // In this order: what zones are signed with came with the topology.
+        let current = publish::current(&self.ledger).await?;
         let (secrets, _) = self.ledger.one::<Secrets>(&records::secrets()).await?;
-        let (Some(current), Some(secrets)) = (publish::current(&self.ledger).await?, secrets) else {
+        let (Some(current), Some(secrets)) = (current, secrets) else {
             return Ok(Vec::new());
         };
         let enrolled = self.picture().enrolled;
@@ -364,7 +369,8 @@ impl Members {
         let current = current.ok_or_else(no_member)?;
         let name: Fqdn = fqdn.parse().map_err(|_| no_member())?;
         let member = current.topology.members().find(|member| member.fqdn == name).ok_or_else(no_member)?;
-        let secrets = self.picture().secrets;
+        let (secrets, _) = self.ledger.one::<Secrets>(&records::secrets()).await?;
+        let secrets = secrets.map_or_else(|| self.picture().secrets, Arc::new);
         let first = self.snapshot(&current, &secrets, &name).ok_or_else(|| EnrolError::Controller(fqdn.to_owned()))?;
         let target = Target::of(member, fingerprint);
         let dialer = self.controller.dialer()?;

@@ -7,6 +7,11 @@ use crate::audit::{Deed, Hash};
 use crate::ledger::{Ledger, put_document, read_document};
 use crate::records::{self, Head, Route, Version};
 
+pub(crate) mod zone_keys;
+
+/// How often it is tried again when only other secrets changed meanwhile.
+const ATTEMPTS: usize = 20;
+
 /// What is the case, as the store says it at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Current {
@@ -142,16 +147,30 @@ pub async fn publish(
     let digest = put_document(ledger, document).await?;
     let next = version + 1;
     let record = Version { document: digest, at: ledger.now(), who: who.to_owned(), why: why.to_owned() };
-    let deed = Deed {
-        who: who.to_owned(),
-        what: "publish topology".to_owned(),
-        why: why.to_owned(),
-        before: if version == 0 { String::new() } else { format!("version {version}") },
-        after: format!("version {next}, {digest}\n{}", changes.join("\n")),
-    };
-    let done = match transaction(ledger, version, &record, route.as_ref(), &topology).await {
-        Ok(transaction) => ledger.change(&transaction, &deed).await,
-        Err(error) => Err(error),
+    let mut attempts = 0;
+    let done = loop {
+        let drawn = zone_keys::drawn(ledger, &topology).await?;
+        let lines = changes.iter().chain(drawn.iter().flat_map(|drawn| &drawn.told)).cloned();
+        let deed = Deed {
+            who: who.to_owned(),
+            what: "publish topology".to_owned(),
+            why: why.to_owned(),
+            before: if version == 0 { String::new() } else { format!("version {version}") },
+            after: format!("version {next}, {digest}\n{}", lines.collect::<Vec<_>>().join("\n")),
+        };
+        let done = match transaction(ledger, version, &record, route.as_ref(), &topology).await {
+            Ok(transaction) => {
+                let transaction = drawn.into_iter().fold(transaction, |transaction, drawn| drawn.put(transaction));
+                ledger.change(&transaction, &deed).await
+            }
+            Err(error) => Err(error),
+        };
+        attempts += 1;
+        match done {
+            // Somebody has changed other secrets meanwhile.
+            Err(StoreError::Conflict(key)) if key == records::secrets() && attempts < ATTEMPTS => {}
+            done => break done,
+        }
     };
     match done {
         Ok(()) => Ok(Published { version: next, changes }),

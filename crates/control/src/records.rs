@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use api::agent::content::Secret;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::{Entry, Key, StoreError};
@@ -74,8 +75,8 @@ pub struct Enrolled {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closing(pub BTreeMap<String, u64>);
 
-/// What dialback keys are made of, on each face: the first makes them, all verify them.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What nobody but members may know. Of what dialback keys are made of, on each face, the first makes them, and all verify them.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secrets {
     /// Shared by all edge servers.
     pub external: Vec<String>,
@@ -84,6 +85,16 @@ pub struct Secrets {
     /// Whether the last of each is a new one that makes no keys yet.
     #[serde(default)]
     pub waiting: bool,
+    /// The private keys of zones that are signed, or were, by the zones' names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub zones: BTreeMap<String, String>,
+}
+
+impl Secrets {
+    /// The private keys of zones, so that they can't be shown.
+    pub fn zone_keys(&self) -> BTreeMap<String, Secret> {
+        self.zones.iter().map(|(zone, key)| (zone.clone(), Secret::new(key.clone()))).collect()
+    }
 }
 
 impl std::fmt::Debug for Secrets {

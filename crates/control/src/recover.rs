@@ -8,7 +8,7 @@ use topology::document::Topology;
 use crate::ahead::{self, Heard};
 use crate::audit::{Deed, Hash};
 use crate::ledger::{Ledger, put_document};
-use crate::publish::{Current, has_pool};
+use crate::publish::{Current, has_pool, zone_keys};
 use crate::records::{self, Head, Route, Version};
 
 /// What shall be current, as far as somebody says so.
@@ -183,12 +183,18 @@ pub async fn recover(
         .put(records::head(), records::write(&Head { version: next.version }))
         .put(records::version(next.version), records::write(&record))
         .put(records::route(), records::write(&route));
+    // A zone may have been signed since, and its key gone with what the store has lost.
+    let topology =
+        Topology::read("topology.toml", &next.document).map_err(|faults| RecoverError::Faulty(faults.drawn()))?;
+    let drawn = zone_keys::drawn(ledger, &topology).await?;
+    let keys: String = drawn.iter().flat_map(|drawn| &drawn.told).map(|line| format!("\n{line}")).collect();
+    let transaction = drawn.into_iter().fold(transaction, |transaction, drawn| drawn.put(transaction));
     let deed = Deed {
         who: who.to_owned(),
         what: "recover store".to_owned(),
         why: why.to_owned(),
         before: told(current.version, &current.digest, current.route.epoch, &current.route.pool),
-        after: told(next.version, &digest, next.epoch, &next.pool),
+        after: told(next.version, &digest, next.epoch, &next.pool) + &keys,
     };
     Ok(ledger.change(&transaction, &deed).await?)
 }

@@ -139,7 +139,7 @@ async fn work(file: PathBuf, config: Config) -> Result<(), Failure> {
     let store = store::open(&config.store)?;
     tracing::info!(store = store.name(), "the store is open");
     let ledger = Arc::new(Ledger::new(store, &config.name, random(), now)?);
-    let secrets = Secrets { external: vec![random_text(4)], internal: vec![random_text(4)], waiting: false };
+    let secrets = Secrets { external: vec![random_text(4)], internal: vec![random_text(4)], ..Secrets::default() };
     let (installation, secrets) = ledger.installation(&random_text(2), &secrets, &config.name).await?;
     tracing::info!(installation = installation.id, "this is the installation");
     let controller = Controller::new(authorities, &config.name)?;

@@ -133,7 +133,8 @@ mod tests {
 
     /// Those of a face after these steps; those of the other are as many.
     fn after(steps: &[Step]) -> Result<Vec<String>, SecretsError> {
-        let begin = Secrets { external: vec!["old".to_owned()], internal: vec!["inside".to_owned()], waiting: false };
+        let begin =
+            Secrets { external: vec!["old".to_owned()], internal: vec!["inside".to_owned()], ..Secrets::default() };
         let fresh = || ["new".to_owned(), "new inside".to_owned()];
         let after = steps.iter().try_fold(begin, |secrets, step| step.take(&secrets, fresh()))?;
         assert_eq!(after.external.len(), after.internal.len());

@@ -58,7 +58,7 @@ async fn served() -> Served {
     let ledger = Arc::new(Ledger::new(store, "ctl1.contoso.test", 1, || 1_000).expect("a name"));
     let authorities = Authorities::make(&folder.path().join("authorities")).expect("CAs");
     let controller = Controller::new(authorities, "ctl1.contoso.test").expect("a name");
-    let secrets = Secrets { external: Vec::new(), internal: Vec::new(), waiting: false };
+    let secrets = Secrets::default();
     let members = Arc::new(Members::new(ledger.clone(), controller, "one".to_owned(), secrets));
     let mut tasks = JoinSet::new();
     let (keyed, nudge) = (Arc::new(Keyed::new(Vec::new())), Arc::<tokio::sync::Notify>::default());

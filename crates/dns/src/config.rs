@@ -1,9 +1,10 @@
 //! The configuration: a TOML file, checked wholly before anything else happens.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use api::agent::content::{self, Content as _};
+use api::agent::content::{self, Content as _, Secret};
 use daemon::control::Control;
 use daemon::log::Log;
 use daemon::settings::{self, ConfigError};
@@ -59,6 +60,8 @@ pub struct Leads {
     pub locals: Vec<view::Local>,
     /// What our zones are made from, if partners' resolvers reach this server.
     pub published: Option<Published>,
+    /// The keys of those of them that are signed, as they travel.
+    pub zone_keys: BTreeMap<String, Secret>,
 }
 
 impl Config {

@@ -4,6 +4,8 @@ use std::time::{Instant, SystemTime};
 
 use agent::serve::Agent;
 use agent::state::Kept;
+use agent::zone_key::ZoneKey;
+use api::agent::content::Secret;
 use api::agent::{Head, Role};
 use api::local::{Reply, Request, Status};
 use daemon::control::{self, Control, Controlled, ControlledError};
@@ -14,7 +16,7 @@ use topology::faults::Faults;
 use topology::records::Mark;
 
 use crate::config::Leads;
-use crate::zone::Zones;
+use crate::zone::{Signing, ZoneKeys, Zones};
 
 /// The daemon's name and version.
 pub const PROGRAM: (&str, &str) = ("fedge-dns", env!("CARGO_PKG_VERSION"));
@@ -26,7 +28,7 @@ pub const PROGRAM: (&str, &str) = ("fedge-dns", env!("CARGO_PKG_VERSION"));
 pub(crate) fn begin(control: &Control, level: LogLevel) -> Result<Controlled, ControlledError> {
     let check = |snapshot: &Kept| {
         let leads = Leads::read(&snapshot.content);
-        leads.and_then(|leads| zones(snapshot, &leads)).map(drop).map_err(|faults| faults.to_string())
+        leads.and_then(|leads| check(snapshot, &leads)).map_err(|faults| faults.to_string())
     };
     let began = Instant::now();
     let ask = move |agent: &Agent, request: &Request| {
@@ -38,20 +40,46 @@ pub(crate) fn begin(control: &Control, level: LogLevel) -> Result<Controlled, Co
     Controlled::begin(control, (Role::Dns, PROGRAM), check, ask)
 }
 
-/// The zones as of a snapshot: none, where partners' resolvers don't reach this server.
+/// The zones as of a snapshot, signed at `now`: none, where partners' resolvers don't reach this server.
 ///
 /// # Errors
-/// When the pool with the route isn't among those that are published: without any, federation would end.
-pub(crate) fn zones(snapshot: &Kept, leads: &Leads) -> Result<Zones, Faults> {
+/// Why they can't be served.
+pub(crate) fn zones(snapshot: &Kept, leads: &Leads, now: SystemTime) -> Result<Zones, Faults> {
     let Some(published) = &leads.published else { return Ok(Zones::default()) };
+    let signing = Signing { keys: keys(snapshot, leads)?, now: unix(now) };
+    let made = Zones::new(published, &snapshot.head.route.pool, &mark(snapshot), &signing);
+    made.map_err(|unserved| faults(snapshot, &unserved.to_string()))
+}
+
+/// Whether zones can be served by a snapshot.
+fn check(snapshot: &Kept, leads: &Leads) -> Result<(), Faults> {
+    let Some(published) = &leads.published else { return Ok(()) };
+    let of = (published, snapshot.head.route.pool.as_str(), &mark(snapshot));
+    Zones::check(of, &keys(snapshot, leads)?).map_err(|unserved| faults(snapshot, &unserved.to_string()))
+}
+
+fn mark(snapshot: &Kept) -> Mark {
     let Head { installation, version, route, .. } = &snapshot.head;
-    let mark = Mark { owner: installation.clone(), epoch: route.epoch, topology: *version };
-    Zones::new(published, &route.pool, &mark).ok_or_else(|| {
-        let mut faults = Faults::new("snapshot", &snapshot.content);
-        let what = format!("the route is with {}, which isn't among the pools that are published", route.pool);
-        faults.add(0..0, what, "the topology must have it in [route]; look at the version that the controllers have");
-        faults
-    })
+    Mark { owner: installation.clone(), epoch: route.epoch, topology: *version }
+}
+
+fn keys(snapshot: &Kept, leads: &Leads) -> Result<ZoneKeys, Faults> {
+    let read = |(zone, drawn): (&String, &Secret)| match ZoneKey::read(drawn) {
+        Ok(key) => Ok((zone.clone(), key)),
+        Err(error) => Err(faults(snapshot, &format!("of the key of the zone {zone}: {error}"))),
+    };
+    leads.zone_keys.iter().map(read).collect()
+}
+
+/// One fault. Nothing is shown of the content, in which secrets are.
+fn faults(snapshot: &Kept, what: &str) -> Faults {
+    let mut faults = Faults::new("snapshot", &snapshot.content);
+    faults.add(
+        0..0,
+        what,
+        "look at the version of the topology that the controllers have, at its [route] and [[zone]]",
+    );
+    faults
 }
 
 fn answer(request: &Request, agent: &Agent, level: &LogLevel, began: Instant) -> Reply {

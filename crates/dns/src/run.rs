@@ -6,10 +6,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use agent::state::Kept;
 use daemon::control::{Change, Controlled, ControlledError};
+use daemon::desk::unix;
 use daemon::life::{self, ListenError};
 use daemon::log::{self, LogLevel};
 use daemon::metrics;
@@ -27,6 +28,9 @@ use crate::service::{Served, Service};
 use crate::view::View;
 use crate::zone::service::Authority;
 use crate::zone::{Told as ToldZone, Zones};
+
+/// Between two looks whether signatures of zones are to be made anew. The clock may have been set meanwhile.
+const SIGNATURES: Duration = Duration::from_secs(60);
 
 /// Why the daemon doesn't run.
 #[derive(Debug, thiserror::Error)]
@@ -91,8 +95,10 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
         let told = Told { service: daemon.service.clone(), began, agent };
         let _metrics = metrics::serve(metrics_listeners, Arc::new(told));
         notify(&[NotifyState::Ready]);
+        let mut looks = tokio::time::interval(SIGNATURES);
         loop {
             tokio::select! {
+                _ = looks.tick() => daemon.sign_again(),
                 _ = reload.recv() => daemon.reload(path).await,
                 (snapshot, done) = changed(&mut controlled) => {
                     let _ = done.send(daemon.follow(&snapshot));
@@ -134,7 +140,7 @@ fn led(file: &Config, snapshot: Option<&Kept>) -> Result<(Config, Zones), Faults
     match snapshot {
         Some(snapshot) => {
             let leads = Leads::read(&snapshot.content)?;
-            let zones = control::zones(snapshot, &leads)?;
+            let zones = control::zones(snapshot, &leads, SystemTime::now())?;
             Ok((file.leading(leads), zones))
         }
         None => Ok((file.clone(), Zones::default())),
@@ -187,6 +193,22 @@ impl Daemon {
         self.service.replace(serve(config, &self.counts));
         self.say("serves the internal view as controllers say now", &summary);
         Ok(())
+    }
+
+    /// Makes signatures anew where it is time, also when no controller is there.
+    fn sign_again(&self) {
+        if !self.authority.is_due(unix(SystemTime::now())) {
+            return;
+        }
+        match led(&self.file, self.snapshot.as_deref()) {
+            Ok((_, zones)) => {
+                tracing::info!("signs zones anew");
+                self.authority.replace(zones);
+            }
+            Err(error) => {
+                tracing::error!(%error, "zones can't be signed anew; partners that validate soon refuse them");
+            }
+        }
     }
 
     /// Opens those of `addresses` that aren't open.

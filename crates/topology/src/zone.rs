@@ -57,6 +57,11 @@ impl Zone {
     pub fn holds(&self, name: &str) -> bool {
         name.strip_suffix(&self.name).is_some_and(|above| above.is_empty() || above.ends_with('.'))
     }
+
+    /// Whether our own dns servers sign it.
+    pub fn is_signed(&self) -> bool {
+        matches!(self.publisher, Publisher::Embedded { signed: true, .. })
+    }
 }
 
 /// Who publishes in a zone.
@@ -67,6 +72,9 @@ pub enum Publisher {
     Embedded {
         /// Those that partners' resolvers reach.
         servers: Vec<NameServer>,
+        /// Whether they sign it (RFC 4033).
+        #[serde(default, skip_serializing_if = "is_off")]
+        signed: bool,
     },
     /// A name server that takes updates (RFC 2136).
     Rfc2136 {
@@ -97,13 +105,19 @@ impl Publisher {
     /// Where its name servers are asked.
     pub fn servers(&self) -> Vec<SocketAddr> {
         match self {
-            Publisher::Embedded { servers } => {
+            Publisher::Embedded { servers, .. } => {
                 let addresses = servers.iter().flat_map(|server| &server.addresses);
                 addresses.map(|address| SocketAddr::new(*address, PORT)).collect()
             }
             Publisher::Rfc2136 { servers, .. } | Publisher::Manual { servers } => servers.clone(),
         }
     }
+}
+
+/// What isn't signed is written as it was before there were signatures.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_off(signed: &bool) -> bool {
+    !signed
 }
 
 /// A dns server that partners' resolvers reach.

@@ -1,5 +1,6 @@
 //! What is in a snapshot, for each role: TOML, with local domains and partners as daemons' files have them.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::de::DeserializeOwned;
@@ -80,6 +81,9 @@ pub struct Dns {
     /// What the zones are made from that it has authority for; nothing for a server that partners' resolvers don't reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Published>,
+    /// The private keys of those of them that are signed, by the zones' names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub zone_keys: BTreeMap<String, Secret>,
 }
 
 /// A gateway, as DNS servers need it.

@@ -1,5 +1,6 @@
 //! What each member needs of the topology, and no more.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use toml::Spanned;
@@ -16,11 +17,24 @@ use super::content::{self, Content as _, Secret};
 const NEAR: u16 = 10;
 const FAR: u16 = 20;
 
+/// What members are handed of what nobody else may know.
+#[derive(Debug, Clone, Copy)]
+pub struct Secrets<'a> {
+    /// What dialback keys are made of on the member's face, the one that makes keys first.
+    pub dialback: &'a [Secret],
+    /// The private keys of signed zones, by the zones' names.
+    pub zones: &'a BTreeMap<String, Secret>,
+}
+
+impl Secrets<'_> {
+    /// None at all, for who only asks what else there is.
+    pub const NONE: Secrets<'static> = Secrets { dialback: &[], zones: &BTreeMap::new() };
+}
+
 /// What the member of that name goes by, as it travels; nothing for a controller, or who isn't a member.
-/// `dialback_secrets` are the installation's, the one that makes keys first.
-pub fn view(topology: &Topology, dialback_secrets: &[Secret], member: &Fqdn) -> Option<String> {
+pub fn view(topology: &Topology, secrets: &Secrets<'_>, member: &Fqdn) -> Option<String> {
     let found = topology.members().find(|found| found.fqdn == *member)?;
-    let (federation, secrets) = (topology.entries.federation.clone(), dialback_secrets.to_vec());
+    let federation = topology.entries.federation.clone();
     match found.role {
         document::Role::Edge => {
             let mut edges = topology.pools.iter().flat_map(|pool| pool.edges.iter().map(move |edge| (pool, edge)));
@@ -29,7 +43,7 @@ pub fn view(topology: &Topology, dialback_secrets: &[Secret], member: &Fqdn) -> 
                 pool: pool.fqdn.to_string(),
                 trunk: trunk(edge),
                 gateways: topology.gateways.iter().map(|gateway| gateway.fqdn.to_string()).collect(),
-                dialback_secrets: secrets,
+                dialback_secrets: secrets.dialback.to_vec(),
                 federation,
                 // Where our own servers are is nothing for the perimeter.
                 local: locals(topology, |local| Local { next_hop: None, direct_tls: false, ..local }),
@@ -40,7 +54,7 @@ pub fn view(topology: &Topology, dialback_secrets: &[Secret], member: &Fqdn) -> 
         document::Role::Gateway => {
             let pools = topology.route.iter().filter_map(|fqdn| topology.pool(fqdn));
             let content = content::Gateway {
-                dialback_secrets: secrets,
+                dialback_secrets: secrets.dialback.to_vec(),
                 pool: pools.map(pool).collect(),
                 federation,
                 local: locals(topology, |local| local),
@@ -55,7 +69,11 @@ pub fn view(topology: &Topology, dialback_secrets: &[Secret], member: &Fqdn) -> 
                 priority: if gateway.site == found.site { NEAR } else { FAR },
             });
             let local = locals(topology, |local| local);
-            let content = content::Dns { gateway: gateways.collect(), local, published: published(topology, member) };
+            let published = published(topology, member);
+            let signed = published.iter().flat_map(|published| published.zones.iter().filter(|zone| zone.is_signed()));
+            let key = |zone: &Zone| Some((zone.name.clone(), secrets.zones.get(&zone.name)?.clone()));
+            let zone_keys = signed.filter_map(key).collect();
+            let content = content::Dns { gateway: gateways.collect(), local, published, zone_keys };
             Some(content.write())
         }
         document::Role::Witness => {
@@ -69,7 +87,7 @@ pub fn view(topology: &Topology, dialback_secrets: &[Secret], member: &Fqdn) -> 
 /// What a server that has authority for a zone of ours publishes there.
 fn published(topology: &Topology, member: &Fqdn) -> Option<Published> {
     let serves = |zone: &Zone| match &zone.publisher {
-        Publisher::Embedded { servers } => servers.iter().any(|server| server.fqdn == *member),
+        Publisher::Embedded { servers, .. } => servers.iter().any(|server| server.fqdn == *member),
         _ => false,
     };
     topology.zones.iter().any(serves).then(|| Published::of(topology))
@@ -177,6 +195,7 @@ mod tests {
     fn seen_by(fqdn: &str) -> (Topology, Option<String>) {
         let topology = Topology::read("topology.toml", DOCUMENT).expect("it is good");
         let secrets = [Secret::new("first-secret-of-all".to_owned()), Secret::new("second-secret-of-all".to_owned())];
+        let secrets = Secrets { dialback: &secrets, ..Secrets::NONE };
         let seen = view(&topology, &secrets, &fqdn.parse().expect("an FQDN"));
         (topology, seen)
     }
@@ -224,6 +243,31 @@ mod tests {
             dns.gateway.iter().map(|found| (found.fqdn.as_str(), found.priority)).collect();
         assert_eq!(gateways, [("gateway1.contoso.test", FAR), ("gateway2.contoso.test", NEAR)]);
         assert_eq!(agent(&topology.dns[0]), ["10.0.9.3:5299".parse().expect("one")]);
+    }
+
+    #[test]
+    fn the_key_of_a_signed_zone_goes_to_servers_that_partners_reach_and_to_nobody_else() {
+        let document = DOCUMENT.replace("agent_port = 5299", "external = [\"192.0.2.53\"]").replace(
+            "[[witness]]",
+            "[[dns]]\nfqdn = \"dns3.contoso.test\"\nsite = \"Site2\"\ninternal = [\"10.0.9.4\"]\n\
+             [[zone]]\nname = \"contoso.test\"\npublisher = \"embedded\"\nsigned = true\n\
+             [[zone]]\nname = \"adatum.test\"\npublisher = \"embedded\"\n[[witness]]",
+        );
+        let topology = Topology::read("topology.toml", &document).expect("it is good");
+        let zones = ["contoso.test.", "adatum.test.", "gone.test."]
+            .map(|zone| (zone.to_owned(), Secret::new(format!("hush of {zone}"))));
+        let secrets = Secrets { zones: &zones.into_iter().collect(), ..Secrets::NONE };
+        for member in topology.members() {
+            let seen = view(&topology, &secrets, &member.fqdn).unwrap_or_default();
+            let has = member.fqdn.as_str() == "dns2.contoso.test";
+            assert_eq!(seen.contains("hush of contoso.test."), has, "{}: {seen}", member.fqdn);
+            assert!(!seen.contains("hush of adatum") && !seen.contains("hush of gone"), "{seen}");
+            if has {
+                let dns = content::Dns::read(&seen).expect("it can be read");
+                assert_eq!(dns.zone_keys["contoso.test."].reveal(), "hush of contoso.test.");
+                assert!(!format!("{dns:?}").contains("hush"), "{dns:?}");
+            }
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ fn deed(what: &str) -> Deed {
 }
 
 fn secrets(text: &str) -> records::Secrets {
-    records::Secrets { external: vec![text.to_owned()], internal: vec![text.to_owned()], waiting: false }
+    records::Secrets { external: vec![text.to_owned()], internal: vec![text.to_owned()], ..records::Secrets::default() }
 }
 
 fn key(text: &str) -> Key {

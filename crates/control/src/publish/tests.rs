@@ -6,6 +6,8 @@ use store::Memory;
 use topology::document::{First, first};
 
 use super::*;
+use crate::records::Secrets;
+use crate::secrets;
 
 fn ledger(memory: &Memory, controller: &str) -> Ledger {
     Ledger::new(Arc::new(memory.clone()), controller, 1, || 1_000).expect("a name")
@@ -87,4 +89,56 @@ async fn of_two_at_once_one_is_told_that_it_was_overtaken() {
         assert!(told.contains(&format!(", which {winner} published, is current by now")), "{told}");
     }
     assert_eq!(one.verify().await.expect("it can be read").broken, None);
+}
+
+/// With a zone of our own dns servers, signed or not.
+fn with_zone(signed: bool) -> String {
+    let dns = "[[dns]]\nfqdn = \"ns1.contoso.test\"\nsite = \"Site1\"\ninternal = [\"10.0.0.11\"]\nexternal = [\"192.0.2.53\"]\n";
+    let zone = format!("[[zone]]\nname = \"contoso.test\"\npublisher = \"embedded\"\nsigned = {signed}\n");
+    document("pool1.contoso.test") + "\n" + dns + &zone
+}
+
+#[tokio::test]
+async fn a_zone_gets_its_key_with_the_topology_that_signs_it_and_keeps_it() {
+    let ledger = ledger(&Memory::new(), "ctl1.contoso.test");
+    let begin = Secrets { external: vec!["hush".to_owned()], ..Secrets::default() };
+    ledger.installation("contoso-1", &begin, "ctl1.contoso.test").await.expect("founded");
+    let now = async || {
+        let (secrets, _) = ledger.one::<Secrets>(&records::secrets()).await.expect("it can be read");
+        secrets.expect("they are there")
+    };
+    publish(&ledger, "anna", &with_zone(false), None, "").await.expect("it is good");
+    assert!(now().await == begin, "nothing is to be signed");
+    publish(&ledger, "anna", &with_zone(true), None, "").await.expect("it is good");
+    let first = now().await;
+    let key = agent::zone_key::ZoneKey::read(&first.zone_keys()["contoso.test."]).expect("a key");
+    let told = &ledger.audit(3, 1).await.expect("it can be read")[0].after;
+    assert!(told.contains(&format!("zone contoso.test.: a new key, {}", key.tag())), "{told}");
+    assert!(!told.contains(&first.zones["contoso.test."]), "{told}");
+    for signed in [false, true] {
+        publish(&ledger, "anna", &with_zone(signed), None, "").await.expect("it is good");
+        assert!(now().await == first, "the same key, and the same secrets besides");
+    }
+    secrets::take(&ledger, secrets::Step::Add, ("anna", "once a year")).await.expect("a step");
+    assert!(now().await.zones == first.zones);
+    let topology = current(&ledger).await.expect("it can be read").expect("it is there");
+    assert!(!topology.document.contains(&first.zones["contoso.test."]));
+}
+
+/// Dialback's secrets change at the same time: both are there afterwards.
+#[tokio::test]
+async fn a_key_and_other_secrets_at_once_are_both_kept() {
+    let memory = Memory::new();
+    let (one, other) = (ledger(&memory, "ctl1.contoso.test"), ledger(&memory, "ctl2.contoso.test"));
+    let begin = Secrets { external: vec!["hush".to_owned()], internal: vec!["hush".to_owned()], ..Secrets::default() };
+    one.installation("contoso-1", &begin, "ctl1.contoso.test").await.expect("founded");
+    let signed = with_zone(true);
+    let (published, taken) = tokio::join!(
+        publish(&one, "anna", &signed, None, ""),
+        secrets::take(&other, secrets::Step::Add, ("bert", "")),
+    );
+    published.expect("a conflict of secrets alone is tried again");
+    let (now, _) = one.one::<Secrets>(&records::secrets()).await.expect("it can be read");
+    let now = now.expect("they are there");
+    assert_eq!((now.zones.len(), now.external.len()), (1, if taken.is_ok() { 2 } else { 1 }));
 }

@@ -100,7 +100,7 @@ impl Effects {
 
 impl Keeper {
     pub(super) fn new(ledger: Arc<Ledger>, ground: Ground, process: Process, own: &str) -> Keeper {
-        let secrets = Secrets { external: Vec::new(), internal: Vec::new(), waiting: false };
+        let secrets = Secrets::default();
         let picture = watch::Sender::new(Picture {
             installation: INSTALLATION.to_owned(),
             current: None,

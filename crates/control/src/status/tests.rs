@@ -93,7 +93,7 @@ impl Told {
             installation: "contoso-1".to_owned(),
             current: Some(Arc::new(now_current.clone())),
             at,
-            secrets: Arc::new(Secrets { external: Vec::new(), internal: Vec::new(), waiting: false }),
+            secrets: Arc::new(Secrets::default()),
             enrolled: Arc::new(enrolled),
             behind: behind("contoso-1", now_current, seen, at),
             blind: None,

@@ -143,7 +143,7 @@ impl Look {
 
     /// A name server, as people know it.
     pub fn named(&self, server: SocketAddr) -> String {
-        if let Publisher::Embedded { servers } = &self.contents.zone.publisher
+        if let Publisher::Embedded { servers, .. } = &self.contents.zone.publisher
             && let Some(of) = servers.iter().find(|of| of.addresses.contains(&server.ip()))
         {
             return format!("{} ({})", of.fqdn, server.ip());

@@ -162,7 +162,7 @@ impl Site {
     pub(crate) async fn controller_of(&self, id: &str, name: &str, store: Arc<dyn Store>) -> Controller {
         let (life, clock) = (u64::from(std::process::id()), || 1_000);
         let ledger = Arc::new(Ledger::new(store, name, life, clock).expect("a name"));
-        let secrets = Secrets { external: vec!["a".repeat(64)], internal: vec!["b".repeat(64)], waiting: false };
+        let secrets = Secrets { external: vec!["a".repeat(64)], internal: vec!["b".repeat(64)], ..Secrets::default() };
         let (installation, secrets) = ledger.installation(id, &secrets, name).await.expect("it answers");
         let keeper = Keeper::new(self.authorities(), name).expect("a name");
         let (keyed, nudge) = (Arc::new(Keyed::new(Vec::new())), Arc::<Notify>::default());

@@ -121,7 +121,7 @@ pub(super) fn leads(content: Dns, faults: &mut Faults) -> Leads {
             }
         }
     }
-    Leads { gateways, locals: check.locals(&locals), published: content.published }
+    Leads { gateways, locals: check.locals(&locals), published: content.published, zone_keys: content.zone_keys }
 }
 
 struct Check<'a> {

@@ -2,11 +2,12 @@
 
 use hickory_proto::op::ResponseCode;
 
+use super::chain::Link;
 use super::query::{Kind, Query};
 use crate::message::UDP_LIMIT;
 
 /// A reply that isn't written yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Reply<'a> {
     /// How it went.
     pub code: ResponseCode,
@@ -16,12 +17,15 @@ pub struct Reply<'a> {
 }
 
 /// What follows the question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Records<'a> {
     /// No record.
     None,
     /// A zone's SOA record, behind its name, which begins there in the message.
     Nothing(usize, &'a [u8]),
+    /// The same of a signed zone, whose name has the length `top`: SOA record and its signature behind its name, and what proves
+    /// that the name isn't there.
+    Denied { at: usize, top: usize, soa: [&'a [u8]; 2], links: [Option<&'a Link>; 2] },
     /// Those; how many in each section, and their length without the additional ones.
     Ready { records: &'a [u8], counts: [u16; 3], lean: usize },
 }
@@ -51,6 +55,14 @@ impl Reply<'_> {
             }
             Records::Ready { records, counts: [answers, authority, _], lean } if fits(lean) => {
                 self.put(query, false, ([answers, authority, 0], None, &records[..lean]), out);
+            }
+            Records::Denied { at, top, soa, links } => {
+                let (records, count) = denied(at, top, soa, links);
+                if fits(records.len()) {
+                    self.put(query, false, ([0, count, 0], None, &records), out);
+                } else {
+                    self.put(query, true, ([0; 3], None, &[]), out);
+                }
             }
             Records::Nothing(..) | Records::Ready { .. } => self.put(query, true, ([0; 3], None, &[]), out),
         }
@@ -89,6 +101,22 @@ impl Reply<'_> {
             out.extend([u8::try_from(code >> 4).unwrap_or_default(), 0, u8::from(edns.dnssec_ok) << 7, 0, 0, 0]);
         }
     }
+}
+
+/// The records that deny a name, and how many they are. Their names end with that of the zone, which is in the question.
+fn denied(at: usize, top: usize, soa: [&[u8]; 2], links: [Option<&Link>; 2]) -> (Vec<u8>, u16) {
+    let pointer = 0xc000 | u16::try_from(at).unwrap_or_default();
+    let links = links.iter().flatten();
+    let links = links
+        .flat_map(|link| [&link.proof, &link.signature].map(|record| (&link.name[..link.name.len() - top], &**record)));
+    let (mut records, mut count) = (Vec::with_capacity(usize::from(UDP_LIMIT)), 0);
+    for (name, record) in soa.into_iter().map(|record| (&[][..], record)).chain(links) {
+        records.extend(name);
+        records.extend(pointer.to_be_bytes());
+        records.extend(record);
+        count += 1;
+    }
+    (records, count)
 }
 
 /// Writes an error without a question, for who asked none that can be read.

@@ -41,6 +41,11 @@ impl Authority {
         self.zones.store(Arc::new(zones));
     }
 
+    /// Whether signatures are to be made anew at `now`, in seconds since 1970.
+    pub fn is_due(&self, now: u64) -> bool {
+        self.zones.load().is_due(now)
+    }
+
     /// Sends at most so many replies by UDP to one network in a second; 0 is no limit.
     pub fn limit(&self, most: u32) {
         self.most.store(most, Ordering::Relaxed);

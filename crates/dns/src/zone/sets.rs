@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use topology::records::{Contents, Published, RecordSet};
 use topology::zone::NameServer;
 
+use super::chain::Chain;
 use super::query::Kind;
 use super::wire::{self, Data};
 use super::{NEGATIVE_TTL, SERVERS_TTL};
@@ -22,6 +23,15 @@ const PIECE: usize = 255;
 pub(super) struct Set {
     pub(super) ttl: u32,
     pub(super) data: Vec<Data>,
+    /// The data of its RRSIG record, where its zone is signed.
+    pub(super) signature: Option<Data>,
+}
+
+impl Set {
+    /// One without a signature.
+    pub(super) fn of(ttl: u32, data: Vec<Data>) -> Set {
+        Set { ttl, data, signature: None }
+    }
 }
 
 /// The sets at a name.
@@ -34,6 +44,8 @@ pub(super) struct Held {
     pub(super) names: BTreeMap<Vec<u8>, Sets>,
     /// For the top of each zone, its SOA record.
     pub(super) tops: BTreeMap<Vec<u8>, Data>,
+    /// For the top of each signed zone, its names in their order.
+    pub(super) chains: BTreeMap<Vec<u8>, Chain>,
 }
 
 impl Held {
@@ -79,7 +91,7 @@ impl Held {
     fn extend(&mut self, name: &[u8], kind: Kind, ttl: u32, data: Option<Data>) {
         let Some(data) = data else { return };
         let set = self.names.entry(name.to_vec()).or_default();
-        let set = set.entry(kind).or_insert_with(|| Set { ttl, data: Vec::new() });
+        let set = set.entry(kind).or_insert_with(|| Set::of(ttl, Vec::new()));
         set.ttl = set.ttl.min(ttl);
         if !set.data.contains(&data) {
             set.data.push(data);

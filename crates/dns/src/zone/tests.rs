@@ -22,7 +22,7 @@ fn embedded(name: &str) -> Zone {
             .collect(),
     };
     let servers = vec![server(1, &["2001:db8::1"]), server(2, &[])];
-    Zone { name: name.to_owned(), publisher: Publisher::Embedded { servers } }
+    Zone { name: name.to_owned(), publisher: Publisher::Embedded { servers, signed: false } }
 }
 
 fn elsewhere(name: &str) -> Zone {
@@ -51,7 +51,7 @@ fn mark(epoch: u64) -> Mark {
 
 fn made(published: &Published, epoch: u64) -> Zones {
     let routed = if epoch % 2 == 1 { "pool1.contoso.test" } else { "pool2.contoso.test" };
-    Zones::new(published, routed, &mark(epoch)).expect("a pool")
+    Zones::new(published, routed, &mark(epoch), &Signing::default()).expect("a pool")
 }
 
 fn contoso() -> Zones {
@@ -336,7 +336,9 @@ fn nothing_that_is_sent_brings_it_out_of_its_way() {
 
 #[test]
 fn a_route_to_a_pool_that_is_not_there_publishes_nothing() {
-    assert!(Zones::new(&published(vec![embedded("contoso.test.")]), "pool9.contoso.test", &mark(1)).is_none());
+    let published = published(vec![embedded("contoso.test.")]);
+    let unserved = Zones::new(&published, "pool9.contoso.test", &mark(1), &Signing::default()).err();
+    assert_eq!(unserved, Some(Unserved::NoPool("pool9.contoso.test".to_owned())));
 }
 
 #[test]

@@ -51,6 +51,11 @@ impl Data {
         Data { before, name: Some(name), after }
     }
 
+    /// All of it, as it travels.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        [&self.before, self.name.as_deref().unwrap_or_default(), &self.after].concat()
+    }
+
     fn len(&self) -> usize {
         self.before.len() + self.name.as_ref().map_or(0, Vec::len) + self.after.len()
     }

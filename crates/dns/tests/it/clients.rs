@@ -16,7 +16,7 @@ use hickory_proto::rr::RecordType;
 
 const PACKAGES: [&str; 2] = ["bind9-dnsutils", "unbound"];
 
-fn debian() -> Debian {
+pub(crate) fn debian() -> Debian {
     Debian::unpack(&Debian::usual_folder(), &PACKAGES, &mut |what| eprintln!("{what}")).expect("Debian's packages")
 }
 
@@ -32,25 +32,48 @@ fn dig(debian: &Debian, server: SocketAddr, words: &[&str]) -> Vec<String> {
 }
 
 /// An unbound at work, which is strict about how names are cut and about the letters that come back.
-struct Unbound {
+pub(crate) struct Unbound {
     process: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Unbound {
     fn start(debian: &Debian, zones: &[&str], server: SocketAddr, folder: &Path) -> Unbound {
+        let zones: Vec<(&str, Option<String>)> = zones.iter().map(|zone| (*zone, None)).collect();
+        Unbound::validating(debian, &zones, server, folder)
+    }
+
+    /// The same, which validates what lies in zones with a DS record, and keeps nothing of them.
+    pub(crate) fn validating(
+        debian: &Debian,
+        zones: &[(&str, Option<String>)],
+        server: SocketAddr,
+        folder: &Path,
+    ) -> Unbound {
+        let validates = zones.iter().any(|(_, ds)| ds.is_some());
         let address =
             UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port that is free");
         let mut text = format!(
             "server:\n  interface: {ip}@{port}\n  do-ip6: no\n  chroot: \"\"\n  username: \"\"\n  pidfile: \"\"\n  directory: \"{}\"\n  \
-             use-syslog: no\n  logfile: \"\"\n  do-daemonize: no\n  do-not-query-localhost: no\n  module-config: \"iterator\"\n  \
+             use-syslog: no\n  logfile: \"\"\n  do-daemonize: no\n  do-not-query-localhost: no\n  module-config: \"{}\"\n  \
              qname-minimisation: yes\n  qname-minimisation-strict: yes\n  use-caps-for-id: yes\n  \
              local-zone: \"test.\" nodefault\nremote-control:\n  control-enable: no\n",
             folder.display(),
+            if validates { "validator iterator" } else { "iterator" },
             ip = address.ip(),
             port = address.port()
         );
-        for zone in zones {
+        if validates {
+            text = text.replacen(
+                "server:\n",
+                "server:\n  cache-max-ttl: 0\n  cache-max-negative-ttl: 0\n  val-log-level: 2\n",
+                1,
+            );
+        }
+        for ds in zones.iter().filter_map(|(_, ds)| ds.as_ref()) {
+            text = text.replacen("server:\n", &format!("server:\n  trust-anchor: \"{ds}\"\n"), 1);
+        }
+        for (zone, _) in zones {
             let (ip, port) = (server.ip(), server.port());
             write!(text, "stub-zone:\n  name: \"{zone}\"\n  stub-addr: {ip}@{port}\n  stub-prime: no\n").expect("room");
         }

@@ -9,5 +9,6 @@ mod limits;
 mod metrics;
 mod reload;
 mod rig;
+mod signed;
 mod view;
 mod zones;

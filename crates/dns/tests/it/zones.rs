@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use agent::state::Kept;
-use api::agent::content::{Content as _, Dns};
+use api::agent::content::{Content as _, Dns, Secret};
+use api::agent::view::Secrets;
 use api::agent::{Digest, Route};
 use hickory_proto::op::{Message, ResponseCode as Code};
 use hickory_proto::rr::RecordType as T;
@@ -73,8 +74,14 @@ domains = ["fabrikam.test"]
 
 /// What a controller sends in that epoch: each moves the route to the other pool.
 pub(crate) fn snapshot(document: &str, version: u64, epoch: u64) -> Kept {
+    signed_snapshot(document, version, epoch, &BTreeMap::new())
+}
+
+/// The same with these keys of zones.
+pub(crate) fn signed_snapshot(document: &str, version: u64, epoch: u64, zones: &BTreeMap<String, Secret>) -> Kept {
     let topology = Topology::read("topology", document).expect("no fault");
-    let content = api::agent::view::view(&topology, &[], &FQDN.parse().expect("a name")).expect("a member");
+    let secrets = Secrets { zones, ..Secrets::NONE };
+    let content = api::agent::view::view(&topology, &secrets, &FQDN.parse().expect("a name")).expect("a member");
     let route = Route { epoch, pool: routed(epoch).to_owned() };
     Kept::new("a1b2", FQDN, (version, document), route, content)
 }
@@ -102,14 +109,30 @@ fn enrolled(most: u32) -> (Site, Digest) {
 /// A server at work, without a controller and without a limit.
 pub(crate) struct Served {
     pub(crate) daemon: Daemon,
-    _site: Site,
+    key: Digest,
+    site: Site,
 }
 
 impl Served {
     pub(crate) fn new(first: &Kept) -> Served {
         let site = Site::new();
-        site.enrol_by(&config(&site, 0), first);
-        Served { daemon: start(&site, 0), _site: site }
+        let key = site.enrol_by(&config(&site, 0), first);
+        Served { daemon: start(&site, 0), key, site }
+    }
+
+    /// Has a controller send it snapshots, for as long as there is another.
+    pub(crate) fn lead(&self, mut next: impl FnMut() -> Option<Kept>) {
+        let mut connection = self.site.dial(&self.daemon, self.key).expect("a controller");
+        while let Some(snapshot) = next() {
+            self.site.runtime.block_on(connection.snapshot(&snapshot)).expect("taken");
+        }
+    }
+
+    /// Kills it, and starts it again with nobody there.
+    pub(crate) fn again(&mut self) {
+        self.daemon.signal(Signal::SIGKILL);
+        self.daemon.ended();
+        self.daemon = start(&self.site, 0);
     }
 }
 
@@ -174,7 +197,8 @@ fn it_serves_zones_as_controllers_say_and_starts_without_them() {
 fn a_server_that_partners_do_not_reach_gets_no_zone() {
     let topology = Topology::read("topology", DOCUMENT).expect("no fault");
     let published = |fqdn: &str| {
-        let content = api::agent::view::view(&topology, &[], &fqdn.parse().expect("a name")).expect("a member");
+        let content =
+            api::agent::view::view(&topology, &Secrets::NONE, &fqdn.parse().expect("a name")).expect("a member");
         Dns::read(&content).expect("it can be read").published
     };
     assert!(published("dns1.contoso.test").is_some() && published("dns2.contoso.test").is_none());
@@ -293,7 +317,8 @@ fn no_answer_is_empty_or_half_while_the_route_moves() {
 fn a_member_of_another_role_gets_none_of_it() {
     let topology = Topology::read("topology", DOCUMENT).expect("no fault");
     for fqdn in ["edge1.contoso.test", "gateway1.contoso.test"] {
-        let content = api::agent::view::view(&topology, &[], &fqdn.parse().expect("a name")).expect("a member");
+        let content =
+            api::agent::view::view(&topology, &Secrets::NONE, &fqdn.parse().expect("a name")).expect("a member");
         assert!(!content.contains("published"), "{fqdn}");
     }
 }

@@ -134,7 +134,7 @@ fn names(changes: &mut Vec<String>, old: &Topology, new: &Topology) {
 
 fn publisher(publisher: &Publisher) -> String {
     match publisher {
-        Publisher::Embedded { .. } => "embedded".to_owned(),
+        Publisher::Embedded { signed, .. } => if *signed { "embedded, signed" } else { "embedded" }.to_owned(),
         Publisher::Rfc2136 { primary, servers, key } => {
             format!("rfc2136 by {primary} with the key {key}, asked at {}", list(servers))
         }

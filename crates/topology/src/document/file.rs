@@ -127,6 +127,7 @@ pub(super) struct Zone {
     pub(super) servers: Option<Spanned<Vec<Text>>>,
     pub(super) primary: Option<Text>,
     pub(super) key: Option<Text>,
+    pub(super) signed: Option<Spanned<bool>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -105,7 +105,31 @@ impl Reading<'_> {
             zones.extend(publisher.map(|publisher| Zone { name, publisher }));
         }
         self.alias_is_in_a_zone(file, &zones);
+        self.signed_zones_have_none_below(file, &zones);
         zones
+    }
+
+    /// What lies below belongs to another zone, and the one above would have to say so with its signature: fedge-dns has no
+    /// records for that. And of one below a zone of ours, nobody could tell the parent which key it has.
+    fn signed_zones_have_none_below(&mut self, file: &File, zones: &[Zone]) {
+        for signed in zones.iter().filter(|zone| zone.is_signed()) {
+            let below = zones.iter().find(|zone| *zone != signed && signed.holds(&zone.name));
+            let is_ours = |zone: &&Zone| matches!(zone.publisher, Publisher::Embedded { .. });
+            let above = zones.iter().filter(is_ours).find(|zone| *zone != signed && zone.holds(&signed.name));
+            let Some(other) = below.or(above) else { continue };
+            let entry = file.zone.iter().find(|entry| {
+                let name = entry.get_ref().name.as_ref();
+                name.and_then(|name| zone::name(name.get_ref())).as_ref() == Some(&signed.name)
+            });
+            let span = entry.and_then(|entry| entry.get_ref().signed.as_ref()).map(Spanned::span).unwrap_or_default();
+            let what = format!(
+                "{} is signed, and {} is another zone {} it: fedge-dns can't say with a signature where one ends and the other begins",
+                signed.name,
+                other.name,
+                if below.is_some() { "below" } else { "above" }
+            );
+            self.add(span, what, "make one zone of both, or don't sign");
+        }
     }
 
     /// The one set of SRV records that all domains lead to has to be published by somebody.
@@ -133,10 +157,12 @@ impl Reading<'_> {
             self.add(written.span(), "nobody could publish it: no [[dns]] has `external`", remedy);
             return None;
         }
-        Some(Publisher::Embedded { servers: nameservers.to_vec() })
+        let signed = entry.signed.as_ref().is_some_and(|signed| *signed.get_ref());
+        Some(Publisher::Embedded { servers: nameservers.to_vec(), signed })
     }
 
     fn rfc2136(&mut self, entry: &file::Zone, span: std::ops::Range<usize>) -> Option<Publisher> {
+        self.needless(entry.signed.as_ref(), "signed", "rfc2136", "your own name server signs it");
         let servers = self.servers(entry, span.clone());
         let primary = match &entry.primary {
             Some(primary) => self.server(primary),
@@ -152,6 +178,7 @@ impl Reading<'_> {
     }
 
     fn manual(&mut self, entry: &file::Zone, span: std::ops::Range<usize>) -> Option<Publisher> {
+        self.needless(entry.signed.as_ref(), "signed", "manual", "your own name server signs it");
         self.needless(entry.primary.as_ref(), "primary", "manual", "nobody sends it updates");
         self.needless(entry.key.as_ref(), "key", "manual", "nobody sends it updates");
         Some(Publisher::Manual { servers: self.servers(entry, span) })

@@ -69,6 +69,14 @@ fn what_a_publisher_lacks_or_cannot_use_is_told() {
         ("[[zone]]\nname = 'contoso.test'\npublisher = 'manual'", "there is no `servers` here"),
         ("[[zone]]\nname = 'contoso.test'\npublisher = 'rfc2136'\nservers = ['192.0.2.1']", "there is no `key` here"),
         ("[[zone]]\nname = 'contoso.test'\npublisher = 'embedded'\nkey = 'k'", "`key` means nothing"),
+        (
+            "[[zone]]\nname = 'contoso.test'\npublisher = 'manual'\nservers = ['192.0.2.1']\nsigned = true",
+            "your own name server signs it",
+        ),
+        (
+            "[[zone]]\nname = 'contoso.test'\npublisher = 'rfc2136'\nservers = ['192.0.2.1']\nkey = 'k'\nsigned = false",
+            "your own name server signs it",
+        ),
         ("[[zone]]\nname = 'a b'\npublisher = 'embedded'", "no zone's name"),
         ("[names]\nttl = 3600", "3600 s is no time"),
         ("[names]\nalias = 'fed.contoso.test'", "lies in no [[zone]]"),
@@ -83,4 +91,25 @@ fn what_a_publisher_lacks_or_cannot_use_is_told() {
     let without = Topology::read("t", &format!("{EXAMPLE}\n[[zone]]\nname = 'contoso.test'\npublisher = 'embedded'"));
     let faults = without.expect_err("nobody publishes").to_string();
     assert!(faults.contains("no [[dns]] has `external`"), "{faults}");
+}
+
+#[test]
+fn a_signed_zone_has_no_other_above_it_of_ours_or_below_it() {
+    let zone = |name: &str, more: &str| format!("[[zone]]\nname = '{name}'\n{more}\n");
+    let (signed, embedded) = ("publisher = 'embedded'\nsigned = true", "publisher = 'embedded'\nsigned = false");
+    let manual = "publisher = 'manual'\nservers = ['192.0.2.1']";
+    let both = |one: &str, other: &str| with_zones(&(zone("contoso.test", one) + &zone("fed.contoso.test", other)));
+    for (one, other, told) in [
+        (signed, signed, "contoso.test. is signed, and fed.contoso.test. is another zone below it"),
+        (signed, embedded, "contoso.test. is signed, and fed.contoso.test. is another zone below it"),
+        (signed, manual, "contoso.test. is signed, and fed.contoso.test. is another zone below it"),
+        (embedded, signed, "fed.contoso.test. is signed, and contoso.test. is another zone above it"),
+    ] {
+        let faults = both(one, other).expect_err(told).to_string();
+        assert!(faults.contains(told), "{faults}");
+    }
+    let topology = both(manual, signed).expect("where the parent is somebody else's, it can have the DS record");
+    assert!(!topology.zones[0].is_signed() && topology.zones[1].is_signed());
+    let changes = difference(&both(manual, embedded).expect("nothing is wrong"), &topology);
+    assert_eq!(changes, ["zone fed.contoso.test.: publisher embedded, signed (was embedded)"]);
 }
