@@ -174,6 +174,18 @@ impl Answers {
     }
 }
 
+/// By what a signed zone is to be known to its parent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DnsSigned)]
+pub struct Signed {
+    /// The zone.
+    pub zone: String,
+    /// The record that its parent is to have, as a zone file has it.
+    pub ds: String,
+    /// The public key in the zone itself, as a zone file has it; some parents ask for that instead.
+    pub dnskey: String,
+}
+
 /// What a zone should hold of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = DnsContents)]

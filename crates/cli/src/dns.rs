@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, Plan, Severity, Wish};
+use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, Plan, Severity, Signed, Wish};
 
 use crate::args::Control;
 use crate::remote::{RemoteError, ask, print};
@@ -41,6 +41,13 @@ pub(crate) enum Dns {
     /// Print what a zone should hold of ours, as lines of a zone file.
     Zone {
         /// Which; all of them where none is named.
+        #[arg(value_name = "ZONE")]
+        zone: Option<String>,
+    },
+    /// Print by what the parent of a signed zone is to know its key: the DS record, and the DNSKEY record where it asks for that,
+    /// as lines of a zone file. Exits with 2 where no zone is signed.
+    Ds {
+        /// Which; all that are signed where none is named.
         #[arg(value_name = "ZONE")]
         zone: Option<String>,
     },
@@ -99,6 +106,7 @@ pub(crate) fn run(control: &Control, command: Dns) -> ExitCode {
         Dns::Apply(asked) => apply(control, asked),
         Dns::Check(asked) => check(control, asked),
         Dns::Zone { zone } => contents(control, zone.as_deref()),
+        Dns::Ds { zone } => signed(control, zone.as_deref()),
         Dns::Watch(asked) => watch(control, asked),
     };
     match done {
@@ -174,6 +182,21 @@ fn contents(control: &Control, zone: Option<&str>) -> Result<u8, RemoteError> {
         }
     }
     print(control, &all, |all| text::contents(all))?;
+    Ok(0)
+}
+
+fn signed(control: &Control, zone: Option<&str>) -> Result<u8, RemoteError> {
+    let mut all: Vec<Signed> = ask(control, |client| async move { Ok(client.get("/v1/dns/ds").await?) })?;
+    if let Some(zone) = zone {
+        let name = zone.trim_end_matches('.').to_ascii_lowercase();
+        all.retain(|signed| signed.zone.trim_end_matches('.') == name);
+    }
+    if all.is_empty() {
+        let what = zone.map_or_else(|| "no zone is signed".to_owned(), |zone| format!("{zone} is no signed zone"));
+        eprintln!("{what}; write `signed = true` in its [[zone]], and publish the topology");
+        return Ok(REFUSED);
+    }
+    print(control, &all, |all| text::signed(all))?;
     Ok(0)
 }
 

@@ -121,6 +121,7 @@ fn described() -> (Router<Office>, utoipa::openapi::OpenApi) {
         .routes(routes!(dns::check))
         .routes(routes!(dns::answers))
         .routes(routes!(dns::contents))
+        .routes(routes!(dns::signed))
         .routes(routes!(recover::look, recover::forward))
         .routes(routes!(route::show))
         .routes(routes!(route::plan))

@@ -91,6 +91,7 @@ mod tests {
         for set in [
             set("SRV", &["10 0 5269 pool1.contoso.test.", "20 0 5269 pool2.contoso.test."]),
             set("A", &["192.0.2.1"]),
+            set("DS", &["55648 13 2 B4C8C1FE2E7477127B27115656AD6256F424625BF5C1E2770CE6D6E37DF61D17"]),
             set("AAAA", &["2001:db8::1"]),
             set("CNAME", &["_xmpp-server._tcp.fed.contoso.test."]),
             set("TXT", &["\"fedge owner=a1 epoch=7 topology=12\""]),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use api::dns::{Answer, Answers, Applied, Checked, Contents, Plan, Severity};
+use api::dns::{Answer, Answers, Applied, Checked, Contents, Plan, Severity, Signed};
 use api::route::RecordChange;
 
 /// A plan: each zone with its name servers, what changes and by whom.
@@ -98,6 +98,19 @@ pub(super) fn contents(all: &[Contents]) -> String {
             contents.zone.trim_end_matches('.'),
             contents.publisher,
             lines.collect::<String>()
+        )
+    };
+    all.iter().map(zone).collect::<Vec<_>>().join("\n")
+}
+
+/// What parents are to have of signed zones, each line with what it is for.
+pub(super) fn signed(all: &[Signed]) -> String {
+    let zone = |signed: &Signed| {
+        format!(
+            "; for the parent of {}: this line, or the key itself where it makes that of it\n{}\n{}\n",
+            signed.zone.trim_end_matches('.'),
+            signed.ds,
+            signed.dnskey
         )
     };
     all.iter().map(zone).collect::<Vec<_>>().join("\n")

@@ -1,7 +1,7 @@
 //! DNS outside: what should be there, what is, changed and checked.
 
 use api::control::Problem;
-use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, Plan, Wish};
+use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, Plan, Signed, Wish};
 use axum::extract::State;
 use axum::response::Json;
 
@@ -59,6 +59,13 @@ pub(super) async fn answers(
 pub(super) async fn contents(State(office): State<Office>, caller: Caller) -> Result<Json<Vec<Contents>>, Failure> {
     office.admit(&caller, Role::Viewer)?;
     Ok(Json(office.names.contents()?))
+}
+
+/// By what each signed zone is to be known to its parent.
+#[utoipa::path(get, path = "/v1/dns/ds", responses((status = 200, body = [Signed]), (status = "default", body = Problem)))]
+pub(super) async fn signed(State(office): State<Office>, caller: Caller) -> Result<Json<Vec<Signed>>, Failure> {
+    office.admit(&caller, Role::Viewer)?;
+    Ok(Json(office.names.signed()?))
 }
 
 impl From<AskError> for Failure {

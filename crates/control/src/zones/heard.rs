@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use topology::records::{Published, RecordSet};
-use topology::zone::Zone;
+use topology::zone::{Publisher, Zone};
 use zones::ask::{self, Manner};
 
 /// For one question.
@@ -69,6 +69,14 @@ pub fn questions(published: &Published, names: Vec<(String, &'static str)>, reso
         questions.extend(resolvers.iter().map(|server| (*server, Manner::Resolver, name.clone(), kind)));
     }
     questions
+}
+
+/// What resolvers are to be asked of our own zones: what each one's parent says of its key. The parent isn't known here.
+pub fn parents(published: &Published, resolvers: &[SocketAddr]) -> Vec<Question> {
+    let zones = published.zones.iter().filter(|zone| matches!(zone.publisher, Publisher::Embedded { .. }));
+    let ask =
+        |zone: &Zone| resolvers.iter().map(|server| (*server, Manner::Resolver, zone.name.clone(), "DS")).collect();
+    zones.flat_map(|zone| -> Vec<Question> { ask(zone) }).collect()
 }
 
 /// Asks all of them, many at once.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use agent::zone_key::ZoneKey;
 use api::dns::{Finding, Severity};
 use topology::records::{Change, Published, RecordSet};
 use topology::zone::LONGEST_TTL;
@@ -14,10 +15,11 @@ use super::look::{Look, Standing};
 use super::reached::Reached;
 
 mod caa;
+mod parent;
 mod service;
 
 /// Each finding that there is: how bad it is, and its word. docs/dns-publishing.md explains them.
-pub const CODES: [(Severity, &str); 28] = [
+pub const CODES: [(Severity, &str); 30] = [
     (Severity::Fault, "missing"),
     (Severity::Fault, "alias"),
     (Severity::Fault, "dot"),
@@ -46,6 +48,8 @@ pub const CODES: [(Severity, &str); 28] = [
     (Severity::Fault, "ahead"),
     (Severity::Warning, "different"),
     (Severity::Warning, "left-over"),
+    (Severity::Warning, "ds-missing"),
+    (Severity::Fault, "ds-wrong"),
 ];
 
 /// What is judged.
@@ -59,6 +63,8 @@ pub struct Ground<'a> {
     pub ca: &'a [String],
     /// Local domains of which no zone can have all names, such as `*.contoso.test`.
     pub wildcards: &'a [String],
+    /// The keys of signed zones, by the zones' names.
+    pub keys: &'a BTreeMap<String, ZoneKey>,
     /// How each zone is.
     pub looks: &'a [Look],
     /// What was answered for each name.
@@ -76,6 +82,7 @@ pub fn lint(ground: &Ground<'_>) -> Vec<Finding> {
     targets(ground, &mut findings);
     addresses(ground, &mut findings);
     caa::authorizations(ground, &mut findings);
+    parent::delegations(ground, &mut findings);
     findings.sort();
     findings.dedup();
     findings

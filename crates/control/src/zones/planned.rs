@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::dns::{Answer, Answers, Applied, Apply, Check, Checked, Contents, Plan, Planned, Wish};
+use agent::zone_key::TTL;
+use api::dns::{Answer, Answers, Applied, Apply, Check, Checked, Contents, Plan, Planned, Signed, Wish};
 use api::route::RecordChange;
 use store::StoreError;
 use topology::document::Topology;
@@ -16,7 +17,7 @@ use super::apply::{self, decide};
 use super::heard::{self, Heard, hear, questions};
 use super::lint::{self, lint};
 use super::reached::reached;
-use super::{Look, Zones, changed, told};
+use super::{Look, Zones, changed, told, trust};
 use crate::audit::Hash;
 use crate::members::Members;
 use crate::publish::Current;
@@ -138,6 +139,25 @@ impl Names {
         Ok(told.collect())
     }
 
+    /// By what each signed zone is to be known to its parent; one that has no key yet gets it with the next topology.
+    ///
+    /// # Errors
+    /// When there is no zone.
+    pub fn signed(&self) -> Result<Vec<Signed>, AskError> {
+        let current = self.current()?;
+        if current.topology.zones.is_empty() {
+            return Err(AskError::NoZones);
+        }
+        let secrets = self.members.picture().secrets;
+        let line = |zone: &str, kind: &str, value: String| format!("{zone} {TTL} IN {kind} {value}");
+        let told = trust::keys(&current.topology, &secrets).into_iter().map(|(zone, key)| Signed {
+            ds: line(&zone, "DS", key.parents(&zone)),
+            dnskey: line(&zone, "DNSKEY", key.own()),
+            zone,
+        });
+        Ok(told.collect())
+    }
+
     /// What everybody answers now for each name, against what should be.
     ///
     /// # Errors
@@ -166,10 +186,13 @@ impl Names {
             names.extend(heard::authorizations(&published));
         }
         let count = names.len();
-        let questions = questions(&published, names, &resolvers(&current.topology, check)?);
+        let resolvers = resolvers(&current.topology, check)?;
+        let mut questions = questions(&published, names, &resolvers);
         if questions.is_empty() {
             return Err(AskError::Nobody);
         }
+        questions.extend(heard::parents(&published, &resolvers));
+        let keys = trust::keys(&current.topology, &self.members.picture().secrets);
         let (looks, heard, reached) =
             tokio::join!(self.zones.fresh(&current), hear(questions), reached(&self.members, &current, &published));
         let locals = current.topology.policy.locals().iter().filter(|local| local.pattern.is_wildcard());
@@ -179,6 +202,7 @@ impl Names {
             routed: &current.route.pool,
             ca,
             wildcards: &wildcards,
+            keys: &keys,
             looks: &looks,
             heard: &heard,
             reached: &reached,

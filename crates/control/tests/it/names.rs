@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use api::client::ClientError;
-use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, Plan, Severity, Wish};
+use api::control::{AuditEntry, Topology};
+use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, Plan, Severity, Signed, Wish};
 use control::access::Role;
 use control::zones::lint::CODES;
 use store::Memory;
@@ -159,6 +160,48 @@ async fn where_nobody_can_be_asked_nothing_is_said_to_be_well() {
     assert!(answers.are_right(), "{answers:#?}");
     let checked: Checked = client.post("/v1/dns/check", &check).await.expect("one is enough");
     assert_eq!((checked.asked, checked.findings), (vec![dns.address().to_string()], Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_zone_tells_what_its_parent_is_to_have_and_its_key_to_nobody() {
+    let dns = LabDns::start(&Place::here(), "127.0.0.1:0".parse().expect("an address")).expect("it starts");
+    let (site, store) = (Site::new().await, Arc::new(Memory::new()));
+    let controller = site.controller("ctl1.contoso.test", store).await;
+    let viewer = site.client(&controller, Role::Viewer);
+    let with = |signed: &str| {
+        site.topology("10.0.0.20")
+            + &format!(
+                "\n[names]\nresolvers = [\"{}\"]\n[[dns]]\nfqdn = \"ns1.contoso.test\"\nsite = \"Site1\"\ninternal = [\"10.0.0.53\"]\n\
+                 external = [\"127.0.0.53\"]\n[[zone]]\nname = \"fed.contoso.test\"\npublisher = \"embedded\"\n{signed}",
+                dns.address()
+            )
+    };
+    site.publish(&controller, &with("")).await.expect("it is good");
+    known(&controller, 1).await;
+    assert_eq!(viewer.get::<Vec<Signed>>("/v1/dns/ds").await.expect("an answer"), []);
+    site.publish(&controller, &with("signed = true\n")).await.expect("it is good");
+    known(&controller, 2).await;
+    let told: Vec<Signed> = viewer.get("/v1/dns/ds").await.expect("an answer");
+    let [signed] = &told[..] else { panic!("one zone: {told:?}") };
+    let secrets = controller.members.picture().secrets.zone_keys();
+    let drawn = &secrets["fed.contoso.test."];
+    let key = agent::zone_key::ZoneKey::read(drawn).expect("a key");
+    assert_eq!(signed.zone, "fed.contoso.test.");
+    assert_eq!(signed.ds, format!("fed.contoso.test. 3600 IN DS {}", key.parents("fed.contoso.test.")));
+    assert_eq!(signed.dnskey, format!("fed.contoso.test. 3600 IN DNSKEY {}", key.own()));
+    let shown: Topology = viewer.get("/v1/topology").await.expect("an answer");
+    let audit: Vec<AuditEntry> = viewer.get("/v1/audit?from=1&count=100").await.expect("an answer");
+    assert!(!format!("{shown:?} {audit:?} {controller:?}", controller = controller.members).contains(drawn.reveal()));
+    // What the parent has is asked of the resolver: nothing yet.
+    let operator = site.client(&controller, Role::Operator);
+    let checked: Checked = operator.post_within("/v1/dns/check", &Check::default(), PATIENCE).await.expect("an answer");
+    let missing = checked.findings.iter().find(|finding| finding.code == "ds-missing");
+    assert_eq!(missing.map(|finding| finding.severity), Some(Severity::Warning), "{checked:#?}");
+    // The same key again.
+    site.publish(&controller, &with("")).await.expect("it is good");
+    site.publish(&controller, &with("signed = true\n")).await.expect("it is good");
+    known(&controller, 4).await;
+    assert_eq!(viewer.get::<Vec<Signed>>("/v1/dns/ds").await.expect("an answer"), told);
 }
 
 #[test]

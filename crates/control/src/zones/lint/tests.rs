@@ -15,6 +15,7 @@ struct Case {
     published: Published,
     ca: Vec<String>,
     wildcards: Vec<String>,
+    keys: BTreeMap<String, ZoneKey>,
     looks: Vec<Look>,
     heard: Vec<Heard>,
     reached: BTreeMap<SocketAddr, Reached>,
@@ -41,7 +42,15 @@ impl Case {
         let seen = Seen { mark: Some(Ok(mark)), sets };
         let mut look = Look::unseen(contents);
         look.told.insert(server(), Told { said: Ok(seen), age: Duration::ZERO });
-        Case { published, ca: Vec::new(), wildcards: Vec::new(), looks: vec![look], heard, reached: BTreeMap::new() }
+        Case {
+            published,
+            ca: Vec::new(),
+            wildcards: Vec::new(),
+            keys: BTreeMap::new(),
+            looks: vec![look],
+            heard,
+            reached: BTreeMap::new(),
+        }
     }
 
     fn lint(&self) -> Vec<Finding> {
@@ -50,6 +59,7 @@ impl Case {
             routed: "pool1.contoso.test",
             ca: &self.ca,
             wildcards: &self.wildcards,
+            keys: &self.keys,
             looks: &self.looks,
             heard: &self.heard,
             reached: &self.reached,
@@ -285,4 +295,34 @@ fn what_is_worst_comes_first() {
     case.wildcards.push("*.im.contoso.test".to_owned());
     let severities: Vec<Severity> = case.lint().iter().map(|finding| finding.severity).collect();
     assert!(severities.is_sorted() && severities.len() == 2, "{severities:?}");
+}
+
+/// The zone as one of ours, and what a resolver says that its parent says of it.
+fn with_parent(key: Option<ZoneKey>, says: &[&str]) -> Case {
+    let mut case = Case::new();
+    case.published.zones[0].publisher = Publisher::Embedded { servers: Vec::new(), signed: key.is_some() };
+    case.keys.extend(key.map(|key| ("contoso.test.".to_owned(), key)));
+    let sets = if says.is_empty() { Vec::new() } else { vec![set("contoso.test.", "DS", says)] };
+    let server = "9.9.9.9:53".parse().expect("an address");
+    let name = "contoso.test.".to_owned();
+    case.heard.push(Heard { server, manner: Manner::Resolver, name, kind: "DS", said: Ok(sets) });
+    case
+}
+
+#[test]
+fn a_parent_that_says_of_a_key_what_is_not_so() {
+    let drawn = ZoneKey::draw().expect("randomness");
+    let key = || Some(ZoneKey::read(&drawn).expect("a key"));
+    let ours = key().expect("it is there").parents("contoso.test.");
+    let (of_another, tag) = (format!("{}00", &ours[..ours.len() - 2]), key().expect("it is there").tag());
+    let of_another = if of_another == ours { ours.replace("00", "01") } else { of_another };
+    with_parent(key(), &[]).is(Severity::Warning, "ds-missing");
+    with_parent(key(), &[&of_another]).is(Severity::Fault, "ds-wrong");
+    with_parent(key(), &[&format!("{tag} 8 4 {}", "AB".repeat(48))]).is(Severity::Fault, "ds-wrong");
+    with_parent(None, &[&ours]).is(Severity::Fault, "ds-wrong");
+    let sha384 = format!("{tag} 13 4 {}", "AB".repeat(48));
+    for says in [&[ours.as_str()][..], &[&ours.to_ascii_lowercase()], &[&of_another, &ours], &[&sha384]] {
+        assert_eq!(with_parent(key(), says).lint(), [], "{says:?}");
+    }
+    assert_eq!(with_parent(None, &[]).lint(), []);
 }
