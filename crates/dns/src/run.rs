@@ -206,7 +206,7 @@ impl Daemon {
                 self.authority.replace(zones);
             }
             Err(error) => {
-                tracing::error!(%error, "zones can't be signed anew; partners that validate soon refuse them");
+                tracing::error!(%error, "zones can't be signed anew");
             }
         }
     }

@@ -349,6 +349,17 @@ fn ten_thousand_domains_are_made_in_time() {
     let zones = made(&published, 1);
     assert_eq!(ask(&zones, "_xmpp-server._tcp.local9999.contoso.test.", T::SRV).answers.len(), 2);
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    let Publisher::Embedded { signed, .. } = &mut published.zones[0].publisher else { panic!("one of ours") };
+    *signed = true;
+    let drawn = agent::zone_key::ZoneKey::draw().expect("randomness");
+    let key = agent::zone_key::ZoneKey::read(&drawn).expect("a key");
+    let signing = Signing { keys: [("contoso.test.".to_owned(), key)].into(), now: 1_800_000_000 };
+    let began = std::time::Instant::now();
+    let zones = Zones::new(&published, "pool1.contoso.test", &mark(1), &signing).expect("they can be signed");
+    let mut asked = with_edns(query("_xmpp-server._tcp.local9999.contoso.test.", T::SRV), 1232);
+    asked.edns.as_mut().expect("it is there").set_dnssec_ok(true);
+    assert_eq!(said(&zones, &asked, Transport::Udp).answers.len(), 3);
+    assert!(began.elapsed().as_secs() < 40, "{:?}", began.elapsed());
 }
 
 /// What a zone holds, by hickory-proto's names and types, made without any of the code under test.
