@@ -186,6 +186,17 @@ pub struct Signed {
     pub dnskey: String,
 }
 
+/// The key of a zone that isn't signed any more is to be forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DnsForgetKey)]
+pub struct ForgetKey {
+    /// Of which zone.
+    pub zone: String,
+    /// Why, for the audit trail.
+    #[serde(default)]
+    pub why: String,
+}
+
 /// What a zone should hold of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = DnsContents)]

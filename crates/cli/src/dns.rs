@@ -4,7 +4,8 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, Plan, Severity, Signed, Wish};
+use api::control::Done;
+use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, ForgetKey, Plan, Severity, Signed, Wish};
 
 use crate::args::Control;
 use crate::remote::{RemoteError, ask, print};
@@ -50,6 +51,15 @@ pub(crate) enum Dns {
         /// Which; all that are signed where none is named.
         #[arg(value_name = "ZONE")]
         zone: Option<String>,
+    },
+    /// Forget the key of a zone that isn't signed any more, so that it gets another when it is signed again.
+    ForgetKey {
+        /// Which zone.
+        #[arg(value_name = "ZONE")]
+        zone: String,
+        /// Why, for the audit trail.
+        #[arg(long, default_value = "")]
+        why: String,
     },
     /// Say what every name server and resolver answers for each name, and go on until all answer what they should.
     Watch(Watching),
@@ -107,6 +117,7 @@ pub(crate) fn run(control: &Control, command: Dns) -> ExitCode {
         Dns::Check(asked) => check(control, asked),
         Dns::Zone { zone } => contents(control, zone.as_deref()),
         Dns::Ds { zone } => signed(control, zone.as_deref()),
+        Dns::ForgetKey { zone, why } => forget_key(control, ForgetKey { zone, why }),
         Dns::Watch(asked) => watch(control, asked),
     };
     match done {
@@ -197,6 +208,12 @@ fn signed(control: &Control, zone: Option<&str>) -> Result<u8, RemoteError> {
         return Ok(REFUSED);
     }
     print(control, &all, |all| text::signed(all))?;
+    Ok(0)
+}
+
+fn forget_key(control: &Control, asked: ForgetKey) -> Result<u8, RemoteError> {
+    let done: Done = ask(control, |client| async move { Ok(client.post("/v1/dns/forget-key", &asked).await?) })?;
+    print(control, &done, |done| format!("{}\n", done.what))?;
     Ok(0)
 }
 

@@ -7,7 +7,7 @@ use crate::audit::{Deed, Hash};
 use crate::ledger::{Ledger, put_document, read_document};
 use crate::records::{self, Head, Route, Version};
 
-pub(crate) mod zone_keys;
+pub mod zone_keys;
 
 /// How often it is tried again when only other secrets changed meanwhile.
 const ATTEMPTS: usize = 20;

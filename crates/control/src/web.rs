@@ -122,6 +122,7 @@ fn described() -> (Router<Office>, utoipa::openapi::OpenApi) {
         .routes(routes!(dns::answers))
         .routes(routes!(dns::contents))
         .routes(routes!(dns::signed))
+        .routes(routes!(dns::forget_key))
         .routes(routes!(recover::look, recover::forward))
         .routes(routes!(route::show))
         .routes(routes!(route::plan))

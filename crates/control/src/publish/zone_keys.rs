@@ -1,32 +1,50 @@
 //! The keys of zones that are to be signed and have none yet: made with the topology that says so, in one transaction. A zone
-//! keeps its key, also where it isn't signed for a while: its parent may still name that one.
+//! keeps its key, also where it isn't signed for a while: its parent may still name that one. Only somebody who knows that it
+//! doesn't has it forgotten.
 
 use agent::zone_key::{ZoneKey, ZoneKeyError};
+use api::agent::content::Secret;
 use store::{Expect, StoreError, Transaction};
 use topology::document::Topology;
 
+use crate::audit::Deed;
 use crate::ledger::Ledger;
-use crate::records::{self, Secrets};
+use crate::records::{self, Head, Secrets};
 
-/// New keys.
+/// The keys of signed zones, new ones among them.
 #[derive(Debug)]
 pub(crate) struct Drawn {
     /// All secrets, with them.
     after: Secrets,
     expect: Expect,
-    /// What the audit trail says of them.
+    /// What the audit trail says of new ones.
     pub(crate) told: Vec<String>,
 }
 
+/// Why a key isn't forgotten.
+#[derive(Debug, thiserror::Error)]
+pub enum ForgetError {
+    /// It is in use.
+    #[error("the zone {0} is signed with it")]
+    InUse(String),
+    /// There is none.
+    #[error("the zone {0} has no key")]
+    NoKey(String),
+    /// The store.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
 impl Drawn {
-    /// Puts them into the store, if its secrets are still what they were.
+    /// Puts what is new into the store, if its secrets are still what they were: no key that is needed may be gone by then.
     pub(crate) fn put(self, transaction: Transaction) -> Transaction {
         let key = records::secrets();
-        transaction.expect(key.clone(), self.expect).put(key, records::write(&self.after))
+        let transaction = transaction.expect(key.clone(), self.expect);
+        if self.told.is_empty() { transaction } else { transaction.put(key, records::write(&self.after)) }
     }
 }
 
-/// Keys for the signed zones of a topology; nothing where each has one.
+/// Keys for the signed zones of a topology; nothing where it has none of those.
 ///
 /// # Errors
 /// As the store, and where there is no randomness.
@@ -53,5 +71,37 @@ pub(crate) async fn drawn(ledger: &Ledger, topology: &Topology) -> Result<Option
         told.push(format!("zone {}: a new key, {}", zone.name, key.tag()));
         after.zones.insert(zone.name.clone(), drawn.reveal().to_owned());
     }
-    Ok((!told.is_empty()).then_some(Drawn { after, expect, told }))
+    Ok(Some(Drawn { after, expect, told }))
+}
+
+/// Forgets the key of a zone that isn't signed, so that it gets another when it is signed again. The name is absolute.
+///
+/// # Errors
+/// Why not; then nothing changed.
+pub async fn forget(ledger: &Ledger, zone: &str, (who, why): (&str, &str)) -> Result<(), ForgetError> {
+    let current = super::current(ledger).await?;
+    let (head, expect_head) = ledger.one::<Head>(&records::head()).await?;
+    if head.map(|head| head.version) != current.as_ref().map(|current| current.version) {
+        return Err(StoreError::Conflict(records::head()).into());
+    }
+    let mut zones = current.iter().flat_map(|current| &current.topology.zones);
+    if zones.any(|known| known.name == zone && known.is_signed()) {
+        return Err(ForgetError::InUse(zone.to_owned()));
+    }
+    let key = records::secrets();
+    let (found, expect) = ledger.one::<Secrets>(&key).await?;
+    let no_key = || ForgetError::NoKey(zone.to_owned());
+    let mut after = found.ok_or_else(no_key)?;
+    let forgotten = after.zones.remove(zone).map(Secret::new).ok_or_else(no_key)?;
+    let tag = ZoneKey::read(&forgotten).map_or_else(|_| "unreadable".to_owned(), |key| key.tag().to_string());
+    let deed = Deed {
+        who: who.to_owned(),
+        what: format!("forget the key of the zone {zone}"),
+        why: why.to_owned(),
+        before: format!("key {tag}"),
+        after: String::new(),
+    };
+    // A topology that signs it again may come meanwhile.
+    let transaction = Transaction::new().expect(records::head(), expect_head).expect(key.clone(), expect);
+    Ok(ledger.change(&transaction.put(key, records::write(&after)), &deed).await?)
 }

@@ -1,12 +1,13 @@
 //! DNS outside: what should be there, what is, changed and checked.
 
-use api::control::Problem;
-use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, Plan, Signed, Wish};
+use api::control::{Done, Problem};
+use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, ForgetKey, Plan, Signed, Wish};
 use axum::extract::State;
 use axum::response::Json;
 
 use super::{Caller, Failure, Office};
 use crate::access::Role;
+use crate::publish::zone_keys::{self, ForgetError};
 use crate::zones::planned::AskError;
 
 /// What would be changed in each zone, and by whom. Nothing is changed.
@@ -66,6 +67,34 @@ pub(super) async fn contents(State(office): State<Office>, caller: Caller) -> Re
 pub(super) async fn signed(State(office): State<Office>, caller: Caller) -> Result<Json<Vec<Signed>>, Failure> {
     office.admit(&caller, Role::Viewer)?;
     Ok(Json(office.names.signed()?))
+}
+
+/// Forget the key of a zone that isn't signed any more, so that it gets another.
+#[utoipa::path(post, path = "/v1/dns/forget-key", request_body = ForgetKey, responses((status = 200, body = Done), (status = "default", body = Problem)))]
+pub(super) async fn forget_key(
+    State(office): State<Office>,
+    caller: Caller,
+    Json(asked): Json<ForgetKey>,
+) -> Result<Json<Done>, Failure> {
+    let user = office.admit(&caller, Role::Administrator)?;
+    office.not_behind()?;
+    let zone = format!("{}.", asked.zone.trim_end_matches('.').to_ascii_lowercase());
+    zone_keys::forget(&office.ledger, &zone, (&user.name, &asked.why)).await?;
+    Ok(Json(Done { what: format!("the key of {zone} is forgotten; it gets another when it is signed again") }))
+}
+
+impl From<ForgetError> for Failure {
+    fn from(error: ForgetError) -> Failure {
+        let title = error.to_string();
+        match error {
+            ForgetError::InUse(_) => Failure::refused(
+                title,
+                "first have the DS record removed from its parent, and stop to sign: docs/dns-zones.md says in which order",
+            ),
+            ForgetError::NoKey(_) => Failure::not_found(title, "it gets one when it is signed"),
+            ForgetError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl From<AskError> for Failure {

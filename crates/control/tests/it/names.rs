@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use api::client::ClientError;
-use api::control::{AuditEntry, Topology};
-use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, Plan, Severity, Signed, Wish};
+use api::control::{AuditEntry, Done, Topology};
+use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, ForgetKey, Plan, Severity, Signed, Wish};
 use control::access::Role;
 use control::zones::lint::CODES;
 use store::Memory;
@@ -202,6 +202,23 @@ async fn a_signed_zone_tells_what_its_parent_is_to_have_and_its_key_to_nobody() 
     site.publish(&controller, &with("signed = true\n")).await.expect("it is good");
     known(&controller, 4).await;
     assert_eq!(viewer.get::<Vec<Signed>>("/v1/dns/ds").await.expect("an answer"), told);
+    // Another one: only where nothing is signed with the old one any more.
+    let forget = ForgetKey { zone: "FED.contoso.test".to_owned(), why: "it has leaked".to_owned() };
+    let administrator = site.administrator(&controller);
+    let refused: Result<Done, ClientError> = administrator.post("/v1/dns/forget-key", &forget).await;
+    let refused = problem(refused);
+    assert_eq!(
+        (refused.code.as_str(), refused.title.as_str()),
+        ("refused", "the zone fed.contoso.test. is signed with it")
+    );
+    site.publish(&controller, &with("")).await.expect("it is good");
+    let _done: Done = administrator.post("/v1/dns/forget-key", &forget).await.expect("it isn't in use");
+    let refused: Result<Done, ClientError> = administrator.post("/v1/dns/forget-key", &forget).await;
+    assert_eq!(problem(refused).code, "not-found");
+    site.publish(&controller, &with("signed = true\n")).await.expect("it is good");
+    known(&controller, 6).await;
+    let after: Vec<Signed> = viewer.get("/v1/dns/ds").await.expect("an answer");
+    assert!(after.len() == 1 && after != told, "{after:?}");
 }
 
 #[test]
