@@ -15,4 +15,5 @@ mod moves;
 mod outside;
 mod probe;
 mod runbook;
+mod signed;
 mod target;
