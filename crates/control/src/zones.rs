@@ -22,7 +22,7 @@ pub mod reached;
 pub mod servers;
 #[cfg(test)]
 pub(crate) mod testing;
-mod trust;
+pub mod trust;
 
 pub use apply::{Applied, ApplyError};
 pub use keeper::Zones;

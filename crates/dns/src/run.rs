@@ -30,7 +30,7 @@ use crate::zone::service::Authority;
 use crate::zone::{Told as ToldZone, Zones};
 
 /// Between two looks whether signatures of zones are to be made anew. The clock may have been set meanwhile.
-const SIGNATURES: Duration = Duration::from_secs(60);
+const SIGNATURES: Duration = Duration::from_secs(10);
 
 /// Why the daemon doesn't run.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,7 @@ use super::{Caller, Failure, Office};
 use crate::access::Role;
 use crate::publish::zone_keys::{self, ForgetError};
 use crate::zones::planned::AskError;
+use crate::zones::trust;
 
 /// What would be changed in each zone, and by whom. Nothing is changed.
 #[utoipa::path(post, path = "/v1/dns/plan", request_body = Wish, responses((status = 200, body = Plan), (status = "default", body = Problem)))]
@@ -66,7 +67,7 @@ pub(super) async fn contents(State(office): State<Office>, caller: Caller) -> Re
 #[utoipa::path(get, path = "/v1/dns/ds", responses((status = 200, body = [Signed]), (status = "default", body = Problem)))]
 pub(super) async fn signed(State(office): State<Office>, caller: Caller) -> Result<Json<Vec<Signed>>, Failure> {
     office.admit(&caller, Role::Viewer)?;
-    Ok(Json(office.names.signed()?))
+    Ok(Json(trust::signed(&office.ledger).await?))
 }
 
 /// Forget the key of a zone that isn't signed any more, so that it gets another.

@@ -4,8 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::zone_key::TTL;
-use api::dns::{Answer, Answers, Applied, Apply, Check, Checked, Contents, Plan, Planned, Signed, Wish};
+use api::dns::{Answer, Answers, Applied, Apply, Check, Checked, Contents, Plan, Planned, Wish};
 use api::route::RecordChange;
 use store::StoreError;
 use topology::document::Topology;
@@ -135,25 +134,6 @@ impl Names {
             zone: contents.zone.name.clone(),
             publisher: contents.zone.publisher.word().to_owned(),
             lines: contents.all().iter().flat_map(RecordSet::lines).collect(),
-        });
-        Ok(told.collect())
-    }
-
-    /// By what each signed zone is to be known to its parent; one that has no key yet gets it with the next topology.
-    ///
-    /// # Errors
-    /// When there is no zone.
-    pub fn signed(&self) -> Result<Vec<Signed>, AskError> {
-        let current = self.current()?;
-        if current.topology.zones.is_empty() {
-            return Err(AskError::NoZones);
-        }
-        let secrets = self.members.picture().secrets;
-        let line = |zone: &str, kind: &str, value: String| format!("{zone} {TTL} IN {kind} {value}");
-        let told = trust::keys(&current.topology, &secrets).into_iter().map(|(zone, key)| Signed {
-            ds: line(&zone, "DS", key.parents(&zone)),
-            dnskey: line(&zone, "DNSKEY", key.own()),
-            zone,
         });
         Ok(told.collect())
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-use super::{CONTROLLERS, GATEWAYS, Installation, PATIENCE, edges, members, program};
+use super::{CONTROLLERS, GATEWAYS, Installation, PATIENCE, edges, program};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(20);
@@ -107,12 +107,12 @@ impl Installation {
     pub fn wait_for_version(&self, version: u64, began: Instant) -> anyhow::Result<BTreeMap<String, Duration>> {
         let at = RefCell::new(BTreeMap::new());
         self.wait_for(&format!("version {version} at all members"), |status| {
-            let everybody = members_of(status).filter(|member| member["role"] != "controller");
-            for member in everybody.filter(|member| member["version"] == version) {
+            let everybody: Vec<_> = members_of(status).filter(|member| member["role"] != "controller").collect();
+            for member in everybody.iter().filter(|member| member["version"] == version) {
                 let fqdn = member["fqdn"].as_str().unwrap_or_default().to_owned();
                 at.borrow_mut().entry(fqdn).or_insert_with(|| began.elapsed());
             }
-            at.borrow().len() == members().count()
+            at.borrow().len() == everybody.len()
         })?;
         Ok(at.into_inner())
     }
