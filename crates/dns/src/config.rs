@@ -54,6 +54,8 @@ pub struct Zones {
 /// What controllers say of where names lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leads {
+    /// Whether they do: not at a server that is there for zones alone.
+    pub view: bool,
     /// Where internal servers find partners.
     pub gateways: Vec<view::Gateway>,
     /// What doesn't lead there.
@@ -73,11 +75,14 @@ impl Config {
         settings::read(path, |file: file::File, folder, faults| check::check(file, folder, faults))
     }
 
-    /// This, with names leading where controllers say.
+    /// This, with names leading where controllers say; without the view where they say so.
     pub fn leading(&self, leads: Leads) -> Config {
         let mut config = self.clone();
         config.view.gateways = leads.gateways;
         config.view.locals = leads.locals;
+        if !leads.view {
+            config.listen.clear();
+        }
         config
     }
 }

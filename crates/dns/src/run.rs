@@ -101,7 +101,7 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
                 _ = looks.tick() => daemon.sign_again(),
                 _ = reload.recv() => daemon.reload(path).await,
                 (snapshot, done) = changed(&mut controlled) => {
-                    let _ = done.send(daemon.follow(&snapshot));
+                    let _ = done.send(daemon.follow(&snapshot).await);
                 }
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
@@ -179,19 +179,22 @@ impl Daemon {
     }
 
     /// Goes by a snapshot from now on.
-    fn follow(&mut self, snapshot: &Arc<Kept>) -> Result<(), String> {
+    async fn follow(&mut self, snapshot: &Arc<Kept>) -> Result<(), String> {
         let (config, zones) = led(&self.file, Some(snapshot)).map_err(|faults| faults.to_string())?;
         let told = zones.told().to_vec();
         self.authority.replace(zones);
         self.say_zones("serves zones as controllers say now", &told);
-        let before = self.snapshot.replace(snapshot.clone());
         // Where only the route moved, what is cached stays good.
-        if before.is_some_and(|before| before.content == snapshot.content) {
-            return Ok(());
+        if self.snapshot.as_ref().is_none_or(|before| before.content != snapshot.content) {
+            let (addresses, summary) = (config.listen.clone(), Summary::of(&config));
+            // Who asks before there is an answer is told that there is no such name.
+            self.service.replace(serve(config, &self.counts));
+            let opened = self.open(&addresses).await.map_err(|error| error.to_string())?;
+            self.listeners.retain(|address, _| addresses.contains(address));
+            self.listeners.extend(opened);
+            self.say("serves the internal view as controllers say now", &summary);
         }
-        let summary = Summary::of(&config);
-        self.service.replace(serve(config, &self.counts));
-        self.say("serves the internal view as controllers say now", &summary);
+        self.snapshot = Some(snapshot.clone());
         Ok(())
     }
 
@@ -273,6 +276,11 @@ impl Daemon {
 
     fn say(&self, what: &str, summary: &Summary) {
         if self.listeners.is_empty() {
+            if !self.file.listen.is_empty() {
+                let to_do =
+                    "take [view] out of the configuration, or `view = false` out of its [[dns]] in the topology";
+                tracing::warn!(to_do, "[view] is there, and the topology has this server answer for zones only");
+            }
             return;
         }
         let mut listen: Vec<SocketAddr> = self.listeners.values().map(Listener::address).collect();

@@ -69,13 +69,10 @@ pub struct View {
 }
 
 impl View {
-    /// The view that `settings` describe.
-    ///
-    /// # Panics
-    /// When there is no gateway.
+    /// The view that `settings` describe. Without a gateway there is nobody who asks it: the server is there for zones alone.
     pub fn new(settings: Settings) -> View {
         let Settings { ttl, direct_tls, gateways, locals } = settings;
-        let first = host_name(&gateways[0].name);
+        let first = gateways.first().map_or_else(Name::root, |gateway| host_name(&gateway.name));
         let mut view = View {
             ttl,
             direct_tls,

@@ -37,7 +37,7 @@ pub struct Topology {
     /// The gateways.
     pub gateways: Vec<Member>,
     /// The dns servers.
-    pub dns: Vec<Member>,
+    pub dns: Vec<Dns>,
     /// Those of them that partners' resolvers reach.
     pub nameservers: Vec<NameServer>,
     /// Those who only look, from elsewhere.
@@ -91,6 +91,15 @@ pub struct Edge {
     pub external: Vec<IpAddr>,
     /// Where, at its internal addresses, gateways do.
     pub trunk_port: u16,
+}
+
+/// A dns server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dns {
+    /// What it is as a member.
+    pub member: Member,
+    /// Whether our own servers find partners by it. One that doesn't is there for zones alone, and learns nothing else.
+    pub view: bool,
 }
 
 /// Who looks at edge servers from outside as partners see them, and carries nothing.
@@ -155,8 +164,9 @@ impl Topology {
     /// All members: edge servers by pools, gateways, dns servers, witnesses, controllers.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         let edges = self.pools.iter().flat_map(|pool| pool.edges.iter().map(|edge| &edge.member));
+        let dns = self.dns.iter().map(|dns| &dns.member);
         let witnesses = self.witnesses.iter().map(|witness| &witness.member);
-        edges.chain(&self.gateways).chain(&self.dns).chain(witnesses).chain(&self.controllers)
+        edges.chain(&self.gateways).chain(dns).chain(witnesses).chain(&self.controllers)
     }
 
     /// The pool of that name.

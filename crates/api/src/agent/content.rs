@@ -73,10 +73,14 @@ pub struct PoolEdge {
 /// What a DNS server goes by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dns {
+    /// Whether our own servers find partners by it. Without, there is neither gateway nor local domain in here.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub view: bool,
     /// The gateways, which the view leads to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gateway: Vec<DnsGateway>,
     /// Our own domains, with their next hops.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub local: Vec<Spanned<Local>>,
     /// What the zones are made from that it has authority for; nothing for a server that partners' resolvers don't reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,6 +88,15 @@ pub struct Dns {
     /// The private keys of those of them that are signed, by the zones' names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub zone_keys: BTreeMap<String, Secret>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// A gateway, as DNS servers need it.

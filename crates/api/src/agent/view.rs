@@ -63,17 +63,23 @@ pub fn view(topology: &Topology, secrets: &Secrets<'_>, member: &Fqdn) -> Option
             Some(content.write())
         }
         document::Role::Dns => {
-            let gateways = topology.gateways.iter().map(|gateway| content::DnsGateway {
+            // Where our own servers are is nothing for who answers partners' resolvers alone.
+            let view = topology.dns.iter().any(|dns| dns.view && dns.member.fqdn == *member);
+            let gateways = topology.gateways.iter().filter(|_| view).map(|gateway| content::DnsGateway {
                 fqdn: gateway.fqdn.to_string(),
                 addresses: gateway.internal.clone(),
                 priority: if gateway.site == found.site { NEAR } else { FAR },
             });
-            let local = locals(topology, |local| local);
             let published = published(topology, member);
             let signed = published.iter().flat_map(|published| published.zones.iter().filter(|zone| zone.is_signed()));
             let key = |zone: &Zone| Some((zone.name.clone(), secrets.zones.get(&zone.name)?.clone()));
-            let zone_keys = signed.filter_map(key).collect();
-            let content = content::Dns { gateway: gateways.collect(), local, published, zone_keys };
+            let content = content::Dns {
+                view,
+                gateway: gateways.collect(),
+                local: if view { locals(topology, |local| local) } else { Vec::new() },
+                zone_keys: signed.filter_map(key).collect(),
+                published,
+            };
             Some(content.write())
         }
         document::Role::Witness => {
@@ -90,7 +96,15 @@ fn published(topology: &Topology, member: &Fqdn) -> Option<Published> {
         Publisher::Embedded { servers, .. } => servers.iter().any(|server| server.fqdn == *member),
         _ => false,
     };
-    topology.zones.iter().any(serves).then(|| Published::of(topology))
+    if !topology.zones.iter().any(serves) {
+        return None;
+    }
+    let mut published = Published::of(topology);
+    // Of zones of other publishers it needs to know that they aren't its own; where those take updates is inside, perhaps.
+    for zone in published.zones.iter_mut().filter(|zone| !serves(zone)) {
+        zone.publisher = Publisher::Manual { servers: Vec::new() };
+    }
+    Some(published)
 }
 
 /// Where a member's agent listens.
@@ -192,8 +206,30 @@ mod tests {
         tls = "optional"
     "#;
 
+    /// A name server in the perimeter, with its zone, and a zone of another that is updated inside.
+    const PERIMETER: &str = r#"
+        [[dns]]
+        fqdn = "ns1.contoso.test"
+        site = "Site1"
+        internal = ["10.1.0.53"]
+        external = ["203.0.113.53"]
+        view = false
+        [[zone]]
+        name = "contoso.test"
+        publisher = "embedded"
+        [[zone]]
+        name = "im.contoso.test"
+        publisher = "rfc2136"
+        servers = ["10.0.9.53"]
+        key = "fedge-key"
+    "#;
+
     fn seen_by(fqdn: &str) -> (Topology, Option<String>) {
-        let topology = Topology::read("topology.toml", DOCUMENT).expect("it is good");
+        seen_in(DOCUMENT, fqdn)
+    }
+
+    fn seen_in(document: &str, fqdn: &str) -> (Topology, Option<String>) {
+        let topology = Topology::read("topology.toml", document).expect("it is good");
         let secrets = [Secret::new("first-secret-of-all".to_owned()), Secret::new("second-secret-of-all".to_owned())];
         let secrets = Secrets { dialback: &secrets, ..Secrets::NONE };
         let seen = view(&topology, &secrets, &fqdn.parse().expect("an FQDN"));
@@ -242,7 +278,19 @@ mod tests {
         let gateways: Vec<(&str, u16)> =
             dns.gateway.iter().map(|found| (found.fqdn.as_str(), found.priority)).collect();
         assert_eq!(gateways, [("gateway1.contoso.test", FAR), ("gateway2.contoso.test", NEAR)]);
-        assert_eq!(agent(&topology.dns[0]), ["10.0.9.3:5299".parse().expect("one")]);
+        assert_eq!(agent(&topology.dns[0].member), ["10.0.9.3:5299".parse().expect("one")]);
+    }
+
+    #[test]
+    fn a_dns_server_without_the_view_learns_the_zones_and_nothing_else() {
+        let document = format!("{DOCUMENT}{PERIMETER}");
+        let text = seen_in(&document, "ns1.contoso.test").1.expect("a member");
+        for inside in ["10.", "fd00", "gateway", "next_hop", "dns2", "ctl1", "fabrikam", "secret"] {
+            assert!(!text.contains(inside), "{inside}: {text}");
+        }
+        let dns = content::Dns::read(&text).expect("it can be read");
+        assert_eq!((dns.view, dns.published.is_some()), (false, true));
+        assert_eq!(seen_in(&document, "dns2.contoso.test").1.map(|text| text.contains("published")), Some(false));
     }
 
     #[test]

@@ -96,7 +96,7 @@ pub(super) fn check(file: File, folder: &Path, faults: &mut Faults) -> Config {
 /// What a snapshot's content means, as far as it isn't faulty.
 pub(super) fn leads(content: Dns, faults: &mut Faults) -> Leads {
     let mut check = Check { faults };
-    if content.gateway.is_empty() {
+    if content.view && content.gateway.is_empty() {
         let remedy = "the topology must have a gateway; look at the version that the controllers have";
         check.faults.add(0..0, "there is no gateway to lead to", remedy);
     }
@@ -121,7 +121,13 @@ pub(super) fn leads(content: Dns, faults: &mut Faults) -> Leads {
             }
         }
     }
-    Leads { gateways, locals: check.locals(&locals), published: content.published, zone_keys: content.zone_keys }
+    Leads {
+        view: content.view,
+        gateways,
+        locals: check.locals(&locals),
+        published: content.published,
+        zone_keys: content.zone_keys,
+    }
 }
 
 struct Check<'a> {

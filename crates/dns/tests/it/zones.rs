@@ -204,6 +204,35 @@ fn a_server_that_partners_do_not_reach_gets_no_zone() {
     assert!(published("dns1.contoso.test").is_some() && published("dns2.contoso.test").is_none());
 }
 
+/// With the view and without it; what is on the disk in each case is what the server needs.
+#[test]
+fn a_server_of_zones_alone_knows_nothing_of_the_inside() {
+    const INSIDE: [&str; 3] = ["10.", "gateway1", "next_hop"];
+    let alone = DOCUMENT.replace("external = [\"192.0.2.53\"]", "external = [\"192.0.2.53\"]\nview = false");
+    let site = Site::new();
+    let config = format!("{}[view]\nlisten = ['127.0.0.1:0']\nforward = ['127.0.0.1:9']\n", config(&site, 0));
+    let key = site.enrol_by(&config, &snapshot(DOCUMENT, 1, 1));
+    let on_disk = || std::fs::read_to_string(site.folder.path().join("state/snapshot")).expect("there is one");
+    assert!(INSIDE.iter().all(|inside| on_disk().contains(inside)), "{}", on_disk());
+    let daemon = Daemon::start(&config, None);
+    let (view, zone) = (daemon.address, daemon.addresses("serves zones")[0]);
+    let partner = |address| ask(address, "_xmpp-server._tcp.fabrikam.test.", T::SRV);
+    assert_eq!(partner(view).answers.len(), 1);
+
+    let mut connection = site.dial(&daemon, key).expect("a controller");
+    site.runtime.block_on(connection.snapshot(&snapshot(&alone, 2, 1))).expect("taken");
+    assert!(INSIDE.iter().all(|inside| !on_disk().contains(inside)), "{}", on_disk());
+    daemon.line("[view] is there, and the topology has this server answer for zones only");
+    let refused = std::net::TcpStream::connect(view).expect_err("nobody listens");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    assert_eq!(first(&ask(zone, SRV, T::SRV)), "pool1.contoso.test");
+    assert_eq!(partner(zone).response_code, Code::Refused);
+
+    site.runtime.block_on(connection.snapshot(&snapshot(DOCUMENT, 3, 1))).expect("taken");
+    let view = daemon.addresses("serves the internal view as controllers say now")[0];
+    assert_eq!(partner(view).answers.len(), 1);
+}
+
 #[test]
 fn one_network_gets_so_much_and_the_rest_by_tcp() {
     let (site, _) = enrolled(20);

@@ -29,7 +29,7 @@ pub(super) fn check(file: &File, faults: &mut Faults) -> Topology {
     }
     let pools: Vec<Pool> = pools.into_iter().map(|(_, pool)| pool).collect();
     let gateways = reading.members("gateway", Role::Gateway, &file.gateway, &sites);
-    let dns = reading.members("dns", Role::Dns, &file.dns, &sites);
+    let dns = reading.dns(&file.dns, &sites);
     let witnesses = reading.witnesses(&file.witness, &sites);
     let controllers = reading.members("controller", Role::Controller, &file.controller, &sites);
     if file.gateway.is_empty() {
@@ -86,7 +86,7 @@ pub(super) struct Reading<'a> {
 }
 
 /// What every member's entry says.
-struct Written<'a> {
+pub(super) struct Written<'a> {
     fqdn: Option<&'a Text>,
     site: Option<&'a Text>,
     internal: Option<&'a file::Addresses>,
@@ -245,7 +245,13 @@ impl Reading<'_> {
         }
     }
 
-    fn members<'b, T>(&mut self, section: &str, role: Role, entries: &'b [Spanned<T>], sites: &[String]) -> Vec<Member>
+    pub(super) fn members<'b, T>(
+        &mut self,
+        section: &str,
+        role: Role,
+        entries: &'b [Spanned<T>],
+        sites: &[String],
+    ) -> Vec<Member>
     where
         Written<'b>: From<&'b T>,
     {

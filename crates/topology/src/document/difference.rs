@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use xmpp::stream::Need;
 
-use super::{Edge, Member, Pool, Topology, Witness};
+use super::{Dns, Edge, Member, Pool, Topology, Witness};
 use crate::partner::NextHop;
 use crate::zone::{Names, Publisher, Targets};
 
@@ -24,14 +24,14 @@ pub fn difference(old: &Topology, new: &Topology) -> Vec<String> {
         all.map(|(pool, edge)| (edge.member.fqdn.to_string(), (pool, edge.clone()))).collect::<BTreeMap<_, _>>()
     };
     named("edge server", &mut changes, edges(old), edges(new), |old, new| of_edge(&old, &new));
-    for (what, members) in [
-        ("gateway", [&old.gateways, &new.gateways]),
-        ("dns server", [&old.dns, &new.dns]),
-        ("controller", [&old.controllers, &new.controllers]),
-    ] {
+    for (what, members) in
+        [("gateway", [&old.gateways, &new.gateways]), ("controller", [&old.controllers, &new.controllers])]
+    {
         let [old, new] = members.map(|members| keyed(members, |member| member.fqdn.to_string()));
         named(what, &mut changes, old, new, |old, new| of_member(&old, &new));
     }
+    let [before, after] = [old, new].map(|topology| keyed(&topology.dns, |one| one.member.fqdn.to_string()));
+    named("dns server", &mut changes, before, after, |old, new| of_dns(&old, &new));
     let [before, after] = [old, new].map(|topology| keyed(&topology.witnesses, |one| one.member.fqdn.to_string()));
     named("witness", &mut changes, before, after, |old, new| of_witness(&old, &new));
     if old.route != new.route {
@@ -87,6 +87,12 @@ fn of_member(old: &Member, new: &Member) -> Vec<String> {
         changed("agent_port", &old.agent_port, &new.agent_port),
     ];
     changes.into_iter().flatten().collect()
+}
+
+fn of_dns(old: &Dns, new: &Dns) -> Vec<String> {
+    let mut changes = of_member(&old.member, &new.member);
+    changes.extend(changed("view", &old.view, &new.view));
+    changes
 }
 
 fn of_witness(old: &Witness, new: &Witness) -> Vec<String> {

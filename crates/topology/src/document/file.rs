@@ -95,6 +95,7 @@ pub(super) struct Dns {
     pub(super) site: Option<Text>,
     pub(super) internal: Option<Addresses>,
     pub(super) external: Option<Addresses>,
+    pub(super) view: Option<Spanned<bool>>,
     pub(super) agent_port: Option<Spanned<u16>>,
 }
 

@@ -6,6 +6,7 @@ use toml::Spanned;
 
 use super::check::Reading;
 use super::file::{self, File, Text};
+use super::{Dns, Role};
 use crate::fqdn::Fqdn;
 use crate::zone::{self, LONGEST_TTL, NameServer, Names, PORT, Publisher, Targets, Zone};
 
@@ -60,6 +61,22 @@ impl Reading<'_> {
             }
         }
         all
+    }
+
+    /// The dns servers: who answers our own servers, who partners' resolvers, and who both.
+    pub(super) fn dns(&mut self, entries: &[Spanned<file::Dns>], sites: &[String]) -> Vec<Dns> {
+        let mut servers = Vec::new();
+        for entry in entries {
+            let file::Dns { view, external, .. } = entry.get_ref();
+            if let Some(written) = view.as_ref().filter(|view| !view.get_ref() && external.is_none()) {
+                let what = "this dns server would answer nobody: it has neither the view nor `external`";
+                self.add(written.span(), what, "give it `external`, for zones; or leave `view` out");
+            }
+            let view = view.as_ref().is_none_or(|view| *view.get_ref());
+            let members = self.members("dns", Role::Dns, std::slice::from_ref(entry), sites);
+            servers.extend(members.into_iter().map(|member| Dns { member, view }));
+        }
+        servers
     }
 
     /// The dns servers that partners' resolvers reach.

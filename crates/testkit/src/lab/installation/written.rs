@@ -61,7 +61,8 @@ pub(super) fn whole(first: &str, ground: &Ground, plan: &LabPlan) -> anyhow::Res
             let (internal, external) = (at.internal, at.external);
             write!(
                 text,
-                "\n[[dns]]\nfqdn = \"{fqdn}\"\nsite = \"{site}\"\ninternal = [\"{internal}\"]\nexternal = [\"{external}\"]\n"
+                "\n[[dns]]\nfqdn = \"{fqdn}\"\nsite = \"{site}\"\ninternal = [\"{internal}\"]\nexternal = [\"{external}\"]\n\
+                 view = false\n"
             )?;
         }
         write!(text, "\n[[zone]]\nname = \"{CONTOSO}\"\npublisher = \"embedded\"\n")?;

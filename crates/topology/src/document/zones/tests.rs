@@ -62,6 +62,24 @@ fn each_publisher_is_told_what_it_needs() {
 }
 
 #[test]
+fn a_dns_server_may_be_there_for_zones_alone() {
+    let both = with_zones("").expect("nothing is wrong");
+    let external = "external = [\"192.0.2.53\"]";
+    let document =
+        |keys: &str| EXAMPLE.replacen("internal = [\"10.0.0.11\"]", &format!("internal = [\"10.0.0.11\"]\n{keys}"), 1);
+    let read = |keys: &str| Topology::read("topology.toml", &document(keys));
+    let alone = read(&format!("{external}\nview = false")).expect("nothing is wrong");
+    assert_eq!((both.dns[0].view, alone.dns[0].view), (true, false));
+    assert_eq!(alone.nameservers, both.nameservers);
+    assert_eq!(difference(&both, &alone), ["dns server dns1.contoso.test: view false (was true)"]);
+    assert_eq!(read(&format!("{external}\nview = true")).expect("nothing is wrong"), both);
+    for (keys, told) in [("view = false", "would answer nobody"), ("view = 'no'", "invalid type: string")] {
+        let faults = read(keys).expect_err(keys).to_string();
+        assert!(faults.contains(told), "{keys}: {faults}");
+    }
+}
+
+#[test]
 fn what_a_publisher_lacks_or_cannot_use_is_told() {
     for (more, told) in [
         ("[[zone]]\nname = 'contoso.test'", "there is no `publisher` here"),
