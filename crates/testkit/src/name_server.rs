@@ -63,7 +63,10 @@ impl ZonePlan {
     pub fn new(name: &str, services: &[&str], targets: &[&str]) -> ZonePlan {
         let mut ours = vec![(format!("_epoch.{name}"), vec!["TXT"])];
         ours.extend(services.iter().map(|service| (format!("_xmpp-server._tcp.{service}"), vec!["SRV", "CNAME"])));
-        ours.extend(targets.iter().map(|target| ((*target).to_owned(), vec!["A", "AAAA"])));
+        for target in targets {
+            ours.push(((*target).to_owned(), vec!["A", "AAAA"]));
+            ours.push((format!("_5269._tcp.{target}"), vec!["TLSA"]));
+        }
         ZonePlan { name: name.to_owned(), records: Vec::new(), ours }
     }
 

@@ -6,6 +6,7 @@ use crate::entries;
 use crate::faults::Faults;
 use crate::fqdn::Fqdn;
 use crate::policy::Policy;
+use crate::tlsa::Tlsa;
 use crate::zone::{NameServer, Names, Zone};
 
 mod check;
@@ -80,6 +81,8 @@ pub struct Pool {
     pub site: String,
     /// Its edge servers; at least one.
     pub edges: Vec<Edge>,
+    /// By which certificates or CAs its edge servers are known to partners that check DANE; none where that isn't published.
+    pub tlsa: Vec<Tlsa>,
 }
 
 /// An edge server.

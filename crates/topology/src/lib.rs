@@ -12,6 +12,7 @@ pub mod policy;
 
 pub mod entries;
 pub mod fqdn;
+pub mod tlsa;
 pub mod written;
 pub mod zone;
 

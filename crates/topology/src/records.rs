@@ -1,11 +1,13 @@
 //! The DNS records by which partners find us: the pool with the route first, for each zone what it should hold of ours.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Edge, Pool, Topology};
 use crate::fqdn::Fqdn;
+use crate::tlsa::Tlsa;
 use crate::zone::{Names, Targets, Zone};
 
 mod difference;
@@ -79,6 +81,9 @@ pub struct Target {
     pub fqdn: Fqdn,
     /// Its edge servers.
     pub edges: Vec<TargetEdge>,
+    /// By which certificates or CAs they are known to partners that check DANE.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tlsa: Vec<Tlsa>,
 }
 
 /// An edge server, as it is found.
@@ -121,7 +126,11 @@ impl Published {
         let locals = topology.policy.locals().iter().filter(|local| !local.pattern.is_wildcard());
         let pools = topology.route.iter().filter_map(|fqdn| topology.pool(fqdn));
         let edge = |edge: &Edge| TargetEdge { fqdn: edge.member.fqdn.clone(), addresses: edge.external.clone() };
-        let target = |pool: &Pool| Target { fqdn: pool.fqdn.clone(), edges: pool.edges.iter().map(edge).collect() };
+        let target = |pool: &Pool| Target {
+            fqdn: pool.fqdn.clone(),
+            edges: pool.edges.iter().map(edge).collect(),
+            tlsa: pool.tlsa.clone(),
+        };
         Published {
             names: topology.names.clone(),
             locals: locals.map(|local| local.pattern.domain().to_ascii().to_owned()).collect(),
@@ -137,9 +146,7 @@ impl Published {
         let standbys = self.pools.iter().filter(|pool| pool.fqdn.as_str() != routed);
         let pools: Vec<&Target> = std::iter::once(first).chain(standbys).collect();
         let mut sets = Vec::new();
-        let mut services = vec![("_xmpp-server", PORT)];
-        services.extend(self.names.direct_tls_port.map(|port| ("_xmpps-server", port)));
-        for (service, port) in services {
+        for (service, port) in self.services() {
             self.service(service, port, &pools, &mut sets);
         }
         for (name, addresses) in self.targets() {
@@ -148,6 +155,7 @@ impl Published {
                 sets.push(self.set(name.clone(), kind, meant.map(ToString::to_string).collect()));
             }
         }
+        sets.extend(self.authentication());
         sets.retain(|set| !set.values.is_empty());
         Some(sets)
     }
@@ -194,6 +202,42 @@ impl Published {
         if let Some(common) = common {
             sets.push(self.set(common, "SRV", values));
         }
+    }
+
+    /// The services that are published, each with its port.
+    fn services(&self) -> Vec<(&'static str, u16)> {
+        let mut services = vec![("_xmpp-server", PORT)];
+        services.extend(self.names.direct_tls_port.map(|port| ("_xmpps-server", port)));
+        services
+    }
+
+    /// The zones in which TLSA records lie.
+    pub fn zones_with_tlsa(&self) -> Vec<&Zone> {
+        let mut zones: Vec<&Zone> = self.authentication().iter().filter_map(|set| self.zone_of(&set.name)).collect();
+        zones.dedup();
+        zones
+    }
+
+    /// TLSA records: below each target, for each port at which partners are taken in there (RFC 7673 §3.2).
+    pub fn authentication(&self) -> Vec<RecordSet> {
+        let mut sets = Vec::new();
+        // One port may be that of both services.
+        let ports: BTreeSet<u16> = self.services().into_iter().map(|(_, port)| port).collect();
+        for pool in self.pools.iter().filter(|pool| !pool.tlsa.is_empty()) {
+            let values: Vec<String> = pool.tlsa.iter().map(ToString::to_string).collect();
+            for (port, target) in ports.iter().flat_map(|port| self.targets_of(pool).map(move |target| (port, target)))
+            {
+                sets.push(self.set(format!("_{port}._tcp.{target}."), "TLSA", values.clone()));
+            }
+        }
+        sets
+    }
+
+    /// The targets of a pool.
+    fn targets_of<'a>(&self, pool: &'a Target) -> impl Iterator<Item = &'a Fqdn> + use<'a> {
+        let edges = self.names.targets == Targets::Edge;
+        let own = std::iter::once(&pool.fqdn).filter(move |_| !edges);
+        own.chain(pool.edges.iter().map(|edge| &edge.fqdn).filter(move |_| edges))
     }
 
     /// The names that SRV records lead to, absolute, each with its addresses.

@@ -137,5 +137,10 @@ async fn all(server: SocketAddr, names: &BTreeSet<&str>, patience: Duration) -> 
 
 /// The types that ours have at such a name. An alias is told whatever one asks for.
 fn kinds(name: &str) -> &'static [&'static str] {
-    if name.starts_with('_') { &["SRV"] } else { &["A", "AAAA"] }
+    match name.strip_prefix('_').map(|rest| rest.starts_with(|first: char| first.is_ascii_digit())) {
+        // A port's number.
+        Some(true) => &["TLSA"],
+        Some(false) => &["SRV"],
+        None => &["A", "AAAA"],
+    }
 }

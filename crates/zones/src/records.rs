@@ -72,6 +72,7 @@ fn value(data: &RData) -> String {
             });
             quoted.collect::<Vec<_>>().join(" ")
         }
+        RData::TLSA(tlsa) => tlsa.to_string().to_ascii_lowercase(),
         other => other.to_string(),
     }
 }
@@ -93,6 +94,7 @@ mod tests {
             set("A", &["192.0.2.1"]),
             set("DS", &["55648 13 2 B4C8C1FE2E7477127B27115656AD6256F424625BF5C1E2770CE6D6E37DF61D17"]),
             set("AAAA", &["2001:db8::1"]),
+            set("TLSA", &[&format!("3 1 1 {}", "0f".repeat(32)), &format!("2 0 2 {}", "a5".repeat(64))]),
             set("CNAME", &["_xmpp-server._tcp.fed.contoso.test."]),
             set("TXT", &["\"fedge owner=a1 epoch=7 topology=12\""]),
         ] {

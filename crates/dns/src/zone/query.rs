@@ -22,6 +22,7 @@ impl Kind {
     pub const RRSIG: Kind = Kind(46);
     pub const NSEC: Kind = Kind(47);
     pub const DNSKEY: Kind = Kind(48);
+    pub const TLSA: Kind = Kind(52);
     pub const ANY: Kind = Kind(255);
 
     /// Whether it stands for an operation instead of records, such as a transfer (RFC 6895 §3.1), but for ANY.

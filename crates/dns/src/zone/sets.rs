@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use topology::records::{Contents, Published, RecordSet};
+use topology::tlsa::Tlsa;
 use topology::zone::NameServer;
 
 use super::chain::Chain;
@@ -122,6 +123,7 @@ fn read(kind: &str, value: &str) -> Option<(Kind, Data)> {
             let piece = |piece: &[u8]| [&[u8::try_from(piece.len()).unwrap_or(u8::MAX)], piece].concat();
             (Kind::TXT, Data::plain(pieces.flat_map(piece).collect()))
         }
+        "TLSA" => (Kind::TLSA, Data::plain(value.parse::<Tlsa>().ok()?.to_bytes())),
         "SRV" => {
             let mut words = value.split(' ');
             let mut numbers = Vec::new();

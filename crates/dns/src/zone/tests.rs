@@ -40,6 +40,7 @@ fn published(zones: Vec<Zone>) -> Published {
     let pool = |pool: u8| Target {
         fqdn: format!("pool{pool}.contoso.test").parse().expect("a name"),
         edges: vec![edge(pool, 1), edge(pool, 2)],
+        tlsa: vec![format!("3 1 1 {}", "5c".repeat(32)).parse().expect("a record")],
     };
     let locals = ["contoso.test", "chat.contoso.test", "adatum.test"].map(str::to_owned).to_vec();
     Published { names: Names::default(), locals, pools: vec![pool(1), pool(2)], zones }
@@ -428,4 +429,15 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn below_a_target_it_is_told_by_which_certificate_it_is_known() {
+    let zones = contoso();
+    let said = ask(&zones, "_5269._tcp.pool2.contoso.test.", T::TLSA);
+    assert_eq!((said.response_code, said.authoritative, said.answers.len()), (Code::NoError, true, 1), "{said:?}");
+    assert_eq!(said.answers[0].data.to_string().to_lowercase(), format!("3 1 1 {}", "5c".repeat(32)));
+    // Between it and the target there is a name without anything.
+    assert_eq!(ask(&zones, "_tcp.pool2.contoso.test.", T::TLSA).response_code, Code::NoError);
+    assert_eq!(ask(&zones, "_5270._tcp.pool2.contoso.test.", T::TLSA).response_code, Code::NXDomain);
 }

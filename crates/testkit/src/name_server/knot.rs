@@ -49,7 +49,7 @@ pub(super) fn configuration(address: SocketAddr, part: &Part, zones: &[ZonePlan]
         let names: Vec<&str> = zone.ours.iter().map(|(name, _)| name.strip_suffix(&suffix).unwrap_or("@")).collect();
         let _ = write!(
             text,
-            "  - id: fedge.{}\n    key: {KEY}\n    action: update\n    update-type: [TXT, SRV, CNAME, A, AAAA]\n    \
+            "  - id: fedge.{}\n    key: {KEY}\n    action: update\n    update-type: [TXT, SRV, CNAME, A, AAAA, TLSA]\n    \
              update-owner: name\n    update-owner-match: equal\n    update-owner-name: [{}]\n",
             zone.name,
             names.join(", ")

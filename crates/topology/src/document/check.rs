@@ -199,11 +199,12 @@ impl Reading<'_> {
         for entry in &file.pool {
             let (span, entry) = (entry.span(), entry.get_ref());
             let site = self.site(entry.site.as_ref(), span.clone(), sites);
+            let tlsa = self.tlsa(entry.tlsa.as_deref().unwrap_or_default());
             let Some(fqdn) = self.fqdn(entry.fqdn.as_ref(), span.clone()) else { continue };
             if pools.iter().any(|(_, pool)| pool.fqdn == fqdn) {
                 self.add(span, format!("there are two pools {fqdn}"), "give each its own name");
             } else {
-                pools.push((span, Pool { fqdn, site, edges: Vec::new() }));
+                pools.push((span, Pool { fqdn, site, edges: Vec::new(), tlsa }));
             }
         }
         if file.pool.is_empty() {

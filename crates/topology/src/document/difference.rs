@@ -76,8 +76,16 @@ fn list<T: Display>(all: &[T]) -> String {
     }
 }
 
+/// In whatever order: that of records says nothing.
+fn none_or<T: Display + Ord>(all: &[T]) -> String {
+    let mut all: Vec<&T> = all.iter().collect();
+    all.sort_unstable();
+    if all.is_empty() { "none".to_owned() } else { list(&all) }
+}
+
 fn of_pool(old: &Pool, new: &Pool) -> Vec<String> {
-    changed("site", &old.site, &new.site).into_iter().collect()
+    let changes = [changed("site", &old.site, &new.site), changed("tlsa", &none_or(&old.tlsa), &none_or(&new.tlsa))];
+    changes.into_iter().flatten().collect()
 }
 
 fn of_member(old: &Member, new: &Member) -> Vec<String> {

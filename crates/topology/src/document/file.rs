@@ -66,6 +66,7 @@ pub(super) struct Site {
 pub(super) struct Pool {
     pub(super) fqdn: Option<Text>,
     pub(super) site: Option<Text>,
+    pub(super) tlsa: Option<Vec<Text>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

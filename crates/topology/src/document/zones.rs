@@ -8,6 +8,7 @@ use super::check::Reading;
 use super::file::{self, File, Text};
 use super::{Dns, Role};
 use crate::fqdn::Fqdn;
+use crate::tlsa::Tlsa;
 use crate::zone::{self, LONGEST_TTL, NameServer, Names, PORT, Publisher, Targets, Zone};
 
 #[cfg(test)]
@@ -58,6 +59,21 @@ impl Reading<'_> {
                         "write the domain that its CAA records have, such as `letsencrypt.org`",
                     );
                 }
+            }
+        }
+        all
+    }
+
+    /// The TLSA records of a pool.
+    pub(super) fn tlsa(&mut self, written: &[Text]) -> Vec<Tlsa> {
+        let mut all: Vec<Tlsa> = Vec::new();
+        for text in written {
+            match text.get_ref().parse::<Tlsa>() {
+                Ok(record) if all.contains(&record) => {
+                    self.add(text.span(), format!("`{record}` stands here twice"), "keep one of them");
+                }
+                Ok(record) => all.push(record),
+                Err(error) => self.add(text.span(), error.to_string(), error.remedy()),
             }
         }
         all

@@ -51,7 +51,7 @@ impl fmt::Display for Change {
 }
 
 /// The types that we publish; others at our names are somebody else's.
-const KINDS: [&str; 4] = ["SRV", "CNAME", "A", "AAAA"];
+const KINDS: [&str; 5] = ["SRV", "CNAME", "A", "AAAA", "TLSA"];
 
 /// What has to change where `is` is there and `should` should be; what goes comes first, so that an alias makes room.
 /// Names that we own and that shouldn't be any more lose what we put there; names that nobody says are ours stay as they are.

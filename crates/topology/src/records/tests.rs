@@ -47,6 +47,38 @@ fn a_move_changes_no_address() {
 }
 
 #[test]
+fn each_target_has_the_tlsa_records_of_its_pool_at_each_port() {
+    let mut published = Published::of(&example());
+    let record = |byte: u8| Tlsa::new(3, 1, 1, &[byte; 32]).expect("a record");
+    published.pools[0].tlsa = vec![record(1), record(2)];
+    published.names.direct_tls_port = Some(5270);
+    let tlsa = |published: &Published| {
+        let sets = published.records(published.pools[1].fqdn.as_str()).expect("a pool");
+        sets.into_iter().filter(|set| set.kind == "TLSA").collect::<Vec<_>>()
+    };
+    let names = |published: &Published| tlsa(published).into_iter().map(|set| set.name).collect::<Vec<_>>();
+    assert_eq!(names(&published), ["_5269._tcp.pool1.contoso.test.", "_5270._tcp.pool1.contoso.test."]);
+    assert_eq!(tlsa(&published)[0].values, [record(1).to_string(), record(2).to_string()]);
+    published.names.targets = Targets::Edge;
+    published.names.direct_tls_port = Some(PORT);
+    assert_eq!(names(&published), ["_5269._tcp.edge1.contoso.test.", "_5269._tcp.edge2.contoso.test."]);
+}
+
+#[test]
+fn tlsa_records_that_are_not_declared_any_more_go_where_they_are_ours() {
+    let mut published = Published::of(&example());
+    let pool = published.pools[0].fqdn.clone();
+    let without = published.records(pool.as_str()).expect("a pool");
+    published.pools[0].tlsa = vec![Tlsa::new(2, 0, 1, &[7; 32]).expect("a record")];
+    let with = published.records(pool.as_str()).expect("a pool");
+    let name = format!("_5269._tcp.{pool}.");
+    let [Change::Add(added)] = &difference(&with, &without, &[])[..] else { panic!("one set comes") };
+    assert_eq!((added.name.as_str(), added.kind.as_str()), (name.as_str(), "TLSA"));
+    assert_eq!(difference(&without, &with, std::slice::from_ref(&name)), [Change::Remove(added.clone())]);
+    assert!(difference(&without, &with, &[]).is_empty(), "somebody else's");
+}
+
+#[test]
 fn with_an_alias_a_move_changes_one_set() {
     let mut published = Published::of(&example());
     published.names.alias = Some("fed.contoso.test".parse().expect("a name"));
@@ -96,7 +128,7 @@ fn zone(name: &str) -> Zone {
 
 fn published() -> impl Strategy<Value = Published> {
     let address = prop_oneof![any::<[u8; 4]>().prop_map(IpAddr::from), any::<[u8; 16]>().prop_map(IpAddr::from)];
-    let pool = vec(vec(address, 1..4), 1..4);
+    let pool = (vec(vec(address, 1..4), 1..4), vec(any::<[u8; 32]>(), 0..3));
     let domains = ["contoso.test", "conference.contoso.test", "tenant.example", "fed.contoso.test"];
     let zones = ["contoso.test.", "_xmpp-server._tcp.contoso.test.", "fed.contoso.test.", "example."];
     let shape = (
@@ -118,13 +150,14 @@ fn published() -> impl Strategy<Value = Published> {
     })
 }
 
-fn pool_of(number: usize, edges: Vec<Vec<IpAddr>>) -> Target {
+fn pool_of(number: usize, (edges, keys): (Vec<Vec<IpAddr>>, Vec<[u8; 32]>)) -> Target {
     let edge = |(place, addresses)| TargetEdge {
         fqdn: format!("edge{number}-{place}.contoso.test").parse().expect("a name"),
         addresses,
     };
     let edges = (1..).zip(edges).map(|(place, addresses): (usize, _)| edge((place, addresses))).collect();
-    Target { fqdn: format!("pool{number}.contoso.test").parse().expect("a name"), edges }
+    let tlsa = keys.iter().map(|key| Tlsa::new(3, 1, 1, key).expect("a record")).collect();
+    Target { fqdn: format!("pool{number}.contoso.test").parse().expect("a name"), edges, tlsa }
 }
 
 proptest! {
@@ -139,8 +172,13 @@ proptest! {
             prop_assert!(!set.values.is_empty(), "an empty set: {set:?}");
             prop_assert!(places.insert((&set.name, &set.kind)), "twice: {set:?}");
             prop_assert!(set.kind == "CNAME" || !aliased.contains(set.name.as_str()), "beside an alias: {set:?}");
-            let is_ours = targets.contains(&set.name) || set.name.starts_with("_xmpp");
+            let below = set.name.split_once("._tcp.").filter(|_| set.kind == "TLSA").map(|(port, target)| (port, target.to_owned()));
+            let is_ours = targets.contains(&set.name)
+                || set.name.starts_with("_xmpp")
+                || below.as_ref().is_some_and(|(_, target)| targets.contains(target));
             prop_assert!(is_ours, "not ours: {set:?}");
+            let ports = [Some(PORT), published.names.direct_tls_port].into_iter().flatten().map(|port| format!("_{port}"));
+            prop_assert!(below.is_none_or(|(port, _)| ports.clone().any(|known| known == port)), "no port of ours: {set:?}");
             if set.kind != "SRV" {
                 continue;
             }

@@ -90,6 +90,7 @@ pub(crate) fn contents(epoch: u64) -> Contents {
             set("pool1.contoso.test.", "A", &["192.0.2.1", "192.0.2.2"]),
             set("pool1.contoso.test.", "AAAA", &["2001:db8::1"]),
             set("pool2.contoso.test.", "A", &["198.51.100.1"]),
+            set("_5269._tcp.pool1.contoso.test.", "TLSA", &[&format!("3 1 1 {}", "5c".repeat(32))]),
         ],
     }
 }

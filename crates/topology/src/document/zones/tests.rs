@@ -80,6 +80,31 @@ fn a_dns_server_may_be_there_for_zones_alone() {
 }
 
 #[test]
+fn a_pool_may_say_by_which_certificates_it_is_known() {
+    let read = |keys: &str| {
+        let entry = "[[pool]]\nfqdn = \"pool1.contoso.test\"";
+        Topology::read("topology.toml", &EXAMPLE.replacen(entry, &format!("{entry}\n{keys}"), 1))
+    };
+    let (one, two) = (format!("3 1 1 {}", "0f".repeat(32)), format!("2 0 2 {}", "A5".repeat(64)));
+    let topology = read(&format!("tlsa = ['{one}', '{two}']")).expect("nothing is wrong");
+    let told: Vec<String> = topology.pools[0].tlsa.iter().map(ToString::to_string).collect();
+    assert_eq!(told, [one.clone(), two.to_lowercase()]);
+    let (before, turned) = (read("").expect("nothing is wrong"), read(&format!("tlsa = ['{two}', '{one}']")));
+    assert_eq!(difference(&topology, &turned.expect("nothing is wrong")), [""; 0]);
+    let expected = format!("pool pool1.contoso.test: tlsa {}, {one} (was none)", two.to_lowercase());
+    assert_eq!(difference(&before, &topology), [expected]);
+    for (keys, told) in [
+        (format!("tlsa = ['{one}', '{}']", one.to_uppercase()), "stands here twice"),
+        ("tlsa = ['3 1 1 00']".to_owned(), "has 64 hexadecimal digits, and this one has 2"),
+        (format!("tlsa = ['1{}']", &one[1..]), "the usage `1`"),
+        (format!("tlsa = '{one}'"), "invalid type: string"),
+    ] {
+        let faults = read(&keys).expect_err(&keys).to_string();
+        assert!(faults.contains(told), "{keys}: {faults}");
+    }
+}
+
+#[test]
 fn what_a_publisher_lacks_or_cannot_use_is_told() {
     for (more, told) in [
         ("[[zone]]\nname = 'contoso.test'", "there is no `publisher` here"),
