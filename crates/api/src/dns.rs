@@ -5,6 +5,10 @@ use utoipa::ToSchema;
 
 use crate::route::{RecordChange, Zone};
 
+mod tlsa;
+
+pub use tlsa::{Place as TlsaPlace, PoolTlsa, Shown, TlsaWish};
+
 /// Which zones are meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = DnsWish)]

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use topology::tlsa::Tlsa;
 use utoipa::ToSchema;
 
 mod table;
@@ -299,6 +300,10 @@ pub struct Certificate {
     pub chain: u64,
     /// Why it doesn't prove whose it is; nothing where it does.
     pub fault: Option<String>,
+    /// The TLSA records (RFC 6698) that fit it and the CAs that were shown with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub tlsa: Vec<Tlsa>,
 }
 
 /// What a peer offers.

@@ -11,6 +11,7 @@ use crate::args::Control;
 use crate::remote::{RemoteError, ask, print};
 
 mod text;
+mod tlsa;
 
 /// Something is wrong, or differs from what should be.
 const DIFFERS: u8 = 1;
@@ -39,6 +40,13 @@ pub(crate) enum Dns {
     /// Ask every name server, and resolvers, for every name, look at the addresses from outside, and say what is wrong. Exits
     /// with 1 where partners don't find us or find the wrong pool, and with 0 where there are only warnings.
     Check(Asked),
+    /// Say by which TLSA records the certificates are known that edge servers show outside, ready for the topology, and which of
+    /// the declared ones fit. Exits with 1 where none fits something that is shown.
+    Tlsa {
+        /// Of which pool; of all of them where none is named.
+        #[arg(value_name = "POOL")]
+        pool: Option<String>,
+    },
     /// Print what a zone should hold of ours, as lines of a zone file.
     Zone {
         /// Which; all of them where none is named.
@@ -115,6 +123,7 @@ pub(crate) fn run(control: &Control, command: Dns) -> ExitCode {
         Dns::Plan(meant) => plan(control, meant),
         Dns::Apply(asked) => apply(control, asked),
         Dns::Check(asked) => check(control, asked),
+        Dns::Tlsa { pool } => tlsa::run(control, pool),
         Dns::Zone { zone } => contents(control, zone.as_deref()),
         Dns::Ds { zone } => signed(control, zone.as_deref()),
         Dns::ForgetKey { zone, why } => forget_key(control, ForgetKey { zone, why }),

@@ -120,6 +120,7 @@ fn described() -> (Router<Office>, utoipa::openapi::OpenApi) {
         .routes(routes!(dns::apply))
         .routes(routes!(dns::check))
         .routes(routes!(dns::answers))
+        .routes(routes!(dns::tlsa))
         .routes(routes!(dns::contents))
         .routes(routes!(dns::signed))
         .routes(routes!(dns::forget_key))

@@ -20,6 +20,7 @@ pub mod owned;
 pub mod planned;
 pub mod reached;
 pub mod servers;
+pub mod shown;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod trust;

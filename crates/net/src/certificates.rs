@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustls::sign::CertifiedKey;
 use xmpp::domain::Domain;
 
+mod dane;
 mod folder;
 mod leaf;
 mod pem;
@@ -14,6 +15,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use dane::fitting;
 pub use folder::{Fault, Faults, Folder, Own};
 pub(crate) use leaf::system_time;
 pub use leaf::{Leaf, Malformed, utc};

@@ -109,6 +109,7 @@ mod tests {
                 usages: Vec::new(),
                 chain: 2,
                 fault: None,
+                tlsa: Vec::new(),
             }),
             offers: Some(Offers { mechanisms: vec!["EXTERNAL".to_owned()], dialback: true, ..Offers::default() }),
             round_trip_ms: Some(1),

@@ -131,6 +131,18 @@ fn target_certificates(ground: &Ground<'_>, sight: &Sight) -> Condition {
                    and whether their chains are whole; `fedge probe DOMAIN --at ADDRESS:5269` shows what is shown there";
         return condition("target-certificates", false, seen, fix);
     }
+    let unfit: Vec<String> = reached()
+        .filter_map(|(fqdn, _)| Some((fqdn, probed(sight, fqdn)?)))
+        .filter(|(_, probe)| !probe.unfit.is_empty())
+        .map(|(fqdn, probe)| format!("{fqdn} for {}, seen from {}", some(&probe.unfit), probe.by))
+        .collect();
+    if lacking.is_empty() && !unfit.is_empty() {
+        let seen =
+            format!("partners are shown a certificate that fits no TLSA record of that pool: {}", unfit.join("; "));
+        let fix = "`fedge dns tlsa` prints the records that fit; publish a topology with them. Or accept that partners which check \
+                   DANE don't come";
+        return waivable(condition("target-certificates", false, seen, fix));
+    }
     let covered = lacking.is_empty();
     let seen = if covered {
         "each has a certificate for every local domain that is good for a week and more".to_owned()

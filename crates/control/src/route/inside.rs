@@ -37,6 +37,7 @@ pub fn lookers(topology: &Topology, sight: &Sight) -> Vec<(String, Vec<Looker>)>
             domain: domain.clone(),
             also: Vec::new(),
             left_out: 0,
+            tlsa: Vec::new(),
         });
         (gateway.fqdn.to_string(), looks.collect())
     });

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use api::probe::{Name, Probed, Request, TOGETHER, Target, Verdict};
 use topology::document::{Edge, Member, Topology};
+use topology::tlsa::Tlsa;
 
 use super::sight::Sight;
 use crate::members::Members;
@@ -34,6 +35,8 @@ pub struct Looker {
     pub also: Vec<String>,
     /// How many there are besides, for which nobody looks.
     pub left_out: usize,
+    /// The TLSA records by which partners that check DANE know what is shown there; none where none are declared.
+    pub tlsa: Vec<Tlsa>,
 }
 
 /// From where somebody looks at an edge server.
@@ -58,12 +61,14 @@ pub struct Look {
     pub seen: String,
     /// Domains for which the certificate that is shown there isn't good.
     pub uncovered: Vec<String>,
+    /// Domains for which it fits none of the TLSA records that are declared.
+    pub unfit: Vec<String>,
 }
 
 impl Look {
     /// That nothing speaks for any domain but this.
     pub fn of(good: bool, seen: impl Into<String>) -> Look {
-        Look { good, seen: seen.into(), uncovered: Vec::new() }
+        Look { good, seen: seen.into(), ..Look::default() }
     }
 }
 
@@ -97,6 +102,7 @@ fn by(
     let also: Vec<String> = domains.collect();
     let left_out = locals.len() - 1 - also.len();
     let own = topology.pools.iter().find(|pool| pool.edges.contains(edge));
+    let tlsa = own.map(|own| own.tlsa.clone()).unwrap_or_default();
     let witnesses =
         topology.witnesses.iter().map(|witness| (Vantage::Witness, &witness.member, reachable(&witness.external)));
     let edges = topology.pools.iter().flat_map(|pool| pool.edges.iter().map(move |other| (pool, other)));
@@ -107,8 +113,8 @@ fn by(
     let is_there = |member: &Member| sight.members.get(member.fqdn.as_str()).is_some_and(|facts| facts.reached);
     let others = witnesses.chain(edges).filter(|(_, member, _)| member.fqdn != edge.member.fqdn && is_there(member));
     let lookers = others.filter_map(|(from, by, at)| {
-        let (at, by, domain, also) = (at?, by.clone(), domain.clone(), also.clone());
-        Some(Looker { by, from, at: Some(SocketAddr::new(at, PORT)), domain, also, left_out })
+        let (at, by, domain, also, tlsa) = (at?, by.clone(), domain.clone(), also.clone(), tlsa.clone());
+        Some(Looker { by, from, at: Some(SocketAddr::new(at, PORT)), domain, also, left_out, tlsa })
     });
     let mut lookers: Vec<Looker> = lookers.collect();
     lookers.sort_by_key(|looker| {
@@ -164,6 +170,8 @@ fn seen(looker: &Looker, probed: &Probed) -> Look {
     };
     let uncovered = known.iter().filter(|(_, target)| bad_there(target)).map(|(domain, _)| (*domain).to_owned());
     let uncovered: Vec<String> = uncovered.collect();
+    let unfit = known.iter().filter(|(_, target)| !fits(&looker.tlsa, target)).map(|(domain, _)| (*domain).to_owned());
+    let unfit: Vec<String> = unfit.collect();
     let bad: Vec<&(&str, &Target)> = known.iter().filter(|(_, target)| !target.reached).collect();
     let fault = |target: &Target| {
         let worst = target.stages.iter().filter(|stage| stage.verdict >= Verdict::Warning).max_by(|one, other| {
@@ -188,7 +196,14 @@ fn seen(looker: &Looker, probed: &Probed) -> Look {
         Some((_, target)) => fault(target).unwrap_or_default(),
         None => probed.faults().first().map(|fault| plain(fault)).unwrap_or_default(),
     };
-    Look { good: probed.reached, seen: told, uncovered }
+    Look { good: probed.reached, seen: told, uncovered, unfit }
+}
+
+/// Whether one of these records fits what is shown there. Where none are declared, or nothing was seen to compare them with,
+/// there is nothing against it.
+fn fits(declared: &[Tlsa], target: &Target) -> bool {
+    let shown = target.certificate.as_ref().map(|certificate| certificate.tlsa.as_slice()).unwrap_or_default();
+    declared.is_empty() || shown.is_empty() || declared.iter().any(|record| shown.contains(record))
 }
 
 #[cfg(test)]

@@ -75,6 +75,8 @@ pub struct Probe {
     pub seen: String,
     /// Local domains for which the certificate that is shown there isn't good.
     pub uncovered: Vec<String>,
+    /// Local domains for which it fits none of the TLSA records that are declared for the pool.
+    pub unfit: Vec<String>,
     /// How long ago.
     pub age: Duration,
 }

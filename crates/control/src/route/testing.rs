@@ -47,7 +47,8 @@ pub(super) fn sight(epoch: u64) -> Sight {
     });
     let probes = EDGES.map(|edge| {
         let (by, seen) = ("edge9.contoso.test".to_owned(), "a stream as far as its features".to_owned());
-        (edge.to_owned(), Probe { by, found: Found::Good, seen, uncovered: Vec::new(), age: Duration::ZERO })
+        let (uncovered, unfit) = (Vec::new(), Vec::new());
+        (edge.to_owned(), Probe { by, found: Found::Good, seen, uncovered, unfit, age: Duration::ZERO })
     });
     let hops =
         GATEWAYS.map(|gateway| (gateway.to_owned(), Hops { good: vec!["contoso.test".to_owned()], bad: Vec::new() }));

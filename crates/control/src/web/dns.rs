@@ -1,7 +1,7 @@
 //! DNS outside: what should be there, what is, changed and checked.
 
 use api::control::{Done, Problem};
-use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, ForgetKey, Plan, Signed, Wish};
+use api::dns::{Answers, Applied, Apply, Check, Checked, Contents, ForgetKey, Plan, PoolTlsa, Signed, TlsaWish, Wish};
 use axum::extract::State;
 use axum::response::Json;
 
@@ -56,6 +56,17 @@ pub(super) async fn answers(
     Ok(Json(office.names.answers(&asked).await?))
 }
 
+/// Which certificates edge servers show outside, as TLSA records, and whether those that are declared fit.
+#[utoipa::path(post, path = "/v1/dns/tlsa", request_body = TlsaWish, responses((status = 200, body = [PoolTlsa]), (status = "default", body = Problem)))]
+pub(super) async fn tlsa(
+    State(office): State<Office>,
+    caller: Caller,
+    Json(wish): Json<TlsaWish>,
+) -> Result<Json<Vec<PoolTlsa>>, Failure> {
+    office.admit(&caller, Role::Operator)?;
+    Ok(Json(office.names.tlsa(&wish).await?))
+}
+
 /// What each zone should hold of ours, as a zone file has it.
 #[utoipa::path(get, path = "/v1/dns/zones", responses((status = 200, body = [Contents]), (status = "default", body = Problem)))]
 pub(super) async fn contents(State(office): State<Office>, caller: Caller) -> Result<Json<Vec<Contents>>, Failure> {
@@ -104,6 +115,7 @@ impl From<AskError> for Failure {
         match error {
             AskError::NoTopology => Failure::not_found(title, "publish the first one: `fedge topology publish`"),
             AskError::NoZone(_) => Failure::not_found(title, "`fedge dns zone` names them"),
+            AskError::NoPool(_) => Failure::not_found(title, "`fedge status` names them"),
             AskError::NoZones => Failure::not_found(title, "docs/topology.md says how zones are declared"),
             AskError::Stale { .. } => Failure::conflict(title, "look at the plan again: `fedge dns plan`"),
             AskError::Nobody => Failure::refused(

@@ -9,6 +9,8 @@ use topology::records::{Published, RecordSet};
 use topology::zone::{Publisher, Zone};
 use zones::ask::{self, Manner};
 
+/// The type of the keys by which a zone is signed.
+pub const DNSKEY: &str = "DNSKEY";
 /// For one question.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Questions that are on their way at once.
@@ -34,7 +36,7 @@ pub struct Heard {
 pub type Question = (SocketAddr, Manner, String, &'static str);
 
 /// The names at which partners look for us, with what they ask for there: services of each local domain, also those that
-/// aren't published, and addresses of targets.
+/// aren't published, addresses of targets, and the certificates by which these are known, where there are any.
 pub fn names(published: &Published) -> Vec<(String, &'static str)> {
     let mut names = Vec::new();
     for domain in &published.locals {
@@ -43,9 +45,15 @@ pub fn names(published: &Published) -> Vec<(String, &'static str)> {
     for (target, _) in published.targets() {
         names.extend(["A", "AAAA"].map(|kind| (target.clone(), kind)));
     }
+    names.extend(published.authentication().into_iter().map(|set| (set.name, "TLSA")));
     names.sort();
     names.dedup();
     names
+}
+
+/// The tops of the zones in which TLSA records lie, with what tells whether they are signed.
+pub fn signed(published: &Published) -> Vec<(String, &'static str)> {
+    published.zones_with_tlsa().into_iter().map(|zone| (zone.name.clone(), DNSKEY)).collect()
 }
 
 /// The names at which a CA that is to issue for a local domain looks whether it may: each domain, and those above.

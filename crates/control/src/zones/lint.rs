@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use agent::zone_key::ZoneKey;
-use api::dns::{Finding, Severity};
+use api::dns::{Finding, PoolTlsa, Severity};
 use topology::records::{Change, Published, RecordSet};
 use topology::zone::LONGEST_TTL;
 use zones::ask::Manner;
@@ -17,9 +17,10 @@ use super::reached::Reached;
 mod caa;
 mod parent;
 mod service;
+mod tlsa;
 
 /// Each finding that there is: how bad it is, and its word. docs/dns-publishing.md explains them.
-pub const CODES: [(Severity, &str); 30] = [
+pub const CODES: [(Severity, &str); 32] = [
     (Severity::Fault, "missing"),
     (Severity::Fault, "alias"),
     (Severity::Fault, "dot"),
@@ -39,6 +40,8 @@ pub const CODES: [(Severity, &str); 30] = [
     (Severity::Warning, "reached-from-some"),
     (Severity::Warning, "unseen"),
     (Severity::Warning, "ttl"),
+    (Severity::Fault, "tlsa-unfit"),
+    (Severity::Warning, "tlsa-unsigned"),
     (Severity::Warning, "caa"),
     (Severity::Fault, "silent"),
     (Severity::Fault, "unasked"),
@@ -71,6 +74,8 @@ pub struct Ground<'a> {
     pub heard: &'a [Heard],
     /// What was seen at external addresses of edge servers that serve.
     pub reached: &'a BTreeMap<SocketAddr, Reached>,
+    /// What certificates were seen there, of pools that have TLSA records.
+    pub shown: &'a [PoolTlsa],
 }
 
 /// All of it, the worst first.
@@ -83,6 +88,7 @@ pub fn lint(ground: &Ground<'_>) -> Vec<Finding> {
     addresses(ground, &mut findings);
     caa::authorizations(ground, &mut findings);
     parent::delegations(ground, &mut findings);
+    tlsa::authentication(ground, &mut findings);
     findings.sort();
     findings.dedup();
     findings
@@ -108,36 +114,13 @@ fn zone(look: &Look, findings: &mut Vec<Finding>) {
     for server in look.contents.zone.publisher.servers() {
         let standing = look.standing(server, Duration::MAX);
         let seen = standing.told(&look.named(server));
-        let (severity, code, fix) = match standing {
-            Standing::Current => continue,
-            // What is left over is told for itself.
-            Standing::Different(changes) if changes.iter().all(|change| matches!(change, Change::Remove(_))) => {
-                continue;
-            }
-            Standing::Different(_) => (
-                Severity::Warning,
-                "different",
-                "`fedge dns plan` shows what differs, and `fedge dns apply` mends it; of one server alone, look at its transfers",
-            ),
-            Standing::Unasked => (Severity::Fault, "unasked", "ask again in a moment"),
-            Standing::Silent(_) => {
-                (Severity::Fault, "silent", "bring it up, or take it out of the topology's `servers` and the zone's NS")
-            }
-            Standing::Another(_) => {
-                (Severity::Fault, "foreign-mark", "let one installation publish in a zone, and give the other its own")
-            }
-            Standing::Unmarked => {
-                (Severity::Fault, "no-mark", "`fedge dns plan` shows what is missing, and `fedge dns apply` writes it")
-            }
-            Standing::Behind(_) => (
-                Severity::Fault,
-                "behind",
-                "if it stays so, look at its zone transfers; on a primary, `fedge dns apply` writes it",
-            ),
-            Standing::Ahead(_) => {
-                (Severity::Fault, "ahead", "this controller is behind: `fedge status` says what it knows")
-            }
-        };
+        // What is left over is told for itself.
+        if let Standing::Different(changes) = &standing
+            && changes.iter().all(|change| matches!(change, Change::Remove(_)))
+        {
+            continue;
+        }
+        let Some((severity, code, fix)) = fault(&standing) else { continue };
         findings.push(found(severity, code, place, seen, fix));
     }
     for (set, servers) in look.left_over() {
@@ -151,6 +134,36 @@ fn zone(look: &Look, findings: &mut Vec<Finding>) {
         let fix = "`fedge dns apply` removes it; of a secondary alone, look at its transfers";
         findings.push(found(Severity::Warning, "left-over", place, seen, fix));
     }
+}
+
+/// How bad it is where a name server stands so, by which code it is known, and what to do. Nothing where all is well.
+pub(super) fn fault(standing: &Standing) -> Option<(Severity, &'static str, &'static str)> {
+    Some(match standing {
+        Standing::Current => return None,
+        Standing::Different(_) => (
+            Severity::Warning,
+            "different",
+            "`fedge dns plan` shows what differs, and `fedge dns apply` mends it; of one server alone, look at its transfers",
+        ),
+        Standing::Unasked => (Severity::Fault, "unasked", "ask again in a moment"),
+        Standing::Silent(_) => {
+            (Severity::Fault, "silent", "bring it up, or take it out of the topology's `servers` and the zone's NS")
+        }
+        Standing::Another(_) => {
+            (Severity::Fault, "foreign-mark", "let one installation publish in a zone, and give the other its own")
+        }
+        Standing::Unmarked => {
+            (Severity::Fault, "no-mark", "`fedge dns plan` shows what is missing, and `fedge dns apply` writes it")
+        }
+        Standing::Behind(_) => (
+            Severity::Fault,
+            "behind",
+            "if it stays so, look at its zone transfers; on a primary, `fedge dns apply` writes it",
+        ),
+        Standing::Ahead(_) => {
+            (Severity::Fault, "ahead", "this controller is behind: `fedge status` says what it knows")
+        }
+    })
 }
 
 /// The names that SRV records lead to: whether they are names of hosts, with all addresses, and whether somebody is there.

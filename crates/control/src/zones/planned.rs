@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::dns::{Answer, Answers, Applied, Apply, Check, Checked, Contents, Plan, Planned, Wish};
+use api::dns::{Answer, Answers, Applied, Apply, Check, Checked, Contents, Plan, Planned, PoolTlsa, TlsaWish, Wish};
 use api::route::RecordChange;
 use store::StoreError;
 use topology::document::Topology;
@@ -16,6 +16,7 @@ use super::apply::{self, decide};
 use super::heard::{self, Heard, hear, questions};
 use super::lint::{self, lint};
 use super::reached::reached;
+use super::shown::shown;
 use super::{Look, Zones, changed, told, trust};
 use crate::audit::Hash;
 use crate::members::Members;
@@ -30,6 +31,9 @@ pub enum AskError {
     /// There is no such zone.
     #[error("there is no zone {0} in the topology")]
     NoZone(String),
+    /// There is no such pool.
+    #[error("there is no pool {0} in the topology")]
+    NoPool(String),
     /// There is none at all.
     #[error("the topology has no [[zone]], so DNS isn't fedge's business")]
     NoZones,
@@ -154,6 +158,23 @@ impl Names {
         Ok(Answers { pool: current.route.pool.clone(), epoch: current.route.epoch, answers })
     }
 
+    /// What edge servers show outside, as TLSA records, and what is declared.
+    ///
+    /// # Errors
+    /// When there is no such pool.
+    pub async fn tlsa(&self, wish: &TlsaWish) -> Result<Vec<PoolTlsa>, AskError> {
+        let current = self.current()?;
+        let meant = wish.pool.as_ref().map(|pool| pool.trim_end_matches('.').to_ascii_lowercase());
+        let published = Published::of(&current.topology);
+        if let Some(unknown) =
+            meant.as_ref().filter(|pool| published.pools.iter().all(|one| one.fqdn.as_str() != **pool))
+        {
+            return Err(AskError::NoPool(unknown.clone()));
+        }
+        let is_meant = |pool: &str| meant.as_ref().is_none_or(|meant| meant == pool);
+        Ok(shown(&self.members, &current, &published, is_meant).await)
+    }
+
     /// Looks at all names from all sides.
     ///
     /// # Errors
@@ -165,6 +186,7 @@ impl Names {
         if !ca.is_empty() {
             names.extend(heard::authorizations(&published));
         }
+        names.extend(heard::signed(&published));
         let count = names.len();
         let resolvers = resolvers(&current.topology, check)?;
         let mut questions = questions(&published, names, &resolvers);
@@ -173,8 +195,14 @@ impl Names {
         }
         questions.extend(heard::parents(&published, &resolvers));
         let keys = trust::keys(&current.topology, &self.members.picture().secrets);
-        let (looks, heard, reached) =
-            tokio::join!(self.zones.fresh(&current), hear(questions), reached(&self.members, &current, &published));
+        // Of pools without a record, nothing has to fit what they show.
+        let declares = |pool: &str| published.pools.iter().any(|one| one.fqdn.as_str() == pool && !one.tlsa.is_empty());
+        let (looks, heard, reached, shown) = tokio::join!(
+            self.zones.fresh(&current),
+            hear(questions),
+            reached(&self.members, &current, &published),
+            shown(&self.members, &current, &published, declares)
+        );
         let locals = current.topology.policy.locals().iter().filter(|local| local.pattern.is_wildcard());
         let wildcards: Vec<String> = locals.map(|local| local.pattern.to_string()).collect();
         let ground = lint::Ground {
@@ -186,6 +214,7 @@ impl Names {
             looks: &looks,
             heard: &heard,
             reached: &reached,
+            shown: &shown,
         };
         let mut asked: Vec<SocketAddr> = heard.iter().map(|heard| heard.server).collect();
         asked.sort_unstable();

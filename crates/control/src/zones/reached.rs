@@ -21,11 +21,11 @@ use crate::status::plain;
 /// Where partners are taken in by STARTTLS.
 const S2S: u16 = 5269;
 /// For one look, in seconds.
-const SECONDS: u64 = 4;
+pub(super) const SECONDS: u64 = 4;
 /// So many look at one address before it is said that nobody gets in there.
-const LOOKERS: usize = 2;
+pub(super) const LOOKERS: usize = 2;
 /// Looks that are under way at once.
-const AT_ONCE: usize = 32;
+pub(super) const AT_ONCE: usize = 32;
 /// What a member said of itself so long ago still counts.
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -48,7 +48,47 @@ pub enum Reached {
 }
 
 /// What came of one look: who looked, and why a stream gets nowhere, if it does; or why it couldn't be looked.
-type Taken = (String, Result<Option<String>, String>);
+pub(super) type Taken = (String, Result<Option<String>, String>);
+
+/// Where partners are led, and who could look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The pool.
+    pub(super) pool: String,
+    /// The edge server.
+    pub(super) server: String,
+    /// The address.
+    pub(super) at: SocketAddr,
+    /// Whether TLS begins with the first byte there.
+    pub(super) direct_tls: bool,
+    /// Who could look, the best first.
+    pub(super) lookers: Vec<Looker>,
+}
+
+/// The external addresses of each edge server that serves, with each port at which partners are taken in.
+pub(super) fn places(members: &Arc<Members>, current: &Current, published: &Published) -> Vec<Place> {
+    let now = Instant::now();
+    let since = now.checked_sub(LONGEST).unwrap_or(now);
+    let sight = Sight::of(current, |fqdn| members.wanted_head(fqdn), |fqdn| members.seen(fqdn), since);
+    let ports: Vec<(u16, bool)> =
+        [(S2S, false)].into_iter().chain(published.names.direct_tls_port.map(|port| (port, true))).collect();
+    let edges = current.topology.pools.iter().flat_map(|pool| pool.edges.iter().map(move |edge| (pool, edge)));
+    let serves = |fqdn: &str| sight.members.get(fqdn).is_some_and(Facts::serves);
+    let mut places = Vec::new();
+    for (pool, edge) in edges.filter(|(_, edge)| serves(edge.member.fqdn.as_str())) {
+        for address in &edge.external {
+            let lookers = lookers_at(&current.topology, &sight, edge, *address);
+            places.extend(ports.iter().map(|(port, direct_tls)| Place {
+                pool: pool.fqdn.to_string(),
+                server: edge.member.fqdn.to_string(),
+                at: SocketAddr::new(*address, *port),
+                direct_tls: *direct_tls,
+                lookers: lookers.iter().take(LOOKERS).cloned().collect(),
+            }));
+        }
+    }
+    places
+}
 
 /// Has other members look at each external address of each edge server that serves, as partners would come there.
 pub async fn reached(
@@ -56,27 +96,13 @@ pub async fn reached(
     current: &Current,
     published: &Published,
 ) -> BTreeMap<SocketAddr, Reached> {
-    let now = Instant::now();
-    let since = now.checked_sub(LONGEST).unwrap_or(now);
-    let sight = Sight::of(current, |fqdn| members.wanted_head(fqdn), |fqdn| members.seen(fqdn), since);
-    let ports: Vec<(u16, bool)> =
-        [(S2S, false)].into_iter().chain(published.names.direct_tls_port.map(|port| (port, true))).collect();
-    let (mut looks, places) = (JoinSet::new(), Arc::new(Semaphore::new(AT_ONCE)));
-    let edges = current.topology.pools.iter().flat_map(|pool| &pool.edges);
-    let serves = |fqdn: &str| sight.members.get(fqdn).is_some_and(Facts::serves);
-    for edge in edges.filter(|edge| serves(edge.member.fqdn.as_str())) {
-        for address in &edge.external {
-            let lookers: Vec<Looker> =
-                lookers_at(&current.topology, &sight, edge, *address).into_iter().take(LOOKERS).collect();
-            for (port, direct_tls) in &ports {
-                let (at, direct_tls) = (SocketAddr::new(*address, *port), *direct_tls);
-                let (members, lookers, places) = (members.clone(), lookers.clone(), places.clone());
-                looks.spawn(async move {
-                    let _place = places.acquire_owned().await;
-                    (at, judged(&seen(&members, lookers, at, direct_tls).await))
-                });
-            }
-        }
+    let (mut looks, room) = (JoinSet::new(), Arc::new(Semaphore::new(AT_ONCE)));
+    for Place { at, direct_tls, lookers, .. } in places(members, current, published) {
+        let (members, room) = (members.clone(), room.clone());
+        looks.spawn(async move {
+            let _room = room.acquire_owned().await;
+            (at, judged(&seen(&members, lookers, at, direct_tls).await))
+        });
     }
     looks.join_all().await.into_iter().collect()
 }
@@ -116,7 +142,8 @@ fn judged(taken: &[Taken]) -> Reached {
     }
 }
 
-fn unseen(taken: &[Taken]) -> String {
+/// Why nobody saw anything.
+pub(super) fn unseen(taken: &[Taken]) -> String {
     let why = taken.iter().filter_map(|(by, said)| Some(format!("{by}: {}", said.as_ref().err()?)));
     match taken {
         [] => "no witness and no other edge server that is reached has an address of that family".to_owned(),

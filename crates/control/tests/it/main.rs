@@ -12,3 +12,4 @@ mod secrets;
 mod service;
 mod shell;
 mod stolen;
+mod tlsa;

@@ -35,6 +35,7 @@ use store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
+use topology::tlsa::Tlsa;
 
 /// Longer than anything takes here that is to come at all.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -77,6 +78,8 @@ pub(crate) struct Script {
     pub(crate) probes: Vec<probe::Request>,
     /// What it says of all of them.
     pub(crate) verdict: Verdict,
+    /// The TLSA records that fit the certificate it sees; none where it is of a version that doesn't say.
+    pub(crate) shows: Vec<Tlsa>,
     /// The edge servers to which it has a trunk.
     pub(crate) trunks: Vec<&'static str>,
     unanswered: Vec<mpsc::Sender<Reply>>,
@@ -352,6 +355,7 @@ impl Daemon {
             orders: Vec::new(),
             certificates: Vec::new(),
             probes: Vec::new(),
+            shows: Vec::new(),
             verdict: Verdict::Good,
             trunks: if fqdn == GATEWAY { EDGES.to_vec() } else { Vec::new() },
             unanswered: Vec::new(),
@@ -392,9 +396,38 @@ impl Script {
             verdict: self.verdict,
             reached: self.verdict < Verdict::Bad,
             stages: Vec::new(),
-            targets: Vec::new(),
+            targets: self.target().into_iter().collect(),
             ms: 1,
         })
+    }
+
+    /// A server with a certificate, where it says what is shown.
+    fn target(&self) -> Option<probe::Target> {
+        let certificate = probe::Certificate {
+            names: Vec::new(),
+            issuer: String::new(),
+            not_before: 0,
+            not_after: 0,
+            days: 0,
+            usages: Vec::new(),
+            chain: 1,
+            fault: None,
+            tlsa: self.shows.clone(),
+        };
+        let target = probe::Target {
+            domain: None,
+            host: String::new(),
+            address: String::new(),
+            direct_tls: false,
+            verdict: self.verdict,
+            reached: true,
+            stages: Vec::new(),
+            tls: None,
+            certificate: Some(certificate),
+            offers: None,
+            round_trip_ms: None,
+        };
+        (!self.shows.is_empty()).then_some(target)
     }
 
     fn status(&self) -> Status {

@@ -6,7 +6,7 @@ use api::probe::Certificate;
 use rustls_pki_types::CertificateDer;
 
 use super::facts::{Finding, Scene, Whose};
-use crate::certificates::{Leaf, Shown, utc};
+use crate::certificates::{Leaf, Shown, fitting, utc};
 use crate::judge::CertificateFault;
 
 /// A certificate that expires within this time is worth a word.
@@ -33,6 +33,7 @@ pub(super) fn shown(
         usages: shown.usages,
         chain: chain.len() as u64,
         fault: judged.as_ref().err().map(ToString::to_string),
+        tlsa: fitting(chain),
     })
 }
 

@@ -146,6 +146,20 @@ fn what_nobody_can_tell_may_be_accepted_in_a_failover_and_what_was_seen_may_not(
 }
 
 #[test]
+fn a_certificate_that_fits_no_tlsa_record_refuses_unless_that_is_accepted() {
+    let mut shown = sight(1);
+    shown.probes.get_mut(EDGES[2]).expect("it was probed").unfit = vec!["contoso.example".to_owned()];
+    let accepted = ["target-certificates"];
+    assert_eq!(switchover(&shown), accepted);
+    assert_eq!(refused(&ground(Kind::Switchover), &shown, &accepted), [""; 0]);
+    let seen = conditions(&ground(Kind::Switchover), &shown, &[]).into_iter().find(|one| !one.holds).expect("one").seen;
+    assert!(seen.contains("edge3.contoso.test for contoso.example, seen from edge9.contoso.test"), "{seen}");
+    // One that isn't good is another matter.
+    shown.probes.get_mut(EDGES[2]).expect("it was probed").uncovered = vec!["contoso.example".to_owned()];
+    assert_eq!(refused(&ground(Kind::Switchover), &shown, &accepted), accepted);
+}
+
+#[test]
 fn a_certificate_that_only_others_see_to_be_wrong_is_told_with_its_domain() {
     let mut shown = sight(1);
     let probe = shown.probes.get_mut(EDGES[2]).expect("it was probed");

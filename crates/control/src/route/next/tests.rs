@@ -118,7 +118,7 @@ fn a_target_that_does_not_serve_is_taken_back_once_where_the_old_pool_does() {
     let closed = |mut sight: Sight| {
         let seen = "connection refused".to_owned();
         let (by, found) = (EDGES[0].to_owned(), Found::Bad);
-        let probe = Probe { by, found, seen, uncovered: Vec::new(), age: Duration::ZERO };
+        let probe = Probe { by, found, seen, uncovered: Vec::new(), unfit: Vec::new(), age: Duration::ZERO };
         sight.probes.insert(EDGES[2].to_owned(), probe);
         sight
     };

@@ -1,6 +1,6 @@
 //! Who looks, at what, and what is made of what it says.
 
-use api::probe::Stage;
+use api::probe::{Certificate, Stage};
 use topology::document::Role;
 
 use super::*;
@@ -100,6 +100,10 @@ fn target(domain: Option<&str>, stages: &[(Name, Verdict)]) -> Target {
     }
 }
 
+fn record(byte: u8) -> Tlsa {
+    Tlsa::new(3, 1, 1, &[byte; 32]).expect("a record")
+}
+
 /// What is told of these targets, where it was looked for these domains and so many were left out.
 fn told(also: &[&str], left_out: usize, targets: Vec<Target>) -> Look {
     let topology = current(1, 1).topology;
@@ -110,6 +114,7 @@ fn told(also: &[&str], left_out: usize, targets: Vec<Target>) -> Look {
         domain: "a.test".to_owned(),
         also: also.iter().map(|domain| (*domain).to_owned()).collect(),
         left_out,
+        tlsa: vec![record(1), record(2)],
     };
     let probed = Probed {
         to: "a.test".to_owned(),
@@ -154,4 +159,28 @@ fn the_domain_whose_certificate_is_wrong_is_named() {
     // Nobody puts a domain there that wasn't asked for.
     let strange = told(&[], 0, vec![target(None, &GOOD), target(Some("evil.test"), &WRONG)]);
     assert_eq!((strange.good, strange.uncovered.len()), (false, 0));
+}
+
+#[test]
+fn the_domain_is_named_whose_certificate_is_not_the_one_that_is_declared() {
+    let shows = |domain, records: &[u8]| Target {
+        certificate: Some(Certificate {
+            names: Vec::new(),
+            issuer: String::new(),
+            not_before: 0,
+            not_after: 0,
+            days: 0,
+            usages: Vec::new(),
+            chain: 1,
+            fault: None,
+            tlsa: records.iter().map(|byte| record(*byte)).collect(),
+        }),
+        ..target(domain, &GOOD)
+    };
+    let unfit = |one: &[u8], two: &[u8]| told(&["b.test"], 0, vec![shows(None, one), shows(Some("b.test"), two)]).unfit;
+    assert_eq!(unfit(&[9, 1], &[2]), [""; 0]);
+    assert_eq!(unfit(&[1], &[3, 4]), ["b.test"]);
+    // An older version says nothing of it, and where there is no certificate there is nothing to compare.
+    assert_eq!(unfit(&[3], &[]), ["a.test"]);
+    assert_eq!(told(&[], 0, vec![target(None, &CLOSED)]).unfit, [""; 0]);
 }

@@ -20,7 +20,7 @@ pub fn settled(looks: &[Taken]) -> Option<Probe> {
         for (other, bad) in outside().filter(|(_, look)| !look.good) {
             what.push_str(&format!("; {} sees it otherwise: {}", other.by.fqdn, bad.seen));
         }
-        return Some(probe(looker, Found::Good, what, Vec::new()));
+        return Some(probe(looker, Found::Good, what, (&[], &good.unfit)));
     }
     let another_pool = outside().find(|(looker, _)| looker.from == Vantage::OtherPool);
     let first = outside().next();
@@ -39,15 +39,16 @@ pub fn settled_at_last(looks: &[Taken]) -> Probe {
         (Some((witness, look)), Some((_, own))) if !own.good => bad(witness, look),
         (Some((witness, look)), _) => {
             let what = format!("{}; but a witness alone may have lost its own way out", look.seen);
-            probe(witness, Found::Unsure, what, Vec::new())
+            probe(witness, Found::Unsure, what, (&[], &[]))
         }
-        (None, Some((own, look))) if look.good => probe(own, Found::Good, look.seen.clone(), Vec::new()),
+        (None, Some((own, look))) if look.good => probe(own, Found::Good, look.seen.clone(), (&[], &look.unfit)),
         (None, Some((own, look))) => bad(own, look),
         (None, None) => {
             let failed = looks.iter().rev().find_map(|(looker, look)| Some((looker, look.as_ref().err()?)));
             let (by, why) = failed.map(|(looker, why)| (looker.by.fqdn.to_string(), why.as_str())).unwrap_or_default();
             let seen = format!("it couldn't be asked to look: {why}");
-            Probe { by, found: Found::Unsure, seen, uncovered: Vec::new(), age: Duration::ZERO }
+            let (uncovered, unfit) = (Vec::new(), Vec::new());
+            Probe { by, found: Found::Unsure, seen, uncovered, unfit, age: Duration::ZERO }
         }
     }
 }
@@ -57,11 +58,13 @@ fn seen(looks: &[Taken]) -> impl Iterator<Item = (&Looker, &Look)> {
 }
 
 fn bad(looker: &Looker, look: &Look) -> Probe {
-    probe(looker, Found::Bad, look.seen.clone(), look.uncovered.clone())
+    probe(looker, Found::Bad, look.seen.clone(), (&look.uncovered, &look.unfit))
 }
 
-fn probe(looker: &Looker, found: Found, seen: String, uncovered: Vec<String>) -> Probe {
-    Probe { by: looker.by.fqdn.to_string(), found, seen, uncovered, age: Duration::ZERO }
+/// With the domains for which the certificate isn't good, and those for which it isn't the one that is declared.
+fn probe(looker: &Looker, found: Found, seen: String, (uncovered, unfit): (&[String], &[String])) -> Probe {
+    let (uncovered, unfit) = (uncovered.to_vec(), unfit.to_vec());
+    Probe { by: looker.by.fqdn.to_string(), found, seen, uncovered, unfit, age: Duration::ZERO }
 }
 
 #[cfg(test)]
@@ -74,7 +77,15 @@ mod tests {
         let role = Role::Edge;
         let fqdn = format!("{name}.contoso.test").parse().expect("an FQDN");
         let by = Member { fqdn, role, site: site.to_owned(), internal: Vec::new(), agent_port: 5271 };
-        Looker { by, from, at: None, domain: "contoso.test".to_owned(), also: Vec::new(), left_out: 0 }
+        Looker {
+            by,
+            from,
+            at: None,
+            domain: "contoso.test".to_owned(),
+            also: Vec::new(),
+            left_out: 0,
+            tlsa: Vec::new(),
+        }
     }
 
     fn witness(number: u8) -> Looker {
@@ -100,6 +111,18 @@ mod tests {
 
     fn unable() -> Result<Look, String> {
         Err("it is gone".to_owned())
+    }
+
+    #[test]
+    fn what_is_shown_to_who_gets_in_may_not_be_what_is_declared() {
+        let unfit = vec!["contoso.test".to_owned()];
+        let odd = Ok(Look { unfit: unfit.clone(), ..Look::of(true, "a stream") });
+        for looks in
+            [vec![(witness(3), odd.clone())], vec![(witness(3), closed()), (other(), odd.clone())], vec![(own(), odd)]]
+        {
+            let told = settled_at_last(&looks);
+            assert_eq!((told.found, &told.unfit, told.uncovered.len()), (Found::Good, &unfit, 0), "{looks:?}");
+        }
     }
 
     /// What is settled at once, if anything, and what at last.

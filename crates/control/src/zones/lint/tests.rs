@@ -1,10 +1,13 @@
 //! Each thing that can be wrong with our names, and nothing where nothing is.
 
+use api::dns::{Shown, TlsaPlace};
 use topology::document::Topology;
 use topology::records::Mark;
+use topology::tlsa::Tlsa;
 use topology::zone::Publisher;
 
 use super::*;
+use crate::zones::heard::DNSKEY;
 use crate::zones::look::{Seen, Told};
 
 const DOCUMENT: &str = include_str!("../../../../../docs/examples/topology.toml");
@@ -19,6 +22,7 @@ struct Case {
     looks: Vec<Look>,
     heard: Vec<Heard>,
     reached: BTreeMap<SocketAddr, Reached>,
+    shown: Vec<PoolTlsa>,
 }
 
 fn server() -> SocketAddr {
@@ -50,6 +54,7 @@ impl Case {
             looks: vec![look],
             heard,
             reached: BTreeMap::new(),
+            shown: Vec::new(),
         }
     }
 
@@ -63,6 +68,7 @@ impl Case {
             looks: &self.looks,
             heard: &self.heard,
             reached: &self.reached,
+            shown: &self.shown,
         })
     }
 
@@ -150,6 +156,59 @@ fn addresses_at_which_partners_get_in_from_some_places_or_nobody_looks() {
     let some = Reached::FromSome { from: "edge3".to_owned(), fault: "witness1 sees: closed".to_owned() };
     assert!(case(some).is(Severity::Warning, "reached-from-some").seen.contains("witness1 sees"));
     assert!(case(Reached::Unseen("no witness".to_owned())).is(Severity::Warning, "unseen").seen.contains("192.0.2.10"));
+}
+
+fn record(byte: u8) -> Tlsa {
+    Tlsa::new(3, 1, 1, &[byte; 32]).expect("a record")
+}
+
+/// What an edge server shows for two domains, where this is declared.
+fn with_tlsa(declared: &[u8], shown: [&[u8]; 2]) -> Case {
+    let records = |bytes: &[u8]| bytes.iter().map(|byte| record(*byte)).collect::<Vec<Tlsa>>();
+    let shown = ["contoso.test", "chat.contoso.test"].into_iter().zip(shown);
+    let shown = shown.map(|(domain, bytes)| Shown { domain: domain.to_owned(), records: records(bytes) });
+    let place = TlsaPlace {
+        server: "edge1".to_owned(),
+        address: "192.0.2.10:5269".to_owned(),
+        by: Some("witness1".to_owned()),
+        shown: shown.collect(),
+        why: None,
+    };
+    let pool = PoolTlsa { pool: "pool1".to_owned(), declared: records(declared), places: vec![place] };
+    Case { shown: vec![pool], ..Case::new() }
+}
+
+#[test]
+fn a_certificate_that_fits_no_tlsa_record() {
+    assert_eq!(with_tlsa(&[1, 2], [&[1, 7], &[2]]).lint(), []);
+    assert_eq!(with_tlsa(&[], [&[1], &[2]]).lint(), [], "nothing is declared");
+    let found = with_tlsa(&[1, 3], [&[1], &[2, 4]]).is(Severity::Fault, "tlsa-unfit");
+    assert_eq!(found.place, "192.0.2.10:5269");
+    assert!(found.seen.contains("for chat.contoso.test that fits none") && found.seen.contains("as witness1 sees it"));
+    assert!(found.fix.contains("`fedge dns tlsa pool1`"), "{found:?}");
+    assert!(with_tlsa(&[3], [&[1], &[2]]).is(Severity::Fault, "tlsa-unfit").seen.contains("contoso.test and 1 more"));
+}
+
+#[test]
+fn tlsa_records_in_a_zone_that_is_not_signed() {
+    let said = |said: Result<&[&str], &str>| {
+        let mut case = Case::new();
+        case.published.pools[0].tlsa = vec![record(1)];
+        let sets =
+            |values: &[&str]| if values.is_empty() { Vec::new() } else { vec![set("contoso.test.", DNSKEY, values)] };
+        for (name, kind) in super::super::heard::signed(&case.published) {
+            let said = said.map(sets).map_err(str::to_owned);
+            case.heard.push(Heard { server: server(), manner: Manner::Authority, name, kind, said });
+        }
+        case
+    };
+    assert_eq!(said(Ok(&[])).is(Severity::Warning, "tlsa-unsigned").place, "contoso.test.");
+    assert_eq!(said(Ok(&["257 3 13 abc"])).lint(), []);
+    // Who doesn't answer may be signed; and without a record nobody cares.
+    assert_eq!(said(Err("nothing came")).lint(), []);
+    let mut case = said(Ok(&[]));
+    case.published.pools[0].tlsa.clear();
+    assert_eq!(case.lint(), []);
 }
 
 /// Where certificates are of one CA, what a server says of each name on the way up.

@@ -25,6 +25,7 @@ fn what_is_read_in_a_certificate_is_what_is_in_it() {
     assert_eq!(read.names, ["fabrikam.test", "*.fabrikam.test"]);
     assert!(read.issuer.contains("a CA") && read.fault.is_none(), "{read:?}");
     assert_eq!(read.usages, ["serverAuth", "clientAuth"]);
+    assert_eq!(read.tlsa.len(), 4, "of the certificate alone: no CA is shown");
     // From the middle of 2030 to the beginning of 2040.
     assert!((3500..3505).contains(&read.days), "{read:?}");
     assert!(shown(&[], now).usages.is_empty());
