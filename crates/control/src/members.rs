@@ -23,7 +23,8 @@ use crate::audit::Deed;
 use crate::ledger::Ledger;
 use crate::publish::{self, Current};
 use crate::records::{self, Enrolled, Head, Secrets};
-use crate::status::{Noticed, overview};
+use crate::status::{Finding, Noticed, overview, plain};
+use crate::zones::Zones;
 
 /// Between two looks at the store; hints come sooner.
 const LOOK: Duration = Duration::from_secs(5);
@@ -55,6 +56,8 @@ pub struct Members {
     ledger: Arc<Ledger>,
     controller: Controller,
     installation: String,
+    /// What their zones are like is told with them.
+    zones: Arc<Zones>,
     picture: watch::Sender<Picture>,
     kept: Mutex<BTreeMap<String, Keeping>>,
     /// Until when somebody depends on how members are at the moment.
@@ -117,7 +120,13 @@ pub enum ReachError {
 
 impl Members {
     /// Those of this installation, kept by this controller.
-    pub fn new(ledger: Arc<Ledger>, controller: Controller, installation: String, secrets: Secrets) -> Members {
+    pub fn new(
+        ledger: Arc<Ledger>,
+        controller: Controller,
+        installation: String,
+        secrets: Secrets,
+        zones: Arc<Zones>,
+    ) -> Members {
         let blind = Some((SystemTime::now(), "the store was not asked yet".to_owned()));
         let picture = watch::Sender::new(Picture {
             installation: installation.clone(),
@@ -132,6 +141,7 @@ impl Members {
             ledger,
             controller,
             installation,
+            zones,
             picture,
             kept: Mutex::default(),
             closely: Mutex::default(),
@@ -184,7 +194,10 @@ impl Members {
     pub fn overview(&self) -> Option<Overview> {
         let now = SystemTime::now();
         let seen = |fqdn: &str| self.seen(fqdn);
-        let (mut overview, findings) = overview(&self.picture(), seen, self.controller.fqdn(), now)?;
+        let picture = self.picture();
+        let (mut overview, mut findings) = overview(&picture, seen, self.controller.fqdn(), now)?;
+        let concerns = picture.current.iter().flat_map(|current| self.zones.concerns(current));
+        findings.extend(concerns.map(|(at, what)| Finding { at, what: plain(&what), since: None }));
         let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
         overview.wrong = noticed.date(findings, now);
         Some(overview)

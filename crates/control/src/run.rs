@@ -145,7 +145,7 @@ async fn work(file: PathBuf, config: Config) -> Result<(), Failure> {
     let controller = Controller::new(authorities, &config.name)?;
     let (keyed, nudge) = (Arc::new(Keyed::new(servers::keys(&config.keys)?)), Arc::<Notify>::default());
     let zones = Arc::new(Zones::new(ledger.clone(), &installation.id, keyed.clone(), nudge.clone()));
-    let members = Arc::new(Members::new(ledger.clone(), controller, installation.id, secrets));
+    let members = Arc::new(Members::new(ledger.clone(), controller, installation.id, secrets, zones.clone()));
     let users = Arc::new(ArcSwap::from_pointee(config.users));
     let answers = Arc::<Answers>::default();
     let told = Told { members: members.clone(), ledger: ledger.clone(), answers: answers.clone(), began };

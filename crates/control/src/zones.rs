@@ -12,6 +12,7 @@ use topology::zone::Zone;
 use crate::publish::Current;
 
 pub mod apply;
+pub mod concerns;
 pub mod heard;
 pub mod keeper;
 pub mod lint;

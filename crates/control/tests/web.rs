@@ -59,10 +59,10 @@ async fn served() -> Served {
     let authorities = Authorities::make(&folder.path().join("authorities")).expect("CAs");
     let controller = Controller::new(authorities, "ctl1.contoso.test").expect("a name");
     let secrets = Secrets::default();
-    let members = Arc::new(Members::new(ledger.clone(), controller, "one".to_owned(), secrets));
     let mut tasks = JoinSet::new();
     let (keyed, nudge) = (Arc::new(Keyed::new(Vec::new())), Arc::<tokio::sync::Notify>::default());
     let zones = Arc::new(Zones::new(ledger.clone(), "contoso-1", keyed, nudge.clone()));
+    let members = Arc::new(Members::new(ledger.clone(), controller, "one".to_owned(), secrets, zones.clone()));
     let moves = route::open(&ledger, &members, &zones, ("ctl1.contoso.test", 1), nudge, &mut tasks);
     let office = Office {
         ledger: ledger.clone(),

@@ -13,6 +13,7 @@ use topology::records::{Change, Contents, Mark, RecordSet};
 use topology::zone::Publisher;
 
 use super::apply::{self, Applied, ApplyError};
+use super::concerns::concerns;
 use super::look::{Look, Publishing, Seen, Told};
 use super::{NameServers, owned, wanted};
 use crate::audit::{Deed, Hash};
@@ -36,6 +37,8 @@ const CHANGED: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Between two looks whether all have answered.
 const STEP: Duration = Duration::from_millis(25);
+/// So long a name server may take until it has followed, before somebody should look at it.
+const FOLLOWING: Duration = Duration::from_secs(10);
 /// Whether a zone takes updates is tried again after so long.
 const WRITABLE: Duration = Duration::from_secs(30);
 /// What was refused is tried again after this, then after twice that, and so on.
@@ -51,8 +54,8 @@ pub struct Zones {
     servers: Arc<dyn NameServers>,
     changed: Arc<Notify>,
     known: Mutex<BTreeMap<String, Known>>,
-    /// What was wanted last, and by what: it is asked for many times a second.
-    wanted: Mutex<Option<(Made, Vec<Contents>)>>,
+    /// What was wanted last, by what, and since when: it is asked for many times a second.
+    wanted: Mutex<Option<(Made, Vec<Contents>, Instant)>>,
 }
 
 /// What it hangs on what zones should hold: the document's digest, its version, and the route.
@@ -135,8 +138,8 @@ impl Zones {
         let made = (current.digest, current.version, current.route.clone());
         let mut last = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
-            Some((by, wanted)) if *by == made => wanted.clone(),
-            _ => last.insert((made, wanted(current, &self.installation))).1.clone(),
+            Some((by, wanted, _)) if *by == made => wanted.clone(),
+            _ => last.insert((made, wanted(current, &self.installation), Instant::now())).1.clone(),
         }
     }
 
@@ -168,6 +171,23 @@ impl Zones {
         }
         let lacking = self.servers.lacking(&contents.zone).map(Err);
         lacking.or_else(|| known.writable.last.as_ref().map(|(_, writable)| writable.clone()))
+    }
+
+    /// What somebody should look at in zones, each with the zone's name, by what their name servers said last. What one said before
+    /// it could know what is wanted now counts for nothing.
+    pub fn concerns(&self, current: &Current) -> Vec<(String, String)> {
+        let mut looks = self.known(current);
+        let last = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = last.as_ref().map(|(.., since)| since.elapsed()).unwrap_or_default();
+        drop(last);
+        let mut all = Vec::new();
+        for look in &mut looks {
+            look.told.retain(|_, told| told.age + FOLLOWING <= since || told.said.is_err());
+            let lacking = self.servers.lacking(&look.contents.zone).filter(|_| takes_updates(&look.contents));
+            let zone = look.zone().trim_end_matches('.');
+            all.extend(concerns(look, lacking).into_iter().map(|what| (zone.to_owned(), what)));
+        }
+        all
     }
 
     /// The same, and asks those whose last answer is older than `within`; what they say is in the next look.

@@ -124,6 +124,25 @@ async fn who_watches_sees_each_answer_and_whether_it_is_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_zone_whose_name_server_is_gone_is_among_what_is_wrong() {
+    let (site, controller, dns) = by_hand().await;
+    let wrong = || {
+        let all = controller.members.overview().expect("a topology").wrong;
+        all.into_iter().filter(|wrong| wrong.at == "contoso.test").map(|wrong| wrong.what).collect::<Vec<String>>()
+    };
+    publish(&dns, ORDER);
+    let client = site.client(&controller, Role::Viewer);
+    client.post::<Plan>("/v1/dns/plan", &Wish::default()).await.expect("a plan");
+    assert_eq!(wrong(), [""; 0]);
+    let address = dns.address();
+    drop(dns);
+    client.post::<Plan>("/v1/dns/plan", &Wish::default()).await.expect("a plan");
+    let wrong = wrong();
+    let [wrong] = &wrong[..] else { panic!("one line: {wrong:?}") };
+    assert!(wrong.starts_with(&address.to_string()) && wrong.contains("bring it up"), "{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_zone_is_shown_and_what_is_not_there_is_said() {
     let (site, controller, _dns) = by_hand().await;
     let client = site.client(&controller, Role::Viewer);

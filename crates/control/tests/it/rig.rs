@@ -170,7 +170,7 @@ impl Site {
         let keeper = Keeper::new(self.authorities(), name).expect("a name");
         let (keyed, nudge) = (Arc::new(Keyed::new(Vec::new())), Arc::<Notify>::default());
         let zones = Arc::new(Zones::new(ledger.clone(), &installation.id, keyed.clone(), nudge.clone()));
-        let members = Arc::new(Members::new(ledger.clone(), keeper, installation.id, secrets));
+        let members = Arc::new(Members::new(ledger.clone(), keeper, installation.id, secrets, zones.clone()));
         let users = Arc::new(ArcSwap::from_pointee(self.users.clone()));
         let answers = Arc::<Answers>::default();
         let ((listener, address), (told_at, metrics)) = (listener().await, listener().await);

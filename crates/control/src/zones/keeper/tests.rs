@@ -96,3 +96,29 @@ async fn what_was_refused_before_somebody_asks_is_tried_again_for_him() {
     sleep(STEP).await;
     assert!(zones.is_known(&current, began));
 }
+
+#[tokio::test(start_paused = true)]
+async fn somebody_should_look_at_a_name_server_that_had_time_to_follow() {
+    let (played, before, after) = (Arc::<Played>::default(), zoned(UPDATED, 3, 7), zoned(UPDATED, 3, 8));
+    let zones = zones(&played);
+    played.answer(&servers(), &holding(&zones.wanted(&before)[0]));
+    zones.fresh(&before).await;
+    assert_eq!(zones.concerns(&before), []);
+    // The route moves, and one doesn't follow.
+    played.answer(&servers()[..1], &holding(&zones.wanted(&after)[0]));
+    zones.fresh(&after).await;
+    assert_eq!(zones.concerns(&after), [], "it may yet");
+    sleep(FOLLOWING).await;
+    assert_eq!(zones.concerns(&after), [], "nobody has looked since");
+    zones.fresh(&after).await;
+    let told = zones.concerns(&after);
+    let [(zone, what)] = &told[..] else { panic!("{told:?}") };
+    assert!(zone == "contoso.test" && what.starts_with("192.0.2.54:53 still answers epoch 7"), "{told:?}");
+    // Who doesn't answer at all needs no time for it.
+    played.served().answers.clear();
+    let later = zoned(UPDATED, 4, 8);
+    zones.fresh(&later).await;
+    let told = zones.concerns(&later);
+    let [(_, what)] = &told[..] else { panic!("{told:?}") };
+    assert!(what.contains("192.0.2.53:53 can't be asked") && what.contains("192.0.2.54:53 can't"), "{what}");
+}
