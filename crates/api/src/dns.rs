@@ -44,6 +44,9 @@ pub struct Planned {
     pub zone: Zone,
     /// Lines of what somebody else has put at names that should be ours.
     pub foreign: Vec<String>,
+    /// Lines of what differs only in how long an answer may be kept, and is left as it is: as it is there.
+    #[serde(default)]
+    pub left: Vec<String>,
     /// Why it couldn't be changed as it is, where that is known.
     pub hindered: Option<String>,
     /// What to send to whoever changes it, where that is a person.

@@ -22,6 +22,10 @@ pub(super) fn plan(plan: &Plan) -> String {
             text.push_str("  there now, put there by somebody else; `--adopt` takes these names over:\n");
             planned.foreign.iter().for_each(|line| text.push_str(&format!("    {line}\n")));
         }
+        if !planned.left.is_empty() {
+            text.push_str("  left alone, because they differ only in how long they may be kept:\n");
+            planned.left.iter().for_each(|line| text.push_str(&format!("    {line}\n")));
+        }
         match &planned.message {
             Some(message) => text.push_str(&indented(message)),
             None if zone.changes.is_empty() && planned.is_done() => text.push_str("  nothing is to be changed\n"),
@@ -151,7 +155,39 @@ pub(super) fn answers(answers: &Answers, before: Option<&Answers>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use api::dns::Planned;
+    use api::route::{Zone, ZoneServer};
+
     use super::*;
+
+    #[test]
+    fn what_is_left_alone_is_told_beside_what_is_to_be_changed() {
+        let server =
+            ZoneServer { server: "ns1".to_owned(), current: true, answers: "ns1 answers what it should".to_owned() };
+        let zone = Zone {
+            name: "contoso.test.".to_owned(),
+            publisher: "manual".to_owned(),
+            servers: vec![server],
+            changes: Vec::new(),
+        };
+        let planned = Planned {
+            zone,
+            foreign: Vec::new(),
+            left: vec!["pool1.contoso.test. 120 IN A 192.0.2.1".to_owned()],
+            hindered: None,
+            message: None,
+        };
+        let told = plan(&Plan {
+            hash: "0123".to_owned(),
+            pool: "pool1.contoso.test".to_owned(),
+            epoch: 1,
+            topology: 1,
+            zones: vec![planned],
+            elsewhere: Vec::new(),
+        });
+        let expected = "may be kept:\n    pool1.contoso.test. 120 IN A 192.0.2.1\n  nothing is to be changed\n";
+        assert!(told.contains("  left alone, because") && told.contains(expected), "{told}");
+    }
 
     fn answer(server: &str, right: bool, first: &str) -> Answer {
         Answer {

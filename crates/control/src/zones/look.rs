@@ -119,6 +119,12 @@ fn of(mark: &Mark) -> String {
     format!(" (topology {})", mark.topology)
 }
 
+/// Whether it only differs how long an answer may be kept, and that isn't too long: it says nothing of where it leads, and not every
+/// provider takes any time.
+fn is_of_time(change: &Change) -> bool {
+    matches!(change, Change::Replace { before, after } if before.says(after) && before.ttl <= LONGEST_TTL)
+}
+
 /// The first few sets that differ.
 fn places(changes: &[Change]) -> String {
     let place = |change: &Change| {
@@ -178,8 +184,7 @@ impl Look {
             _ => {}
         }
         let mut changes = self.changes_on(seen);
-        // How long an answer may be kept says nothing of where it leads, and not every provider takes any time.
-        changes.retain(|change| !matches!(change, Change::Replace { before, after } if before.says(after) && before.ttl <= LONGEST_TTL));
+        changes.retain(|change| !is_of_time(change));
         if changes.is_empty() { Standing::Current } else { Standing::Different(changes) }
     }
 
@@ -219,7 +224,19 @@ impl Look {
 
     /// What has to change in it, where it is known what there is.
     pub fn changes(&self) -> Option<Vec<Change>> {
-        self.source().map(|seen| self.changes_on(seen))
+        let all = self.source().map(|seen| self.changes_on(seen))?;
+        Some(all.into_iter().filter(|change| !self.leaves(change)).collect())
+    }
+
+    /// What differs in it, and is left as it is.
+    pub fn left_alone(&self) -> Vec<Change> {
+        let all = self.source().map(|seen| self.changes_on(seen)).unwrap_or_default();
+        all.into_iter().filter(|change| self.leaves(change)).collect()
+    }
+
+    /// Where somebody changes the zone, a time that isn't too long is no reason to ask him. An update costs nobody anything.
+    fn leaves(&self, change: &Change) -> bool {
+        !matches!(self.contents.zone.publisher, Publisher::Rfc2136 { .. }) && is_of_time(change)
     }
 
     /// What is still there at names that are ours and should have nothing any more, with the name servers that say so. A zone

@@ -281,7 +281,14 @@ fn planned(look: &Look) -> Planned {
     let manual = matches!(look.contents.zone.publisher, Publisher::Manual { .. });
     let message = (manual && !zone.changes.is_empty()).then(|| message(look, &zone.changes));
     let foreign = if manual { Vec::new() } else { look.foreign() };
-    Planned { foreign: foreign.iter().flat_map(RecordSet::lines).collect(), hindered: hindered(look), message, zone }
+    let left = look.left_alone();
+    Planned {
+        foreign: foreign.iter().flat_map(RecordSet::lines).collect(),
+        left: left.iter().filter_map(Change::before).flat_map(RecordSet::lines).collect(),
+        hindered: hindered(look),
+        message,
+        zone,
+    }
 }
 
 /// Why a zone that takes updates wouldn't take this one.

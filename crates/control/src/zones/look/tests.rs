@@ -99,3 +99,23 @@ fn the_api_says_of_each_name_server_what_it_answers_and_what_is_missing() {
     assert!(told.servers.iter().all(|server| !server.current));
     assert!(told.changes.len() == 1 && told.changes[0].before.is_empty(), "{:?}", told.changes);
 }
+
+#[test]
+fn nobody_is_asked_to_change_only_how_long_an_answer_may_be_kept() {
+    for (zone, asks) in [(BY_HAND, false), (UPDATED, true)] {
+        let now = contents(zone, 3, 7);
+        let mut slow = holding(&now);
+        slow.sets[0].ttl = 120;
+        let look = look(now.clone(), [Ok(slow.clone()), Ok(slow.clone())]);
+        assert_eq!(look.standing(servers()[0], SOON), Standing::Current);
+        let change = Change::Replace { before: slow.sets[0].clone(), after: now.sets[0].clone() };
+        let (made, left) = if asks { (vec![change], Vec::new()) } else { (Vec::new(), vec![change]) };
+        assert_eq!((look.changes(), look.left_alone()), (Some(made), left), "{zone}");
+    }
+    // Too long a time is no small matter.
+    let now = contents(BY_HAND, 3, 7);
+    let mut slow = holding(&now);
+    slow.sets[0].ttl = LONGEST_TTL + 1;
+    let look = look(now, [Ok(slow.clone()), Ok(slow)]);
+    assert_eq!((look.changes().map(|changes| changes.len()), look.left_alone().len()), (Some(1), 0));
+}
