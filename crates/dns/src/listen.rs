@@ -10,9 +10,11 @@ use tokio::task::JoinSet;
 use crate::counts::Counts;
 use crate::message::Transport;
 use crate::service::{Reaction, Service};
+use crate::zone::rate::network;
 use crate::zone::service::Authority;
 
 mod authority;
+mod places;
 mod tcp;
 mod udp;
 
@@ -24,6 +26,9 @@ trait Answers: Send + Sync + 'static {
     /// What to do about a query that came from `client`.
     fn react(&self, bytes: &[u8], client: IpAddr, transport: Transport) -> Reaction;
 
+    /// Whose connections are counted together with this client's.
+    fn together(&self, client: IpAddr) -> u128;
+
     /// What came and what became of it.
     fn counts(&self) -> &Counts;
 }
@@ -31,6 +36,14 @@ trait Answers: Send + Sync + 'static {
 impl Answers for Service {
     fn react(&self, bytes: &[u8], client: IpAddr, transport: Transport) -> Reaction {
         self.hear(bytes, client, transport)
+    }
+
+    /// Our own servers are each a client of its own.
+    fn together(&self, client: IpAddr) -> u128 {
+        match client.to_canonical() {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(v6) => v6.to_bits(),
+        }
     }
 
     fn counts(&self) -> &Counts {
@@ -42,6 +55,11 @@ impl Answers for Authority {
     fn react(&self, bytes: &[u8], client: IpAddr, transport: Transport) -> Reaction {
         let mut reply = Vec::new();
         if self.hear(bytes, client, transport, &mut reply) { Reaction::Reply(reply) } else { Reaction::Nothing }
+    }
+
+    /// Whoever has one address has all of its network.
+    fn together(&self, client: IpAddr) -> u128 {
+        network(client.to_canonical())
     }
 
     fn counts(&self) -> &Counts {

@@ -57,7 +57,7 @@ impl Rates {
 }
 
 /// The network of whoever sends: nobody is given less (/24 and /56, as other servers have it).
-fn network(client: IpAddr) -> u128 {
+pub fn network(client: IpAddr) -> u128 {
     match client {
         IpAddr::V4(v4) => u128::from(u32::from(v4) >> 8),
         IpAddr::V6(v6) => 1 << 127 | u128::from(v6) >> 72,
