@@ -1,5 +1,6 @@
 //! Moves that tell partners by DNS, with a real BIND and its secondary: updated by us, or changed by somebody's hand.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -21,6 +22,7 @@ use zones::observe::{Marked, mark};
 use zones::update::Primary;
 
 use crate::moves::{operations, route};
+use crate::outside::condition;
 
 const ZONE: &str = "contoso.test.";
 const SRV: &str = "_xmpp-server._tcp.contoso.test.";
@@ -246,5 +248,77 @@ fn somebody_changes_the_zone_by_hand_and_the_operation_goes_on_when_it_is_seen()
     assert!(text(&last).contains("epoch 3 is in DNS"), "{last:#}");
     let targets: Vec<String> = all.answers().into_iter().map(|(target, _)| target).collect();
     assert_eq!(targets, [fqdn("pool1"), fqdn("pool1")]);
+    all.lab.stop().expect("everything ends well");
+}
+
+/// The records that are printed for a pool, by the keys of its edge servers.
+fn printed(lab: &Installation, pool: &str) -> Vec<String> {
+    let told = lab.fedge(&["dns", "tlsa", pool]).expect("nothing is declared yet");
+    let (_, lines) = told.split_once("tlsa = [\n").unwrap_or_else(|| panic!("{told}"));
+    let (lines, _) = lines.split_once("    ]\n").unwrap_or_else(|| panic!("{told}"));
+    let record = |line: &str| line.split('"').nth(1).map(str::to_owned);
+    lines.lines().filter_map(record).collect()
+}
+
+#[test]
+fn tlsa_records_are_published_as_they_were_printed_and_hold_back_a_move_where_they_do_not_fit() {
+    let mut all = Lab::new(&zone("rfc2136", "key = \"fedge-key.\"\n"));
+    all.give_key();
+    let to = fqdn(POOLS[1].0);
+    let whole = all.lab.fedge(&["topology", "show"]).expect("the document");
+    let entry = format!("fqdn = \"{to}\"\n");
+    assert_eq!(whole.matches(&entry).count(), 1, "{whole}");
+    let file = all.lab.folder().join("topology.toml");
+    let declare = |records: &[String], version: u64| {
+        fs::write(&file, whole.replace(&entry, &format!("{entry}tlsa = {records:?}\n"))).expect("written");
+        all.lab.fedge(&["topology", "publish", &file.display().to_string(), "--why", "for DANE"]).expect("it is good");
+        all.lab.wait_for("it being known", |status| status["version"] == version).expect("it comes about");
+    };
+    let looked = |holds: bool| {
+        let began = Instant::now();
+        loop {
+            // What was seen a moment before still counts for a moment.
+            let (now, seen) = condition(&all.lab, &["--to", &to], "target-certificates");
+            if now == holds {
+                break seen;
+            }
+            assert!(began.elapsed() < PATIENCE, "{seen}");
+        }
+    };
+    let fits = printed(&all.lab, &to);
+    assert!(!fits.is_empty() && fits.iter().all(|record| record.starts_with("3 1 1 ")), "{fits:?}");
+    let other = format!("3 1 1 {}", "0f".repeat(32));
+    declare(std::slice::from_ref(&other), 2);
+    let seen = looked(false);
+    assert!(seen.contains(&format!("fits no TLSA record of that pool: {}", fqdn("edge3"))), "{seen}");
+    let (status, told) = route(&all.lab, &["switchover", "--to", &to, "--accept", "next-hops,dns-ours,dns-current"]);
+    assert!(status == Some(2) && told.contains("NO        target-certificates"), "{told}");
+    let told = all.lab.try_fedge(&["dns", "tlsa", &to]).expect("it runs");
+    assert_eq!(told.status.code(), Some(1), "{}", String::from_utf8_lossy(&told.stdout));
+
+    // As somebody does who is about to change the certificate: the present record, and the next one.
+    let both = [fits, vec![other.clone()]].concat();
+    declare(&both, 3);
+    let told = all.lab.fedge(&["dns", "tlsa", &to]).expect("it fits");
+    assert!(told.contains(&format!("declared, and fits nothing that is shown now: `{other}`")), "{told}");
+    all.lab.fedge(&["dns", "apply", "--yes", "--why", "for the first time"]).expect("it is applied");
+    let wanted: BTreeSet<String> = both.into_iter().collect();
+    for server in name_servers() {
+        let began = Instant::now();
+        loop {
+            let name = format!("_5269._tcp.{to}.");
+            let said = all.run(async move { ask(server, &name, "TLSA", Manner::Authority, PATIENCE).await });
+            let values = said.expect("it answers").sets.into_iter().flat_map(|set| set.values);
+            let values: BTreeSet<String> = values.collect();
+            if values == wanted {
+                break;
+            }
+            assert!(began.elapsed() < PATIENCE, "{server}: {values:?}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+    looked(true);
+    let (status, told) = route(&all.lab, &["switchover", "--to", &to, "--accept", "next-hops"]);
+    assert_eq!(status, Some(0), "{told}");
     all.lab.stop().expect("everything ends well");
 }

@@ -33,7 +33,7 @@ fn certify(lab: &mut Installation, edge: &'static str, for_rooms: &LabCa) {
 }
 
 /// A condition of a plan.
-fn condition(lab: &Installation, arguments: &[&str], code: &str) -> (bool, String) {
+pub(crate) fn condition(lab: &Installation, arguments: &[&str], code: &str) -> (bool, String) {
     let (_, told) = route(lab, &[&["plan", "--json"], arguments].concat());
     let plan: Value = serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"));
     let conditions = plan["conditions"].as_array().unwrap_or_else(|| panic!("no conditions: {told}"));
