@@ -13,6 +13,7 @@ mod load;
 mod moments;
 mod moves;
 mod outside;
+mod perimeter;
 mod probe;
 mod runbook;
 mod signed;
