@@ -1,118 +1,52 @@
-//! `cargo xtask bench`: what the trunk costs against both faces in one process, how soon a topology is everywhere, and how
-//! much an answer costs fedge-dns.
-
-use std::time::Duration;
-
-use anyhow::{Context as _, ensure};
+//! `cargo xtask bench`: what fedge costs, beside others that do a part of what it does, and by itself.
 
 mod dns;
-mod round;
+mod side;
 mod site;
 mod snapshot;
-mod table;
+mod spread;
+mod trunk;
 
-use round::{Measured, Senders};
-use site::{Shape, Site};
-
-/// No round takes as long.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// What is measured, and how; without a word, fedge beside others, all of it.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    side: side::Options,
+}
 
 /// What is measured.
 #[derive(Debug, clap::Subcommand)]
-pub(crate) enum What {
+enum What {
+    /// What a message costs and how much later it arrives at an even pace, beside others.
+    Flow(side::Options),
+    /// Stanzas a second and processor at saturation, beside others.
+    Flood(side::Options),
+    /// The memory of idle streams, and what is left of a flood, beside others.
+    Idle(side::Options),
     /// fedge-gateway and fedge-edge with the trunk between them, against a fedge-edge with both faces.
-    Trunk(Options),
+    Trunk(trunk::Options),
     /// How long it takes from publishing a large topology until every member goes by it.
     Snapshot(snapshot::Options),
     /// What an answer about a zone costs fedge-dns, beside Knot and NSD.
     Dns(dns::Options),
 }
 
-/// How it is measured.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Options {
-    /// Rounds of each, in turn; one more to warm up isn't counted.
-    #[arg(long, default_value_t = 7)]
-    rounds: usize,
-    /// Domain pairs that speak at the same time, each on a stream of its own.
-    #[arg(long, default_value_t = 4)]
-    pairs: usize,
-    /// How large a stanza is; may be given several times.
-    #[arg(long, default_values_t = [300, 4096])]
-    bytes: Vec<usize>,
-    /// Give each process of fedge one processor, another one to each: as on machines of their own.
-    #[arg(long)]
-    apart: bool,
-}
-
-/// How many messages of that size take some seconds.
-fn messages(bytes: usize) -> u64 {
-    600_000_000 / (700 + bytes as u64)
-}
-
-/// All rounds of one size.
-struct Series {
-    bytes: usize,
-    /// For each round, first without a trunk, then with it.
-    rounds: Vec<[Measured; 2]>,
-}
-
-/// Measures, and prints a table for docs/performance.md.
+/// Measures, and prints tables for docs/performance.md.
 ///
 /// # Errors
 /// When something doesn't start, or not everything that was sent arrives, or was applied.
-pub(crate) fn run(what: &What) -> anyhow::Result<()> {
-    match what {
-        What::Trunk(options) => trunk(options),
-        What::Snapshot(options) => snapshot::run(options),
-        What::Dns(options) => dns::run(options),
+pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
+    use side::Part;
+    match &bench.what {
+        None => side::run(&bench.side, &Part::ALL),
+        Some(What::Flow(options)) => side::run(options, &[Part::Flow]),
+        Some(What::Flood(options)) => side::run(options, &[Part::Flood]),
+        Some(What::Idle(options)) => side::run(options, &[Part::Idle]),
+        Some(What::Trunk(options)) => trunk::run(options),
+        Some(What::Snapshot(options)) => snapshot::run(options),
+        Some(What::Dns(options)) => dns::run(options),
     }
-}
-
-fn trunk(options: &Options) -> anyhow::Result<()> {
-    ensure!(options.rounds > 0 && options.pairs > 0 && options.pairs < 100, "at least one round, and 1 to 99 pairs");
-    println!("building fedge as it is released");
-    let programs = testkit::fedge::Programs::released()?;
-    let folder = tempfile::Builder::new().prefix("fedge-bench-").tempdir()?;
-    let runtime = tokio::runtime::Runtime::new()?;
-    let series = runtime.block_on(async {
-        let site = Site::start(&programs, options.pairs, folder.path()).await?;
-        if options.apart {
-            site.give_each_a_processor()?;
-        }
-        let mut series = Vec::new();
-        for &bytes in &options.bytes {
-            println!("{bytes} bytes: {} rounds of {} messages", options.rounds, messages(bytes));
-            series.push(measure(&site, options, bytes).await?);
-        }
-        site.stop()?;
-        anyhow::Ok(series)
-    })?;
-    table::print(&series);
-    Ok(())
-}
-
-/// In turn, so that whatever else the machine does meets both.
-async fn measure(site: &Site, options: &Options, bytes: usize) -> anyhow::Result<Series> {
-    let mut senders = Vec::new();
-    for shape in Shape::BOTH {
-        senders.push(Senders::open(site, shape, bytes).await?);
-    }
-    let mut rounds = Vec::new();
-    for round in 0..=options.rounds {
-        let mut measured = Vec::new();
-        for senders in &mut senders {
-            let flood = tokio::time::timeout(PATIENCE, senders.flood(site, messages(bytes)));
-            measured.push(flood.await.context("a round takes too long; something was lost")??);
-        }
-        let both: [Measured; 2] = measured.try_into().map_err(|_| anyhow::anyhow!("one for each shape"))?;
-        println!("  {}", table::in_short(&both));
-        if round > 0 {
-            rounds.push(both);
-        }
-    }
-    for senders in senders {
-        senders.close().await?;
-    }
-    Ok(Series { bytes, rounds })
 }

@@ -34,8 +34,7 @@ enum Command {
     /// Move the route again and again while two users talk, and measure how long it takes.
     Drill(drill::Options),
     /// Measure what fedge costs, as it is released.
-    #[command(subcommand)]
-    Bench(bench::What),
+    Bench(bench::Bench),
     /// Move the route thousands of times in virtual time, with faults by seed.
     Simulate(simulate::Options),
     /// Check that crates and files stand in their order.
@@ -49,7 +48,7 @@ fn main() -> ExitCode {
         Command::Targets => targets::run(),
         Command::Soak(options) => soak::run(&options),
         Command::Drill(options) => drill::run(&options),
-        Command::Bench(what) => bench::run(&what),
+        Command::Bench(bench) => bench::run(&bench),
         Command::Simulate(options) => simulate::run(&options),
         Command::Rooms => rooms::check(),
     };

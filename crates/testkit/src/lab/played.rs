@@ -8,7 +8,7 @@ mod tls;
 
 pub use caller::{Caller, Ending};
 pub use server::{Conduct, Heard, PlayedServer, What};
-pub use sink::Sink;
+pub use sink::{Arrival, Sink};
 
 /// A stream header between these two, as who opens a stream writes it.
 pub fn header(from: &str, to: &str) -> String {

@@ -25,7 +25,7 @@ pub mod keepalived;
 mod rival;
 mod sites;
 
-pub use rival::Rival;
+pub use rival::{Post, Rival};
 pub use sites::Sites;
 
 /// The gateways.
@@ -180,8 +180,10 @@ impl Split {
         let Spot { place, address } = self.sites.member(member);
         let daemon = match self.rival {
             Some(rival) => {
-                let next_hop = self.layout.inside.address;
-                rival.start(&self.debian, (place, *address), next_hop, &self.folder, &log)?
+                let (at, certificate) = (|ip| SocketAddr::new(ip, 5269), self.folder.join(format!("{CONTOSO}.pem")));
+                let (listen, next_hop) = (at(*address), at(self.layout.inside.address));
+                let post = Post { place, listen, next_hop, certificate: &certificate };
+                rival.start(&self.debian, &post, &self.folder, &log)?
             }
             None => self.programs.start(program(member), place, &self.folder.join(format!("{member}.toml")), &log)?,
         };

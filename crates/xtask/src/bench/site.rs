@@ -15,6 +15,9 @@ use testkit::pki::{Issued, LabCa, Request};
 use testkit::place::Place;
 use testkit::process::Daemon;
 
+/// Below it, there are as many domains as one likes, all with one server.
+pub(super) const MANY: &str = "many.test";
+
 /// How fedge is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -44,6 +47,11 @@ impl Shape {
     }
 }
 
+/// Where the server of a partner is, by its number from 1.
+pub(super) fn partner_at(number: u8) -> SocketAddr {
+    at(4, number, 15269)
+}
+
 fn at(net: u8, host: u8, port: u16) -> SocketAddr {
     ([127, 0, net, host], port).into()
 }
@@ -52,6 +60,8 @@ fn at(net: u8, host: u8, port: u16) -> SocketAddr {
 pub(super) struct Site {
     /// The domains that are sent to, and who takes what is sent there.
     pub(super) partners: Vec<(String, Sink)>,
+    /// Who takes what is sent to any domain below [`MANY`].
+    pub(super) many: Sink,
     /// What proves to be contoso's server.
     pub(super) contosos: Issued,
     daemons: Vec<(Shape, Daemon)>,
@@ -68,14 +78,18 @@ impl Site {
         let mut policy = format!(
             "[[local]]\ndomains = [\"{CONTOSO}\"]\nnext_hop = \"127.0.1.1:15269\"\nexternal = \"required\"\n\n"
         );
+        let partner = |domain: &str, address| {
+            format!("[[partner]]\ndomains = [\"{domain}\"]\nnext_hop = \"{address}\"\nexternal = \"required\"\n\n")
+        };
         for number in 1..=u8::try_from(partners)? {
-            let (domain, address) = (format!("partner{number}.test"), at(4, number, 15269));
+            let (domain, address) = (format!("partner{number}.test"), partner_at(number));
             let identity = ca.issue(&Request::new(&[&domain]))?;
-            policy += &format!(
-                "[[partner]]\ndomains = [\"{domain}\"]\nnext_hop = \"{address}\"\nexternal = \"required\"\n\n"
-            );
+            policy += &partner(&domain, address);
             sinks.push((domain.clone(), Sink::start(address, &domain, CONTOSO, identity).await?));
         }
+        let (below, address) = (format!("*.{MANY}"), at(5, 1, 15269));
+        policy += &partner(&below, address);
+        let many = Sink::start(address, MANY, CONTOSO, ca.issue(&Request::new(&[&below]))?).await?;
         let trunk = folder.join("trunk").display().to_string();
         programs.run("fedge", &["trunk", "init", &trunk])?;
         for role in ["edge", "gateway"] {
@@ -91,7 +105,7 @@ impl Site {
         let mut gateway = start("fedge-gateway", "gateway", gateway(Shape::Two) + &gateway_trunk())?;
         gateway.wait_for_line("the trunk is up", Duration::from_secs(30))?;
         let daemons = vec![(Shape::One, one), (Shape::Two, edge), (Shape::Two, gateway)];
-        Ok(Site { partners: sinks, contosos, daemons })
+        Ok(Site { partners: sinks, many, contosos, daemons })
     }
 
     /// Gives each process of fedge one processor: in each shape the first one the first, and so on.
@@ -119,6 +133,11 @@ impl Site {
     pub(super) fn processor_times(&self, shape: Shape) -> anyhow::Result<Vec<Duration>> {
         let ours = self.daemons.iter().filter(|(other, _)| *other == shape);
         ours.map(|(_, daemon)| processor_time(&daemon.pid().to_string())).collect()
+    }
+
+    /// The processes of fedge in this shape.
+    pub(super) fn processes(&self, shape: Shape) -> Vec<u32> {
+        self.daemons.iter().filter(|(other, _)| *other == shape).map(|(_, daemon)| daemon.pid()).collect()
     }
 
     /// Ends fedge as an administrator would.

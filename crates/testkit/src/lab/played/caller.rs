@@ -154,13 +154,31 @@ impl Caller {
     pub async fn by_certificate(at: SocketAddr, from: &str, to: &str, identity: &Issued) -> anyhow::Result<Caller> {
         let mut caller = Caller::connect(at).await?;
         caller.starttls(from, to, Some(identity)).await?;
-        caller.until("<mechanism>EXTERNAL</mechanism>").await?;
-        caller.until("</stream:features>").await?;
-        caller.write(AUTH).await?;
-        caller.until("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>").await?;
-        caller.write(header(from, to)).await?;
-        caller.until("</stream:features>").await?;
+        caller.prove(from, to).await?;
         Ok(caller)
+    }
+
+    /// The same by direct TLS.
+    ///
+    /// # Errors
+    /// When any of it fails.
+    pub async fn by_direct_tls(at: SocketAddr, from: &str, to: &str, identity: &Issued) -> anyhow::Result<Caller> {
+        let mut caller = Caller::connect(at).await?;
+        caller.tls(to, Some(identity)).await.context("TLS")?;
+        caller.write(header(from, to)).await?;
+        caller.prove(from, to).await?;
+        Ok(caller)
+    }
+
+    /// Is known by the certificate, where a stream was opened in TLS, and opens the last one.
+    async fn prove(&mut self, from: &str, to: &str) -> anyhow::Result<()> {
+        self.until("<mechanism>EXTERNAL</mechanism>").await?;
+        self.until("</stream:features>").await?;
+        self.write(AUTH).await?;
+        self.until("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>").await?;
+        self.write(header(from, to)).await?;
+        self.until("</stream:features>").await?;
+        Ok(())
     }
 
     /// Shows a dialback key for a pair; the answer has not been read.

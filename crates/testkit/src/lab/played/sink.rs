@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use bytes::{Buf as _, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -24,8 +25,36 @@ const TELLING: usize = 3;
 /// that it reads at once.
 #[derive(Debug)]
 pub struct Sink {
-    messages: Arc<watch::Sender<u64>>,
+    account: Arc<Account>,
     _serving: JoinSet<()>,
+}
+
+/// So many messages had come in all by then.
+pub type Arrival = (u64, Instant);
+
+#[derive(Debug, Default)]
+struct Account {
+    messages: watch::Sender<u64>,
+    /// While arrivals are noted.
+    noted: Mutex<Option<Vec<Arrival>>>,
+}
+
+impl Account {
+    fn count(&self, messages: u64) {
+        if messages == 0 {
+            return;
+        }
+        let mut all = 0;
+        // Noted before anybody is told that they are there.
+        self.messages.send_if_modified(|counted| {
+            *counted += messages;
+            all = *counted;
+            if let Some(noted) = self.noted.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+                noted.push((all, Instant::now()));
+            }
+            true
+        });
+    }
 }
 
 impl Sink {
@@ -34,31 +63,53 @@ impl Sink {
     /// # Errors
     /// As listening in general.
     pub async fn start(at: SocketAddr, domain: &str, peer: &str, identity: Issued) -> io::Result<Sink> {
+        Sink::listen(at, domain, peer, Some(identity)).await
+    }
+
+    /// The same behind somebody who has ended TLS already.
+    ///
+    /// # Errors
+    /// As listening in general.
+    pub async fn start_plain(at: SocketAddr, domain: &str, peer: &str) -> io::Result<Sink> {
+        Sink::listen(at, domain, peer, None).await
+    }
+
+    async fn listen(at: SocketAddr, domain: &str, peer: &str, identity: Option<Issued>) -> io::Result<Sink> {
         let listener = TcpListener::bind(at).await?;
-        let messages = Arc::new(watch::Sender::new(0));
+        let account = Arc::new(Account::default());
         let mut serving = JoinSet::new();
-        serving.spawn(serve(listener, [domain.to_owned(), peer.to_owned()], identity, messages.clone()));
-        Ok(Sink { messages, _serving: serving })
+        serving.spawn(serve(listener, [domain.to_owned(), peer.to_owned()], identity, account.clone()));
+        Ok(Sink { account, _serving: serving })
     }
 
     /// How many messages have come in all.
     pub fn messages(&self) -> u64 {
-        *self.messages.borrow()
+        *self.account.messages.borrow()
+    }
+
+    /// Notes from now on when messages come.
+    pub fn note(&self) {
+        *self.account.noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+    }
+
+    /// What was noted, in its order; from now on nothing is.
+    pub fn noted(&self) -> Vec<Arrival> {
+        self.account.noted.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }
 
     /// Waits until so many messages have come in all.
     pub async fn has(&self, messages: u64) {
         // The sender is in our own hands.
-        let _ = self.messages.subscribe().wait_for(|counted| *counted >= messages).await;
+        let _ = self.account.messages.subscribe().wait_for(|counted| *counted >= messages).await;
     }
 }
 
-async fn serve(listener: TcpListener, ends: [String; 2], identity: Issued, messages: Arc<watch::Sender<u64>>) {
+async fn serve(listener: TcpListener, ends: [String; 2], identity: Option<Issued>, account: Arc<Account>) {
     let mut streams = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
-        let (ends, identity, messages) = (ends.clone(), identity.clone(), messages.clone());
+        let (ends, identity, account) = (ends.clone(), identity.clone(), account.clone());
         // Whoever measures waits for messages in vain if this goes wrong, and says so.
-        streams.spawn(async move { drop(take(socket, &ends, &identity, &messages).await) });
+        streams.spawn(async move { drop(begin(socket, &ends, identity.as_ref(), &account).await) });
     }
 }
 
@@ -81,24 +132,33 @@ fn scripts([domain, peer]: &[String; 2]) -> [Script; 2] {
     [clear, secure]
 }
 
-async fn take(
+async fn begin(
     mut socket: TcpStream,
     ends: &[String; 2],
-    identity: &Issued,
-    messages: &watch::Sender<u64>,
+    identity: Option<&Issued>,
+    account: &Account,
 ) -> anyhow::Result<()> {
     socket.set_nodelay(true)?;
     let [clear, secure] = scripts(ends);
+    let Some(identity) = identity else { return take(socket, secure, account).await };
     play(&mut Player::new(clear), &mut socket).await?;
-    let mut stream = tls::accept(socket, identity).await.context("TLS")?;
-    let mut player = Player::new(secure);
+    take(tls::accept(socket, identity).await.context("TLS")?, secure, account).await
+}
+
+/// Has the stream begin by its script, and takes what comes then.
+async fn take(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    script: Script,
+    account: &Account,
+) -> anyhow::Result<()> {
+    let mut player = Player::new(script);
     play(&mut player, &mut stream).await?;
     let mut input = BytesMut::from(player.unasked());
     let mut taken = 0_u64;
     loop {
         let heard = look(&mut input);
         taken += heard.messages;
-        messages.send_modify(|all| *all += heard.messages);
+        account.count(heard.messages);
         if heard.asked {
             stream.write_all(format!("<a xmlns='urn:xmpp:sm:3' h='{taken}'/>").as_bytes()).await?;
         }

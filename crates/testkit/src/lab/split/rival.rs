@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
-use crate::lab::CONTOSO;
 use crate::packages::Debian;
 use crate::place::Place;
 use crate::process::Daemon;
@@ -27,6 +26,19 @@ pub enum Rival {
     /// xmpp-proxy 1.0, which ends TLS and hands on plaintext. It asks for no certificate, so that servers prove
     /// themselves by dialback, and Prosody uses no XEP-0198.
     XmppProxy,
+}
+
+/// Where a rival stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Post<'a> {
+    /// Where it runs.
+    pub place: &'a Place,
+    /// Where it listens there.
+    pub listen: SocketAddr,
+    /// The one server that it hands on to.
+    pub next_hop: SocketAddr,
+    /// That server's certificate and key, in one file, for a rival that ends TLS.
+    pub certificate: &'a Path,
 }
 
 impl Rival {
@@ -67,17 +79,13 @@ impl Rival {
         Ok(())
     }
 
-    /// Starts it at an edge server's address, before the server at `next_hop`, and waits until it listens.
-    pub(super) fn start(
-        self,
-        debian: &Debian,
-        (place, address): (&Place, IpAddr),
-        next_hop: IpAddr,
-        folder: &Path,
-        log: &Path,
-    ) -> anyhow::Result<Daemon> {
-        let (listen, next_hop) = (SocketAddr::new(address, 5269), SocketAddr::new(next_hop, 5269));
-        let config = folder.join(format!("{self}-{address}"));
+    /// Starts it, with its files in `folder`, and waits until it listens.
+    ///
+    /// # Errors
+    /// With its log, when it doesn't start.
+    pub fn start(self, debian: &Debian, post: &Post<'_>, folder: &Path, log: &Path) -> anyhow::Result<Daemon> {
+        let Post { place, listen, next_hop, certificate } = *post;
+        let config = folder.join(format!("{self}-{}", listen.ip()));
         let command = match self {
             Rival::Haproxy => {
                 fs::write(&config, haproxy(listen, next_hop))?;
@@ -87,7 +95,7 @@ impl Rival {
                 command
             }
             Rival::XmppProxy => {
-                fs::write(&config, xmpp_proxy_settings(listen, next_hop, &folder.join(format!("{CONTOSO}.pem"))))?;
+                fs::write(&config, xmpp_proxy_settings(listen, next_hop, certificate))?;
                 let mut command = place.command(xmpp_proxy());
                 command.arg(&config);
                 command

@@ -3,23 +3,7 @@
 use std::time::Duration;
 
 use super::{Measured, Series};
-
-/// The lowest, the middle and the highest.
-struct Spread([f64; 3]);
-
-impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Spread {
-        let mut values: Vec<f64> = values.collect();
-        values.sort_by(f64::total_cmp);
-        let place = |part: usize| values.get((values.len() - 1) * part / 2).copied().unwrap_or_default();
-        Spread([0, 1, 2].map(place))
-    }
-
-    fn show(&self, digits: usize) -> String {
-        let [least, middle, most] = self.0;
-        format!("{middle:.digits$} ({least:.digits$} to {most:.digits$})")
-    }
-}
+use crate::bench::spread::Spread;
 
 impl Measured {
     fn rate(&self) -> f64 {

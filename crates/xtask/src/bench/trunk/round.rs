@@ -6,7 +6,7 @@ use testkit::lab::CONTOSO;
 use testkit::lab::played::Caller;
 use tokio::task::JoinSet;
 
-use super::site::{Shape, Site, processor_time};
+use crate::bench::site::{Shape, Site, processor_time};
 
 /// Messages of a pair that differ by their id. All pairs together have more than fedge remembers the fates of.
 const DIFFERENT: u64 = 6000;

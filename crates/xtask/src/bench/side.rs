@@ -1,0 +1,65 @@
+//! fedge beside others that do a part of what it does, in one run on one machine, all under the same load.
+
+use anyhow::ensure;
+use testkit::place::Place;
+use testkit::process::allow_open_files;
+
+mod field;
+mod flood;
+mod flow;
+mod idle;
+mod link;
+mod pacer;
+mod plot;
+
+use field::Things;
+
+/// As many files as both ends of all streams take, and some.
+const OPEN_FILES: usize = 20_000;
+
+/// How it is measured.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Options {
+    /// Rounds of each, in turn; one more to warm up isn't counted.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Little of each, in a minute or two: shows that it works, and hardly what it costs.
+    #[arg(long)]
+    quick: bool,
+}
+
+/// What can be measured side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Flow,
+    Flood,
+    Idle,
+}
+
+impl Part {
+    pub(super) const ALL: [Part; 3] = [Part::Flow, Part::Flood, Part::Idle];
+}
+
+/// Measures, and prints tables for docs/performance.md.
+pub(super) fn run(options: &Options, parts: &[Part]) -> anyhow::Result<()> {
+    ensure!(options.rounds > 0, "at least one round");
+    let things = Things::provide(options.quick)?;
+    allow_open_files(OPEN_FILES)?;
+    // In a network of its own, where that may be made: others may measure here at the same time.
+    let place = if testkit::is_root() { Place::isolated()? } else { Place::here() };
+    let (options, parts) = (options.clone(), parts.to_vec());
+    place.run(move || async move {
+        let mut told = Vec::new();
+        for part in parts {
+            told.push(match part {
+                Part::Flow => flow::run(&options, &things).await?,
+                Part::Idle => idle::run(&options, &things).await?,
+                Part::Flood => flood::run(&options, &things).await?,
+            });
+        }
+        for text in told {
+            println!("\n{text}");
+        }
+        anyhow::Ok(())
+    })
+}
