@@ -38,13 +38,14 @@ struct Measured {
 
 /// Measures once, in processes that have done nothing else, and gives a table for docs/performance.md.
 pub(super) async fn run(options: &Options, things: &Things) -> anyhow::Result<String> {
-    let field = Field::start(things, 1).await?;
     let mut all = Vec::new();
     for &way in things.ways().iter().filter(|way| **way != Way::Direct) {
         println!("idle: {way}");
+        // What the one before has dialed stays open until fedge ends, and files are scarce.
+        let field = Field::start(things, 1).await?;
         all.push(measure(&field, way, options).await.with_context(|| way.to_string())?);
+        field.stop()?;
     }
-    field.stop()?;
     Ok(told(&all))
 }
 
