@@ -1,6 +1,8 @@
 //! fedge beside others that do a part of what it does, in one run on one machine, all under the same load.
 
-use anyhow::ensure;
+use std::fs;
+
+use anyhow::{Context as _, ensure};
 use testkit::place::Place;
 use testkit::process::allow_open_files;
 
@@ -16,6 +18,10 @@ use field::Things;
 
 /// As many files as both ends of all streams take, and some.
 const OPEN_FILES: usize = 20_000;
+
+/// What the system holds of a connection on each side, least, at first and at most: as it is, it takes in many megabytes of
+/// each, and who is slow goes on for a long time after the last was sent.
+const BUFFERS: &str = "4096 131072 262144";
 
 /// How it is measured.
 #[derive(Debug, Clone, clap::Args)]
@@ -47,6 +53,9 @@ pub(super) fn run(options: &Options, parts: &[Part]) -> anyhow::Result<()> {
     allow_open_files(OPEN_FILES)?;
     // In a network of its own, where that may be made: others may measure here at the same time.
     let place = if testkit::is_root() { Place::isolated()? } else { Place::here() };
+    if !place.is_here() {
+        place.enter(small_buffers)?;
+    }
     let (options, parts) = (options.clone(), parts.to_vec());
     place.run(move || async move {
         let mut told = Vec::new();
@@ -62,4 +71,13 @@ pub(super) fn run(options: &Options, parts: &[Part]) -> anyhow::Result<()> {
         }
         anyhow::Ok(())
     })
+}
+
+/// For the network of the thread that calls it.
+fn small_buffers() -> anyhow::Result<()> {
+    for direction in ["rmem", "wmem"] {
+        let file = format!("/proc/sys/net/ipv4/tcp_{direction}");
+        fs::write(&file, BUFFERS).with_context(|| format!("can't write {file}"))?;
+    }
+    Ok(())
 }

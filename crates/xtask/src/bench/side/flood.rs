@@ -31,7 +31,7 @@ impl Load {
             return Load { bytes: vec![575], links: vec![1, 10], rounds: 1, time: Duration::from_millis(300) };
         }
         let (bytes, links) = (vec![150, 575, 4096, 65_536], vec![1, 100]);
-        Load { bytes, links, rounds: options.rounds, time: Duration::from_millis(1500) }
+        Load { bytes, links, rounds: options.rounds, time: Duration::from_secs(1) }
     }
 }
 
