@@ -21,7 +21,7 @@ const OPEN_FILES: usize = 20_000;
 
 /// What the system holds of a connection on each side, least, at first and at most: as it is, it takes in many megabytes of
 /// each, and who is slow goes on for a long time after the last was sent.
-const BUFFERS: &str = "4096 131072 262144";
+const BUFFERS: &str = "4096 131072 1048576";
 
 /// How it is measured.
 #[derive(Debug, Clone, clap::Args)]
@@ -29,6 +29,12 @@ pub(super) struct Options {
     /// Rounds of each, in turn; one more to warm up isn't counted.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// How large a stanza of a flood is; may be given several times.
+    #[arg(long, default_values_t = [150, 575, 4096, 65_536])]
+    bytes: Vec<usize>,
+    /// How many links are flooded at the same time; may be given several times.
+    #[arg(long, default_values_t = [1, 100])]
+    links: Vec<usize>,
     /// Little of each, in a minute or two: shows that it works, and hardly what it costs.
     #[arg(long)]
     quick: bool,
@@ -49,6 +55,7 @@ impl Part {
 /// Measures, and prints tables for docs/performance.md.
 pub(super) fn run(options: &Options, parts: &[Part]) -> anyhow::Result<()> {
     ensure!(options.rounds > 0, "at least one round");
+    ensure!(options.links.iter().all(|links| (1..=200).contains(links)), "1 to 200 links");
     let things = Things::provide(options.quick)?;
     allow_open_files(OPEN_FILES)?;
     // In a network of its own, where that may be made: others may measure here at the same time.
