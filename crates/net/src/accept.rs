@@ -15,8 +15,7 @@ use crate::streams::{Command, Direction, Registered};
 
 mod driver;
 
-#[cfg(test)]
-pub(crate) use driver::Opened;
+pub use driver::Opened;
 
 /// More can't wait to be accepted.
 const WAITING: usize = 4096;
@@ -75,15 +74,8 @@ fn run(socket: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit, face: A
     tokio::spawn(serve_one(opening, entry, commands, place, face, links));
 }
 
-/// Serves a connection that was made in another way.
-#[cfg(test)]
-pub(crate) fn run_opened(
-    opened: Opened,
-    peer: SocketAddr,
-    place: OwnedSemaphorePermit,
-    face: Arc<FaceState>,
-    links: Links,
-) {
+/// Serves a connection that was made in another way: in a simulation, or to count what a stanza costs without sockets.
+pub fn run_opened(opened: Opened, peer: SocketAddr, place: OwnedSemaphorePermit, face: Arc<FaceState>, links: Links) {
     let (entry, commands) = enter(&face, peer);
     let opening = Box::pin(std::future::ready(Ok(Some(opened))));
     tokio::spawn(serve_one(opening, entry, commands, place, face, links));

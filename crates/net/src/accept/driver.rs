@@ -36,10 +36,11 @@ const NEXT_LOOK: Duration = Duration::from_millis(10);
 const LINGER: Duration = Duration::from_secs(1);
 
 /// A connection on which a stream can begin.
-pub(crate) struct Opened {
-    pub(crate) transport: Transport,
+pub struct Opened {
+    /// What bytes go over.
+    pub transport: Transport,
     /// What the peer showed in TLS.
-    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub chain: Vec<CertificateDer<'static>>,
 }
 
 /// On its way to being one; nothing if the peer left or said nothing. Boxed, for thousands of connections
