@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what fedge costs, beside others that do a part of what it does, and by itself.
 
 mod dns;
+mod micro;
 mod side;
 mod site;
 mod snapshot;
@@ -32,6 +33,8 @@ enum What {
     Snapshot(snapshot::Options),
     /// What an answer about a zone costs fedge-dns, beside Knot and NSD.
     Dns(dns::Options),
+    /// What a stanza costs on each part of its way, without sockets and TLS.
+    Micro(micro::Options),
 }
 
 /// Measures, and prints tables for docs/performance.md.
@@ -48,5 +51,6 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         Some(What::Trunk(options)) => trunk::run(options),
         Some(What::Snapshot(options)) => snapshot::run(options),
         Some(What::Dns(options)) => dns::run(options),
+        Some(What::Micro(options)) => micro::run(options),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 
-use crate::{rooms, soak};
+use crate::{guard, rooms, soak};
 
 /// Programs that the tests call or that etcd's client is built with, and the Debian packages that bring them. A file's
 /// whole path stands for itself.
@@ -36,6 +36,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         cargo(&["clippy", "--locked", "--workspace", ETCD, "--all-targets", "--quiet", "--", "-Dwarnings"])
     })?;
     step("tests, also with real servers", || cargo(&["test", "--locked", "--workspace", ETCD]))?;
+    step("what a stanza costs", || guard::run(&guard::Options::default()))?;
     step("what survives each fault", || soak::handful::run(&workspace.join("target/soak")))?;
     println!("\neverything passed in {} s", began.elapsed().as_secs());
     Ok(())

@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod demo;
 mod drill;
+mod guard;
 mod rooms;
 mod simulate;
 mod soak;
@@ -37,6 +38,8 @@ enum Command {
     Bench(bench::Bench),
     /// Move the route thousands of times in virtual time, with faults by seed.
     Simulate(simulate::Options),
+    /// Count what a stanza costs in instructions and allocations, and compare it with the record.
+    Guard(guard::Options),
     /// Check that crates and files stand in their order.
     Rooms,
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Drill(options) => drill::run(&options),
         Command::Bench(bench) => bench::run(&bench),
         Command::Simulate(options) => simulate::run(&options),
+        Command::Guard(options) => guard::run(&options),
         Command::Rooms => rooms::check(),
     };
     match done {

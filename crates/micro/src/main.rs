@@ -1,0 +1,70 @@
+//! What a stanza costs on its way through, path by path: run alone for its time, or under callgrind for its instructions.
+//!
+//! `micro PATH STANZAS` prints `STANZAS BYTES NANOSECONDS`, of processor time; `micro` alone names the paths. Each is deterministic: its
+//! stanzas come from a fixed seed, and nothing that is counted runs in another thread or waits for a socket.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use nix::sys::resource::{UsageWho, getrusage};
+
+mod forward;
+mod parts;
+mod stanzas;
+
+use stanzas::Stanzas;
+
+/// What is done for one path once everything is prepared. What it leaves is dropped uncounted.
+type Work = Box<dyn FnOnce() -> anyhow::Result<Left>>;
+/// What remains of the work.
+type Left = Box<dyn std::any::Any>;
+
+/// A path, and what prepares it.
+type Path = (&'static str, fn(Stanzas) -> anyhow::Result<Work>);
+
+/// In the order in which a stanza goes; all of it in the end.
+const PATHS: [Path; 7] = [
+    ("calibration", parts::calibration),
+    ("scanner", parts::scanner),
+    ("accepted", parts::accepted),
+    ("policy", parts::policy),
+    ("hold", parts::hold),
+    ("trunk", parts::trunk),
+    ("forward", forward::forward),
+];
+
+/// Callgrind counts while this runs, by its name.
+#[inline(never)]
+fn counted(work: Work) -> anyhow::Result<(Left, Duration)> {
+    let began = used()?;
+    let left = work()?;
+    Ok((black_box(left), used()?.saturating_sub(began)))
+}
+
+/// Processor time of this thread, which does all the work.
+fn used() -> anyhow::Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_THREAD)?;
+    let times = [usage.user_time(), usage.system_time()];
+    let microseconds = times.map(|time| time.tv_sec() * 1_000_000 + time.tv_usec());
+    Ok(Duration::from_micros(u64::try_from(microseconds.iter().sum::<i64>())?))
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let Some(wanted) = arguments.next() else {
+        PATHS.iter().for_each(|(name, _)| println!("{name}"));
+        return Ok(());
+    };
+    let Some((_, prepare)) = PATHS.iter().find(|(name, _)| *name == wanted) else {
+        bail!("there is no path `{wanted}`; `micro` alone names them");
+    };
+    let many = arguments.next().context("how many stanzas?")?;
+    let many = many.parse().with_context(|| format!("`{many}` is no number of stanzas"))?;
+    let stanzas = Stanzas::new(many);
+    let bytes = stanzas.all().len();
+    let (left, took) = counted(prepare(stanzas)?)?;
+    drop(left);
+    println!("{many} {bytes} {}", took.as_nanos());
+    Ok(())
+}
