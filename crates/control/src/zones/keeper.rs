@@ -23,6 +23,8 @@ use crate::records::Route;
 
 /// Between two looks while nothing depends on it.
 const IDLE: Duration = Duration::from_secs(30);
+/// At most so long between two looks at a name server that didn't answer with what it should: what is told of it is to be true.
+const WRONG: Duration = Duration::from_secs(5);
 /// Between two looks at a name server while something does.
 pub const CLOSELY: Duration = Duration::from_millis(500);
 /// Of more sets than this, only the mark is asked for as long as it stays the same.
@@ -91,6 +93,14 @@ impl<T> Asked<T> {
     fn is_due(&self, now: Instant, within: Duration) -> bool {
         let running = self.running.as_ref().is_some_and(|running| !running.is_finished());
         !running && self.last.as_ref().is_none_or(|(at, _)| now.duration_since(*at) >= within)
+    }
+}
+
+impl Asked<Seen> {
+    /// Whether the last answer had this mark.
+    fn has_said(&self, mark: &Mark) -> bool {
+        let seen = self.last.as_ref().and_then(|(_, said)| said.as_ref().ok());
+        seen.and_then(|seen| seen.mark.as_ref()).is_some_and(|said| said.as_ref().is_ok_and(|said| said == mark))
     }
 }
 
@@ -197,6 +207,7 @@ impl Zones {
             for server in contents.zone.publisher.servers() {
                 let mut known = self.held();
                 let asked = known.entry(contents.zone.name.clone()).or_default().asked.entry(server).or_default();
+                let within = if asked.has_said(&contents.mark) { within } else { within.min(WRONG) };
                 if asked.is_due(now, within) {
                     asked.running = Some(tokio::spawn(self.clone().ask(server, contents.clone())));
                 }

@@ -79,6 +79,9 @@ impl Stage for Whole {
         // Controllers ask members every few seconds how they are.
         let partners = |status: &_| members_of(status).filter_map(|member| member["partners"].as_u64()).sum::<u64>();
         lab.wait_for("both partners in the status", |status| partners(status) >= 2)?;
+        // What controllers saw of name servers before these were there is looked at again.
+        let is_well = |status: &serde_json::Value| status["wrong"].as_array().is_some_and(Vec::is_empty);
+        lab.wait_for("a status in which nothing is wrong", is_well)?;
         println!("\n$ fedge status\n{}", lab.fedge(&["status"])?);
         story::end(delivered, took);
         moves::tell(lab).await
