@@ -2,9 +2,12 @@
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+/// Partners choose their names: none may know which ones fall together in our tables.
+static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// A domain that may stand in a stream header or an address, normalised: lower case, U-labels,
 /// no trailing dot. Two domains are the same exactly when they compare equal.
@@ -16,11 +19,13 @@ pub struct Domain {
     unicode: Arc<str>,
     /// The same in another form, so it has no say in comparisons.
     ascii: Arc<str>,
+    /// Of the first form; made once, as each stanza is looked up by its domains several times.
+    hash: u64,
 }
 
 impl PartialEq for Domain {
     fn eq(&self, other: &Domain) -> bool {
-        self.unicode == other.unicode
+        self.hash == other.hash && self.unicode == other.unicode
     }
 }
 
@@ -28,7 +33,7 @@ impl Eq for Domain {}
 
 impl Hash for Domain {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.unicode.hash(state);
+        state.write_u64(self.hash);
     }
 }
 
@@ -104,7 +109,7 @@ impl Domain {
             return Err(DomainError::TooLong(lower.len()));
         }
         let name: Arc<str> = lower.into();
-        Ok(Domain { unicode: name.clone(), ascii: name })
+        Ok(Domain::new(name.clone(), name))
     }
 
     /// The road for everything that isn't plain ASCII: U-labels, A-labels, odd characters.
@@ -126,7 +131,12 @@ impl Domain {
         if !as_typed || !stable || prepared != unicode {
             return Err(DomainError::Ambiguous(text.to_owned()));
         }
-        Ok(Domain { unicode: unicode.into(), ascii: ascii.into() })
+        Ok(Domain::new(unicode.into(), ascii.into()))
+    }
+
+    fn new(unicode: Arc<str>, ascii: Arc<str>) -> Domain {
+        let hash = HASHES.hash_one(&*unicode);
+        Domain { unicode, ascii, hash }
     }
 
     /// The normalised form as it stands in stream headers and addresses.

@@ -194,6 +194,7 @@ impl Hold {
 /// Rendezvous hashing: when a peer comes or goes, only its own links move.
 fn rank(pair: &DomainPair, peer: PeerId) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (pair, peer).hash(&mut hasher);
+    // By the names: a domain's own hash is another one in each process.
+    (pair.from.as_str(), pair.to.as_str(), peer).hash(&mut hasher);
     hasher.finish()
 }

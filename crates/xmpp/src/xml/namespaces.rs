@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::XmlError;
-use super::tag::{Tag, attribute_value, split_name};
+use super::names::utf8;
+use super::tag::{Attribute, Tag};
 use super::write::escape_attribute;
 
 /// The namespace of the prefix `xml`.
@@ -40,27 +41,29 @@ fn wrong(what: &'static str) -> XmlError {
 impl Prefixes {
     /// Takes the declarations of a start tag at `depth`, then checks the prefixes that it uses.
     /// Returns the default namespace that it declares.
-    pub(super) fn enter(&mut self, text: &str, tag: &Tag, depth: usize) -> Result<Option<String>, XmlError> {
+    pub(super) fn enter<'a>(
+        &mut self,
+        text: &'a [u8],
+        tag: &Tag,
+        depth: usize,
+    ) -> Result<Option<Cow<'a, str>>, XmlError> {
         let mut default = None;
         let mut prefixed = false;
         for attribute in &tag.attributes {
-            match text[attribute.name.clone()].split_once(':') {
-                None if &text[attribute.name.clone()] == "xmlns" => {
-                    default = Some(namespace_name(&text[attribute.value.clone()])?.into_owned());
+            match (attribute.name.prefix(text), attribute.name.local(text)) {
+                (None, b"xmlns") => default = Some(namespace_name(text, attribute)?),
+                (None, _) | (Some(b"xml"), _) => {}
+                (Some(b"xmlns"), prefix) => {
+                    self.declare(utf8(prefix)?, &namespace_name(text, attribute)?, depth)?;
                 }
-                None => {}
-                Some(("xmlns", prefix)) => {
-                    self.declare(prefix, &namespace_name(&text[attribute.value.clone()])?, depth)?;
-                }
-                Some(("xml", _)) => {}
-                Some(_) => prefixed = true,
+                (Some(_), _) => prefixed = true,
             }
         }
         if default.as_deref().is_some_and(|namespace| namespace == XML || namespace == XMLNS) {
             return Err(wrong("a namespace that only its own prefix may stand for is made the default"));
         }
-        if let (Some(prefix), _) = split_name(&text[tag.name.clone()])? {
-            if prefix == "xmlns" {
+        if let Some(prefix) = tag.name.prefix(text) {
+            if prefix == b"xmlns" {
                 return Err(wrong("an element has the prefix `xmlns`"));
             }
             self.lookup(prefix)?;
@@ -79,16 +82,16 @@ impl Prefixes {
     }
 
     /// The namespace that `prefix` stands for here.
-    pub(super) fn lookup(&mut self, prefix: &str) -> Result<&str, XmlError> {
-        if prefix == "xml" {
+    pub(super) fn lookup(&mut self, prefix: &[u8]) -> Result<&str, XmlError> {
+        if prefix == b"xml" {
             return Ok(XML);
         }
         let place = self.place(prefix)?;
         Ok(&self.bindings[place].namespace)
     }
 
-    fn place(&mut self, prefix: &str) -> Result<usize, XmlError> {
-        let place = self.bindings.iter().rposition(|binding| binding.prefix == prefix);
+    fn place(&mut self, prefix: &[u8]) -> Result<usize, XmlError> {
+        let place = self.bindings.iter().rposition(|binding| binding.prefix.as_bytes() == prefix);
         let place = place.ok_or(wrong("nothing declares it"))?;
         self.bindings[place].travels |= self.bindings[place].depth == 0;
         Ok(place)
@@ -135,15 +138,15 @@ impl Prefixes {
     }
 
     /// Two attributes may not have the same namespace and local name under different prefixes.
-    fn check_attributes(&mut self, text: &str, tag: &Tag) -> Result<(), XmlError> {
-        let mut seen: Vec<(Option<usize>, &str)> = Vec::new();
+    fn check_attributes(&mut self, text: &[u8], tag: &Tag) -> Result<(), XmlError> {
+        let mut seen: Vec<(Option<usize>, &[u8])> = Vec::new();
         for attribute in &tag.attributes {
-            let (Some(prefix), local) = split_name(&text[attribute.name.clone()])? else { continue };
-            if prefix == "xmlns" {
+            let (Some(prefix), local) = (attribute.name.prefix(text), attribute.name.local(text)) else { continue };
+            if prefix == b"xmlns" {
                 continue;
             }
             let namespace = match prefix {
-                "xml" => None,
+                b"xml" => None,
                 _ => Some(self.place(prefix)?).map(|place| self.bindings[place].first),
             };
             if seen.contains(&(namespace, local)) {
@@ -156,11 +159,12 @@ impl Prefixes {
 }
 
 /// A namespace name, as declared.
-fn namespace_name(value: &str) -> Result<Cow<'_, str>, XmlError> {
-    let name = attribute_value(value);
+fn namespace_name<'a>(text: &'a [u8], attribute: &Attribute) -> Result<Cow<'a, str>, XmlError> {
+    let name = attribute.value(text)?;
     // COMPAT(ejabberd 23.01): its parser separates namespace and name by a line feed, and refuses a
     // stream whose namespace holds one; others use a space. No URI holds either.
-    if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+    let graphic = name.bytes().all(|byte| byte.is_ascii_graphic());
+    if !graphic && name.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(XmlError::BadNamespacePrefix { what: "a namespace name holds white space" });
     }
     Ok(name)

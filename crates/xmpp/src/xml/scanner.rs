@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::{Buf, BytesMut};
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
-use super::names::all_chars;
+use super::names::{all_chars, utf8};
 use super::namespaces::Prefixes;
-use super::tag::{Tag, attribute_value, check_text, split_name};
+use super::tag::{Name, Tag, check_text};
 use super::token::{Finder, Token};
 use super::verbatim::{Head, Verbatim};
 use super::write::escape_attribute;
@@ -42,8 +42,10 @@ pub struct Scanner {
     prefixes: Prefixes,
     /// The header's default namespace.
     content: String,
-    /// The header's `xml:lang`, to be stamped on stanzas that have none of their own.
+    /// The header's `xml:lang` as an attribute, to be stamped on stanzas that have none of their own.
     lang: Option<String>,
+    /// What is put into an element's start tag; kept for its memory.
+    added: String,
     /// Bytes of the unfinished first-level element that were checked.
     checked: usize,
     /// Names of the elements that are open, as places in the unfinished element.
@@ -70,6 +72,7 @@ impl Scanner {
             prefixes: Prefixes::default(),
             content: String::new(),
             lang: None,
+            added: String::new(),
             checked: 0,
             open: Vec::new(),
             head: None,
@@ -96,7 +99,7 @@ impl Scanner {
     pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, XmlError> {
         loop {
             let outside = self.open.is_empty();
-            let Some((token, length)) = self.finder.find(&buffer[self.checked..], outside)? else {
+            let Some((token, length)) = self.token(&buffer[self.checked..], outside)? else {
                 self.within(buffer.len())?;
                 return Ok(None);
             };
@@ -105,14 +108,14 @@ impl Scanner {
             if let (Token::Text, true) = (token, outside) {
                 return self.whitespace(buffer, length).map(Some);
             }
-            let text = simdutf8::basic::from_utf8(&buffer[place.clone()]).map_err(|_| XmlError::UnsupportedEncoding)?;
+            let text = &buffer[place.clone()];
             match token {
                 Token::Text => check_content(text)?,
                 Token::CData if outside => return Err(fault("character data outside of an element")),
-                Token::CData if !all_chars(text) => return Err(fault("a character that XML forbids")),
+                Token::CData if !all_chars(text)? => return Err(fault("a character that XML forbids")),
                 Token::CData => {}
                 Token::Declaration => {
-                    self.declaration(text)?;
+                    self.declaration(utf8(text)?)?;
                     buffer.advance(length);
                     continue;
                 }
@@ -134,6 +137,26 @@ impl Scanner {
                 return self.complete(buffer).map(Some);
             }
         }
+    }
+
+    /// Finds the next token; a start tag is read with that.
+    fn token(&mut self, bytes: &[u8], outside: bool) -> Result<Option<(Token, usize)>, XmlError> {
+        let is_start = matches!(bytes, [b'<', second, ..] if !matches!(second, b'/' | b'?' | b'!'));
+        // Most tags come whole: reading them finds their end. The others are looked through once more, and only once; a fault
+        // counts when the end is there, so that it is the same one in whatever pieces they come.
+        if is_start
+            && self.finder.is_new()
+            && let Ok(Some(length)) = self.tag.read(bytes, self.limits.attributes)
+        {
+            return Ok(Some((Token::Start, length)));
+        }
+        let found = self.finder.find(bytes, outside)?;
+        if let Some((Token::Start, length)) = found
+            && self.tag.read(&bytes[..length], self.limits.attributes)? != Some(length)
+        {
+            return Err(fault("a start tag does not end where it seems to"));
+        }
+        Ok(found)
     }
 
     fn within(&self, length: usize) -> Result<(), XmlError> {
@@ -168,10 +191,10 @@ impl Scanner {
         // Its body has the form of a start tag's, with a fixed order of three attributes.
         let tag_text = format!("<xml{body}>");
         let mut tag = Tag::default();
-        tag.read(&tag_text, 3)?;
-        let mut attributes =
-            tag.attributes.iter().map(|at| (&tag_text[at.name.clone()], &tag_text[at.value.clone()])).peekable();
-        if attributes.next() != Some(("version", "1.0")) || tag.closed {
+        let whole = tag.read(tag_text.as_bytes(), 3)? == Some(tag_text.len());
+        let attributes = tag.attributes.iter().map(|at| (&tag_text[at.name.range()], &tag_text[at.value.clone()]));
+        let mut attributes = attributes.peekable();
+        if attributes.next() != Some(("version", "1.0")) || tag.closed || !whole {
             return Err(fault("the XML declaration is not one of version 1.0"));
         }
         if let Some((_, encoding)) = attributes.next_if(|(name, _)| *name == "encoding")
@@ -187,92 +210,88 @@ impl Scanner {
         Ok(())
     }
 
-    fn header(&mut self, text: &str) -> Result<Header, XmlError> {
+    fn header(&mut self, text: &[u8]) -> Result<Header, XmlError> {
         if self.stage == Stage::Over {
             return Err(fault("something follows the end of the stream"));
         }
-        self.tag.read(text, self.limits.attributes)?;
+        utf8(text)?;
         if self.tag.closed {
             return Err(XmlError::BadFormat { what: "the stream ends in its own start tag" });
         }
         let mut header = Header {
-            content_namespace: self.prefixes.enter(text, &self.tag, 0)?.unwrap_or_default(),
+            content_namespace: self.prefixes.enter(text, &self.tag, 0)?.unwrap_or_default().into_owned(),
             ..Header::default()
         };
         header.dialback = self.prefixes.declares(dialback::NAMESPACE);
-        let name = &text[self.tag.name.clone()];
-        let (prefix, local_name) = split_name(name)?;
-        header.local_name = local_name.to_owned();
-        header.namespace = match prefix {
+        header.local_name = utf8(self.tag.name.local(text))?.to_owned();
+        header.namespace = match self.tag.name.prefix(text) {
             Some(prefix) => self.prefixes.lookup(prefix)?.to_owned(),
             None => header.content_namespace.clone(),
         };
         self.prefixes.travelling(|_, _| {});
         for attribute in &self.tag.attributes {
-            let place = match &text[attribute.name.clone()] {
-                "from" => &mut header.from,
-                "to" => &mut header.to,
-                "id" => &mut header.id,
-                "version" => &mut header.version,
-                "xml:lang" => &mut header.lang,
+            let place = match attribute.name.whole(text) {
+                b"from" => &mut header.from,
+                b"to" => &mut header.to,
+                b"id" => &mut header.id,
+                b"version" => &mut header.version,
+                b"xml:lang" => &mut header.lang,
                 _ => continue,
             };
-            *place = Some(attribute_value(&text[attribute.value.clone()]).into_owned());
+            *place = Some(attribute.value(text)?.into_owned());
         }
-        let lang = header.lang.as_deref().map_or(0, |lang| escape_attribute(lang).len());
-        if self.prefixes.declared() + lang > DECLARED {
+        let lang = header.lang.as_deref().map(escape_attribute);
+        if self.prefixes.declared() + lang.as_ref().map_or(0, |lang| lang.len()) > DECLARED {
             return Err(XmlError::TooMuchDeclared { limit: DECLARED });
         }
-        self.stage = Stage::Stream(name.to_owned());
+        self.lang = lang.map(|lang| format!(" xml:lang='{lang}'"));
+        self.stage = Stage::Stream(utf8(self.tag.name.whole(text))?.to_owned());
         self.content.clone_from(&header.content_namespace);
-        self.lang.clone_from(&header.lang);
         Ok(header)
     }
 
-    fn footer(&mut self, text: &str) -> Result<(), XmlError> {
+    fn footer(&mut self, text: &[u8]) -> Result<(), XmlError> {
         match &self.stage {
-            Stage::Stream(name) if end_name(text)? == name && !name.is_empty() => {
+            Stage::Stream(name) if end_name(text) == name.as_bytes() && !name.is_empty() => {
                 self.stage = Stage::Over;
                 Ok(())
             }
-            _ => Err(fault("an end tag that nothing begins")),
+            _ => Name::check_end(text).and(Err(fault("an end tag that nothing begins"))),
         }
     }
 
-    fn start(&mut self, place: &Range<usize>, text: &str) -> Result<(), XmlError> {
-        self.tag.read(text, self.limits.attributes)?;
+    fn start(&mut self, place: &Range<usize>, text: &[u8]) -> Result<(), XmlError> {
         if self.open.len() == self.limits.depth {
             return Err(XmlError::TooDeep { limit: self.limits.depth });
         }
         let depth = self.open.len() + 1;
         let default = self.prefixes.enter(text, &self.tag, depth)?;
         if depth == 1 {
-            self.root(text, default)?;
+            self.root(text, default.as_deref())?;
         }
         if self.tag.closed {
             self.prefixes.leave(depth);
         } else {
-            self.open.push((place.start + self.tag.name.start, place.start + self.tag.name.end));
+            let name = self.tag.name.range();
+            self.open.push((place.start + name.start, place.start + name.end));
         }
         Ok(())
     }
 
-    fn root(&mut self, text: &str, default: Option<String>) -> Result<(), XmlError> {
+    fn root(&mut self, text: &[u8], default: Option<&str>) -> Result<(), XmlError> {
         let name = &self.tag.name;
-        let (prefix, local) = split_name(&text[name.clone()])?;
-        let namespace = match (prefix, default) {
-            (Some(prefix), _) => self.prefixes.lookup(prefix)?.to_owned(),
+        let namespace = match (name.prefix(text), default) {
+            (Some(prefix), _) => self.prefixes.lookup(prefix)?,
             (None, Some(namespace)) => namespace,
-            (None, None) => self.content.clone(),
+            (None, None) => &self.content,
         };
-        let namespace = if namespace == SERVER { Cow::Borrowed(SERVER) } else { Cow::Owned(namespace) };
-        let mut head = Head::new(namespace, &(name.end - local.len()..name.end));
+        let namespace = if namespace == SERVER { Cow::Borrowed(SERVER) } else { Cow::Owned(namespace.to_owned()) };
+        let mut head = Head::new(namespace, &name.local_range());
         self.has_lang = false;
         self.attributes = self.tag.attributes.len();
         for attribute in &self.tag.attributes {
-            let name = &text[attribute.name.clone()];
-            self.has_lang |= name == "xml:lang";
-            head.attribute(name, &attribute.value);
+            self.has_lang |= attribute.name.whole(text) == b"xml:lang";
+            head.attribute(text, attribute);
         }
         self.head = Some(head);
         Ok(())
@@ -282,18 +301,20 @@ impl Scanner {
     fn complete(&mut self, buffer: &mut BytesMut) -> Result<Frame, XmlError> {
         let bytes = buffer.split_to(std::mem::take(&mut self.checked));
         let Some(mut head) = self.head.take() else { return Err(fault("an element without a start")) };
-        let mut added = String::new();
-        self.prefixes.travelling(|prefix, namespace| {
-            self.attributes += 1;
+        let Scanner { prefixes, added, attributes, .. } = self;
+        added.clear();
+        prefixes.travelling(|prefix, namespace| {
+            *attributes += 1;
             added.push_str(&format!(" xmlns:{prefix}='{}'", escape_attribute(namespace)));
         });
         let stamped = !self.has_lang && head.namespace() == SERVER;
         if let (true, Some(lang)) = (stamped, &self.lang) {
             self.attributes += 1;
-            added.push_str(&format!(" xml:lang='{}'", escape_attribute(lang)));
+            self.added.push_str(lang);
         }
+        let added = &self.added;
         if added.is_empty() {
-            return Ok(Frame::Element(Verbatim::new(bytes.freeze(), head)));
+            return Verbatim::new(bytes.freeze(), head).map(Frame::Element);
         }
         self.within(bytes.len() + added.len())?;
         // What is taken here is taken by the next scanner, too, which sees the whole.
@@ -306,7 +327,7 @@ impl Scanner {
         whole.extend_from_slice(added.as_bytes());
         whole.extend_from_slice(&bytes[name_end..]);
         head.shift(added.len());
-        Ok(Frame::Element(Verbatim::new(whole.freeze(), head)))
+        Verbatim::new(whole.freeze(), head).map(Frame::Element)
     }
 }
 
@@ -315,24 +336,25 @@ fn name_end(tag: &[u8]) -> usize {
     tag.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'/' | b'>')).unwrap_or(tag.len())
 }
 
-/// The name in `</name >`.
-fn end_name(text: &str) -> Result<&str, XmlError> {
-    let name = text[2..text.len() - 1].trim_end_matches([' ', '\t', '\r', '\n']);
-    split_name(name)?;
-    Ok(name)
+/// The name in `</name >`; if it is the one that the start tag has, it was checked with that.
+fn end_name(text: &[u8]) -> &[u8] {
+    let mut name = &text[2..text.len() - 1];
+    while let [before @ .., b' ' | b'\t' | b'\r' | b'\n'] = name {
+        name = before;
+    }
+    name
 }
 
-fn end(open: &mut Vec<(usize, usize)>, prefixes: &mut Prefixes, buffer: &[u8], text: &str) -> Result<(), XmlError> {
-    let name = end_name(text)?;
+fn end(open: &mut Vec<(usize, usize)>, prefixes: &mut Prefixes, buffer: &[u8], text: &[u8]) -> Result<(), XmlError> {
     prefixes.leave(open.len());
     match open.pop() {
-        Some((start, end)) if &buffer[start..end] == name.as_bytes() => Ok(()),
-        _ => Err(fault("an end tag does not match its start tag")),
+        Some((start, end)) if &buffer[start..end] == end_name(text) => Ok(()),
+        _ => Name::check_end(text).and(Err(fault("an end tag does not match its start tag"))),
     }
 }
 
-fn check_content(text: &str) -> Result<(), XmlError> {
-    if memmem::find(text.as_bytes(), b"]]>").is_some() {
+fn check_content(text: &[u8]) -> Result<(), XmlError> {
+    if memchr(b']', text).is_some_and(|at| memmem::find(&text[at..], b"]]>").is_some()) {
         return Err(fault("`]]>` in text"));
     }
     check_text(text)

@@ -4,19 +4,30 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::XmlError;
-use super::names::{all_chars, is_char, is_ncname};
+use super::names::{all_chars, is_char, is_ncname, is_of_name, is_plain, utf8};
 
-/// An attribute, as ranges in the tag's text.
+/// A qualified name (Namespaces in XML 1.0 §4), as places in the tag's text.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Name {
+    start: usize,
+    /// Where its local part begins: behind the colon, if there is one.
+    local: usize,
+    end: usize,
+}
+
+/// An attribute, as places in the tag's text.
 #[derive(Debug, Clone)]
 pub(super) struct Attribute {
-    pub(super) name: Range<usize>,
+    pub(super) name: Name,
     pub(super) value: Range<usize>,
+    /// The value is what its reader sees: there are no references in it, and no white space but spaces.
+    pub(super) plain: bool,
 }
 
 /// A start tag.
 #[derive(Debug, Default)]
 pub(super) struct Tag {
-    pub(super) name: Range<usize>,
+    pub(super) name: Name,
     pub(super) attributes: Vec<Attribute>,
     /// `<a/>`: its own end tag.
     pub(super) closed: bool,
@@ -30,88 +41,155 @@ fn space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
+impl Name {
+    /// The name that begins at `start` and ends before what can't be in one; nothing if it may go on behind the text.
+    fn read(text: &[u8], start: usize) -> Result<Option<Name>, XmlError> {
+        let Some(length) = text[start..].iter().position(|byte| !is_of_name(*byte)) else { return Ok(None) };
+        let end = start + length;
+        let colon = text[start..end].iter().position(|byte| *byte == b':');
+        let name = Name { start, local: colon.map_or(start, |at| start + at + 1), end };
+        let prefixed = name.prefix(text).map_or(Ok(true), is_ncname)?;
+        if !prefixed || !is_ncname(name.local(text))? {
+            return Err(fault("a name is not one that XML allows"));
+        }
+        Ok(Some(name))
+    }
+
+    /// Checks the name in the end tag that `text` is.
+    pub(super) fn check_end(text: &[u8]) -> Result<(), XmlError> {
+        match Name::read(text, 2)? {
+            Some(name) if text[behind_space(text, name.end)..] == *b">" => Ok(()),
+            _ => Err(fault("a name is not one that XML allows")),
+        }
+    }
+
+    /// All of it.
+    pub(super) fn whole<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        &text[self.range()]
+    }
+
+    /// What is before the colon.
+    pub(super) fn prefix<'a>(&self, text: &'a [u8]) -> Option<&'a [u8]> {
+        (self.local > self.start).then(|| &text[self.start..self.local - 1])
+    }
+
+    /// What is behind it, or all of it.
+    pub(super) fn local<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        &text[self.local..self.end]
+    }
+
+    /// Its place.
+    pub(super) fn range(&self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    /// The place of its local part.
+    pub(super) fn local_range(&self) -> Range<usize> {
+        self.local..self.end
+    }
+}
+
+impl Attribute {
+    /// Its value as its reader sees it.
+    pub(super) fn value<'a>(&self, text: &'a [u8]) -> Result<Cow<'a, str>, XmlError> {
+        let raw = utf8(&text[self.value.clone()])?;
+        Ok(if self.plain { Cow::Borrowed(raw) } else { attribute_value(raw) })
+    }
+}
+
 impl Tag {
-    /// Reads `text`, from `<` to `>`, into `self`, whose memory is used again.
-    pub(super) fn read(&mut self, text: &str, most: usize) -> Result<(), XmlError> {
-        let bytes = text.as_bytes();
+    /// Reads the tag that `text` begins with into `self`, whose memory is used again. Gives its length; nothing if it doesn't
+    /// end in `text`.
+    pub(super) fn read(&mut self, text: &[u8], most: usize) -> Result<Option<usize>, XmlError> {
         self.attributes.clear();
-        self.closed = bytes[bytes.len() - 2] == b'/';
-        let end = bytes.len() - if self.closed { 2 } else { 1 };
-        let mut at = until(bytes, 1, end, space);
-        self.name = 1..at;
-        split_name(&text[self.name.clone()])?;
+        let Some(name) = Name::read(text, 1)? else { return Ok(None) };
+        self.name = name;
+        let mut at = name.end;
         loop {
             let gap = at;
-            at = until(bytes, at, end, |byte| !space(byte));
-            if at == end {
-                return Ok(());
+            at = behind_space(text, at);
+            match text[at..] {
+                [] | [b'/'] => return Ok(None),
+                [b'>', ..] => {
+                    self.closed = false;
+                    return Ok(Some(at + 1));
+                }
+                [b'/', b'>', ..] => {
+                    self.closed = true;
+                    return Ok(Some(at + 2));
+                }
+                _ if gap == at => return Err(fault("no space between two attributes")),
+                _ if self.attributes.len() == most => return Err(XmlError::TooManyAttributes { limit: most }),
+                _ => {}
             }
-            if gap == at {
-                return Err(fault("no space between two attributes"));
-            }
-            if self.attributes.len() == most {
-                return Err(XmlError::TooManyAttributes { limit: most });
-            }
-            let name_end = until(bytes, at, end, |byte| byte == b'=' || space(byte));
-            let name = at..name_end;
-            split_name(&text[name.clone()])?;
-            at = until(bytes, name_end, end, |byte| !space(byte));
-            if bytes[at] != b'=' || at == end {
-                return Err(fault("an attribute has no value"));
-            }
-            at = until(bytes, at + 1, end, |byte| !space(byte));
-            let quote = bytes[at];
-            if at == end || !matches!(quote, b'"' | b'\'') {
-                return Err(fault("an attribute's value is not in quotes"));
-            }
-            let value_end = until(bytes, at + 1, end, |byte| byte == quote);
-            if value_end == end {
-                return Err(fault("an attribute's value does not end"));
-            }
-            let value = at + 1..value_end;
-            check_value(&text[value.clone()])?;
-            if self.attributes.iter().any(|other| text[other.name.clone()] == text[name.clone()]) {
+            let Some(attribute) = attribute(text, at)? else { return Ok(None) };
+            if self.attributes.iter().any(|other| other.name.whole(text) == attribute.name.whole(text)) {
                 return Err(fault("an attribute stands twice"));
             }
-            self.attributes.push(Attribute { name, value });
-            at = value_end + 1;
+            at = attribute.value.end + 1;
+            self.attributes.push(attribute);
         }
     }
 }
 
-/// The first place in `from..end` whose byte `stop` likes, or `end`.
-fn until(bytes: &[u8], from: usize, end: usize, stop: impl Fn(u8) -> bool) -> usize {
-    bytes[from..end].iter().position(|byte| stop(*byte)).map_or(end, |offset| from + offset)
-}
-
-/// Splits a qualified name into prefix and local part (Namespaces in XML 1.0 §4).
-pub(super) fn split_name(name: &str) -> Result<(Option<&str>, &str), XmlError> {
-    let (prefix, local) = match name.split_once(':') {
-        Some((prefix, local)) => (Some(prefix), local),
-        None => (None, name),
+/// The attribute that begins there; nothing if it doesn't end in `text`.
+fn attribute(text: &[u8], at: usize) -> Result<Option<Attribute>, XmlError> {
+    let Some(name) = Name::read(text, at)? else { return Ok(None) };
+    let equals = behind_space(text, name.end);
+    match text.get(equals) {
+        None => return Ok(None),
+        Some(b'=') => {}
+        Some(_) => return Err(fault("an attribute has no value")),
+    }
+    let at = behind_space(text, equals + 1);
+    let quote = match text.get(at) {
+        None => return Ok(None),
+        Some(quote @ (b'"' | b'\'')) => *quote,
+        Some(_) => return Err(fault("an attribute's value is not in quotes")),
     };
-    if !is_ncname(local) || !prefix.is_none_or(is_ncname) {
-        return Err(fault("a name is not one that XML allows"));
+    let start = at + 1;
+    let (mut end, mut references, mut spaces, mut unsure) = (start, false, false, false);
+    loop {
+        let Some(length) = text[end..].iter().position(|byte| !is_plain(*byte)) else { return Ok(None) };
+        end += length;
+        match text[end] {
+            byte if byte == quote => break,
+            b'&' => references = true,
+            b'\t' | b'\n' | b'\r' => spaces = true,
+            b'<' => return Err(fault("`<` in an attribute's value")),
+            b'"' | b'\'' => {}
+            _ => unsure = true,
+        }
+        end += 1;
     }
-    Ok((prefix, local))
-}
-
-fn check_value(value: &str) -> Result<(), XmlError> {
-    if value.contains('<') {
-        return Err(fault("`<` in an attribute's value"));
-    }
-    check_text(value)
-}
-
-/// Checks characters and references, in content and attribute values alike.
-pub(super) fn check_text(text: &str) -> Result<(), XmlError> {
-    if !all_chars(text) {
+    let value = &text[start..end];
+    if unsure && !all_chars(value)? {
         return Err(fault("a character that XML forbids"));
     }
+    if references {
+        check_references(value)?;
+    }
+    Ok(Some(Attribute { name, value: start..end, plain: !references && !spaces }))
+}
+
+/// The first place from `at` on without white space.
+fn behind_space(text: &[u8], at: usize) -> usize {
+    text[at..].iter().position(|byte| !space(*byte)).map_or(text.len(), |offset| at + offset)
+}
+
+/// Checks characters and references of content.
+pub(super) fn check_text(text: &[u8]) -> Result<(), XmlError> {
+    if !all_chars(text)? {
+        return Err(fault("a character that XML forbids"));
+    }
+    check_references(text)
+}
+
+fn check_references(text: &[u8]) -> Result<(), XmlError> {
     let mut rest = text;
-    while let Some(at) = memchr::memchr(b'&', rest.as_bytes()) {
-        let end = memchr::memchr(b';', &rest.as_bytes()[at..]).ok_or(fault("a reference does not end"))? + at;
-        reference(&rest[at + 1..end])?;
+    while let Some(at) = memchr::memchr(b'&', rest) {
+        let end = memchr::memchr(b';', &rest[at..]).ok_or(fault("a reference does not end"))? + at;
+        reference(utf8(&rest[at + 1..end])?)?;
         rest = &rest[end + 1..];
     }
     Ok(())

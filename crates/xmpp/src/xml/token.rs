@@ -31,6 +31,11 @@ pub(super) struct Finder {
 }
 
 impl Finder {
+    /// Whether it hasn't looked at anything of this token yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.looked == 0
+    }
+
     /// The kind and length of the token that `bytes` begin with, or nothing if they don't hold its
     /// end. `open_text`: text counts as ended where the bytes end.
     pub(super) fn find(&mut self, bytes: &[u8], open_text: bool) -> Result<Option<(Token, usize)>, XmlError> {

@@ -2,8 +2,9 @@
 
 use bytes::BytesMut;
 
+use super::names::utf8;
 use super::namespaces::XML;
-use super::tag::{Tag, attribute_value, line_ends, resolve, split_name};
+use super::tag::{Tag, line_ends, resolve};
 use super::token::{Finder, Token};
 use super::{SERVER, Verbatim, XmlError};
 
@@ -47,10 +48,10 @@ impl Element {
         let mut finder = Finder::default();
         while let Some((token, length)) = finder.find(&rest, false)? {
             let bytes = rest.split_to(length);
-            let text = std::str::from_utf8(&bytes).map_err(|_| XmlError::UnsupportedEncoding)?;
+            let text = utf8(&bytes)?;
             let ended = match token {
                 Token::Start => {
-                    let (started, closed) = start(text, &open)?;
+                    let (started, closed) = start(&bytes, &open)?;
                     open.push(started);
                     closed
                 }
@@ -101,22 +102,20 @@ impl Element {
     }
 }
 
-fn start(text: &str, open: &[Element]) -> Result<(Element, bool), XmlError> {
+fn start(text: &[u8], open: &[Element]) -> Result<(Element, bool), XmlError> {
     let mut tag = Tag::default();
     tag.read(text, usize::MAX)?;
     let mut element = Element::default();
     for attribute in &tag.attributes {
-        let (name, value) =
-            (&text[attribute.name.clone()], attribute_value(&text[attribute.value.clone()]).into_owned());
+        let (name, value) = (utf8(attribute.name.whole(text))?, attribute.value(text)?.into_owned());
         match name.strip_prefix("xmlns") {
             Some("") => element.declared.push((String::new(), value)),
             Some(prefix) if prefix.starts_with(':') => element.declared.push((prefix[1..].to_owned(), value)),
             _ => element.attributes.push((name.to_owned(), value)),
         }
     }
-    let (prefix, local) = split_name(&text[tag.name.clone()])?;
-    element.name = local.to_owned();
-    let prefix = prefix.unwrap_or_default();
+    element.name = utf8(tag.name.local(text))?.to_owned();
+    let prefix = utf8(tag.name.prefix(text).unwrap_or_default())?;
     let declared = element.declared.iter().chain(open.iter().rev().flat_map(|outer| &outer.declared));
     element.namespace = match (prefix, declared.into_iter().find(|(other, _)| other == prefix)) {
         ("xml", _) => XML.to_owned(),

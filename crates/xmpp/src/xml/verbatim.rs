@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
 
-use super::tag::attribute_value;
+use super::tag::{Attribute, attribute_value};
 use super::{Frame, Limits, Scanner, XmlError};
 use crate::jid::domain_of;
 
@@ -14,6 +15,8 @@ use crate::jid::domain_of;
 struct Span {
     start: u32,
     end: u32,
+    /// What stands there is what its reader sees.
+    plain: bool,
 }
 
 /// Where the head of an element lies.
@@ -29,31 +32,31 @@ pub(super) struct Head {
     shadowed: bool,
 }
 
-fn span(range: &Range<usize>) -> Span {
+fn span(range: &Range<usize>, plain: bool) -> Span {
     // An element is never longer than its limit, which is far below 4 GiB.
     let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-    Span { start: place(range.start), end: place(range.end) }
+    Span { start: place(range.start), end: place(range.end), plain }
 }
 
 impl Head {
     pub(super) fn new(namespace: Cow<'static, str>, local_name: &Range<usize>) -> Head {
         let (from, to, id, kind) = (None, None, None, None);
-        Head { namespace, name: span(local_name), from, to, id, kind, shadowed: false }
+        Head { namespace, name: span(local_name, true), from, to, id, kind, shadowed: false }
     }
 
-    pub(super) fn attribute(&mut self, name: &str, value: &Range<usize>) {
-        let place = match name {
-            "from" => &mut self.from,
-            "to" => &mut self.to,
-            "id" => &mut self.id,
-            "type" => &mut self.kind,
-            _ => {
-                let (prefix, local) = name.split_once(':').unwrap_or_default();
-                self.shadowed |= prefix != "xmlns" && matches!(local, "from" | "to" | "id" | "type");
-                return;
-            }
+    /// Takes in an attribute of the tag that `text` is.
+    pub(super) fn attribute(&mut self, text: &[u8], attribute: &Attribute) {
+        let place = match attribute.name.local(text) {
+            b"from" => &mut self.from,
+            b"to" => &mut self.to,
+            b"id" => &mut self.id,
+            b"type" => &mut self.kind,
+            _ => return,
         };
-        *place = Some(span(value));
+        match attribute.name.prefix(text) {
+            None => *place = Some(span(&attribute.value, attribute.plain)),
+            Some(prefix) => self.shadowed |= prefix != b"xmlns",
+        }
     }
 
     /// `by` bytes were put in between the name and the attributes.
@@ -74,13 +77,18 @@ impl Head {
 /// `jabber:server`. Cheap to clone.
 #[derive(Clone)]
 pub struct Verbatim {
-    bytes: Bytes,
+    bytes: ByteString,
     head: Head,
 }
 
 impl Verbatim {
-    pub(super) fn new(bytes: Bytes, head: Head) -> Verbatim {
-        Verbatim { bytes, head }
+    /// An element whose tags and content were checked.
+    ///
+    /// # Errors
+    /// When it isn't UTF-8.
+    pub(super) fn new(bytes: Bytes, head: Head) -> Result<Verbatim, XmlError> {
+        let bytes = ByteString::try_from(bytes).map_err(|_| XmlError::UnsupportedEncoding)?;
+        Ok(Verbatim { bytes, head })
     }
 
     /// Reads one element that stands alone, such as one that we wrote ourselves.
@@ -93,7 +101,7 @@ impl Verbatim {
 
     /// The bytes.
     pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+        self.bytes.as_bytes()
     }
 
     /// The element's namespace.
@@ -133,19 +141,22 @@ impl Verbatim {
         let same_domain = |span: Option<Span>| {
             span.is_none_or(|span| {
                 let raw = self.text(span);
-                domain_of(raw) == domain_of(&attribute_value(raw))
+                span.plain || domain_of(raw) == domain_of(&attribute_value(raw))
             })
         };
         !self.head.shadowed && same_domain(self.head.from) && same_domain(self.head.to)
     }
 
     fn value(&self, span: Option<Span>) -> Option<Cow<'_, str>> {
-        span.map(|span| attribute_value(self.text(span)))
+        span.map(|span| {
+            let raw = self.text(span);
+            if span.plain { Cow::Borrowed(raw) } else { attribute_value(raw) }
+        })
     }
 
     fn text(&self, span: Span) -> &str {
-        // The scanner checked that all of it is UTF-8, and spans lie at character borders.
-        std::str::from_utf8(&self.bytes[span.start as usize..span.end as usize]).unwrap_or_default()
+        // Spans lie at character borders: quotes, and the ends of names.
+        self.bytes.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 }
 
