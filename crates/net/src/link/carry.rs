@@ -122,6 +122,8 @@ impl Carrying {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            // Before the machine's steps: with what has just left, it may have something to ask.
+            self.sent();
             self.show_received();
             if let Some(end) = self.steps(link) {
                 self.transport.send_while_taken(&self.output.bytes, FAREWELL).await?;
@@ -139,7 +141,6 @@ impl Carrying {
             if link.tried {
                 link.way(!self.doubt.is_serious());
             }
-            self.sent();
             let may_write = self.ending.is_open() && !self.machine.is_closing() && self.doubt == Doubt::None;
             if may_write && self.output.is_out() && !link.waiting.is_empty() {
                 self.write(link);
