@@ -249,6 +249,7 @@ impl Carrying {
         let stanzas = self.written.len() - before;
         self.batches.wrote(stanzas, begins);
         self.leaving = stanzas as u64;
+        self.machine.sending(self.leaving);
     }
 
     /// The machine asks about what has been written, once it is.

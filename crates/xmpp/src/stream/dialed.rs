@@ -142,6 +142,14 @@ impl Dialed {
         self.taken(|acks| acks.tick(now));
     }
 
+    /// The driver begins to write so many stanzas, and says by [`sent`](Self::sent) when they are out. The peer may tell
+    /// before that of those that have come.
+    pub fn sending(&mut self, stanzas: u64) {
+        if let Some(acks) = &mut self.acks {
+            acks.leave(stanzas);
+        }
+    }
+
     /// The driver wrote something: so many stanzas, or none.
     pub fn sent(&mut self, now: Instant, stanzas: u64) {
         self.wire.sent(now);

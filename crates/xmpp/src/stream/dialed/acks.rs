@@ -49,6 +49,8 @@ enum Way {
 pub(super) struct Acks {
     way: Way,
     written: u64,
+    /// What is being written: of what has come of it, the peer may tell before the last of it is out.
+    leaving: u64,
     taken: u64,
     /// Of each question that is open, how many were written when it was asked, and when that was.
     asked: VecDeque<(u64, Instant)>,
@@ -81,10 +83,26 @@ impl Acks {
     }
 
     fn new(way: Way, patience: Duration) -> Acks {
-        Acks { way, written: 0, taken: 0, asked: VecDeque::new(), patience, answered_once: false, not_before: None }
+        Acks {
+            way,
+            written: 0,
+            leaving: 0,
+            taken: 0,
+            asked: VecDeque::new(),
+            patience,
+            answered_once: false,
+            not_before: None,
+        }
     }
 
+    /// So many begin to be written.
+    pub(super) fn leave(&mut self, stanzas: u64) {
+        self.leaving += stanzas;
+    }
+
+    /// So many have been written, whether or not it was said before that they begin to be.
     pub(super) fn wrote(&mut self, stanzas: u64) {
+        self.leaving = self.leaving.saturating_sub(stanzas);
         self.written += stanzas;
     }
 
@@ -95,7 +113,7 @@ impl Acks {
 
     /// How many were taken in all, if that is news.
     fn news(&mut self, taken: u64) -> Option<u64> {
-        let taken = taken.min(self.written);
+        let taken = taken.min(self.written + self.leaving);
         (taken > self.taken).then(|| {
             self.taken = taken;
             taken
@@ -142,8 +160,8 @@ impl Acks {
         let low = u64::from(handled);
         let behind = (low.wrapping_sub(self.taken)) & 0xffff_ffff;
         // A count that goes back, or beyond what was written, is nonsense and no news.
-        let news =
-            self.taken.checked_add(behind).filter(|taken| *taken <= self.written).and_then(|taken| self.news(taken));
+        let most = self.written + self.leaving;
+        let news = self.taken.checked_add(behind).filter(|taken| *taken <= most).and_then(|taken| self.news(taken));
         // Where an answer before told it all already, there is nothing to wait for.
         self.not_before = (news.is_none() && self.taken < covered).then(|| now + AGAIN);
         // A peer that finds several questions before it answers may answer them at once. One that waits for an
@@ -214,6 +232,21 @@ mod tests {
         assert_eq!(acks.counted(now, 6), None, "more than was written");
         assert_eq!(acks.counted(now, 5), Some(5));
         assert!(acks.question(now, &pair()).is_none(), "nothing is open");
+    }
+
+    #[test]
+    fn what_came_of_a_piece_counts_before_all_of_it_is_out() {
+        let (mut acks, now) = (Acks::counting(), Instant::now());
+        acks.wrote(5);
+        assert!(acks.question(now, &pair()).is_some());
+        acks.leave(10);
+        assert_eq!(acks.counted(now, 16), None, "more than begins to be written");
+        assert_eq!(acks.counted(now, 8), Some(8));
+        assert!(acks.question(now, &pair()).is_none(), "the peer has all that is out");
+        acks.wrote(10);
+        assert!(acks.question(now, &pair()).is_some(), "at once: that was news");
+        assert_eq!(acks.counted(now, 15), Some(15));
+        assert_eq!(acks.counted(now, 16), None, "nothing leaves any more");
     }
 
     #[test]
