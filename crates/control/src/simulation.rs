@@ -30,6 +30,9 @@ use life::{Life, Summary};
 /// Operations that are begun where nobody asks for more.
 const OPERATIONS: u64 = 300;
 
+/// After so many operations it is said how far it is.
+const TELLS: u64 = 1_000;
+
 /// Goes through this in a time of its own.
 fn virtually<F: Future>(what: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -57,6 +60,9 @@ fn every_operation_comes_to_rest_and_no_epoch_is_committed_twice() {
     let mut seed = first;
     while begun < wanted {
         let summary = live(seed).unwrap_or_else(|fault| panic!("FEDGE_SEED={seed}: {fault}"));
+        if begun / TELLS < (begun + summary.begun) / TELLS {
+            println!("{} of {wanted} operations, after {:.0?}", begun + summary.begun, began.elapsed());
+        }
         (begun, epochs) = (begun + summary.begun, epochs + summary.epochs - 1);
         for (state, count) in summary.ends {
             *ends.entry(state).or_default() += count;
