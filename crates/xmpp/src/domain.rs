@@ -15,17 +15,19 @@ static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 /// A domain whose IDNA2008 and nameprep forms differ is refused: the servers behind us disagree
 /// about which domain it is, so one would check what another delivers to.
 #[derive(Clone)]
-pub struct Domain {
-    unicode: Arc<str>,
-    /// The same in another form, so it has no say in comparisons.
-    ascii: Arc<str>,
+pub struct Domain(Arc<Forms>);
+
+struct Forms {
+    unicode: Box<str>,
+    /// The same in another form, so it has no say in comparisons; nothing where the two are alike.
+    ascii: Option<Box<str>>,
     /// Of the first form; made once, as each stanza is looked up by its domains several times.
     hash: u64,
 }
 
 impl PartialEq for Domain {
     fn eq(&self, other: &Domain) -> bool {
-        self.hash == other.hash && self.unicode == other.unicode
+        Arc::ptr_eq(&self.0, &other.0) || self.0.hash == other.0.hash && self.0.unicode == other.0.unicode
     }
 }
 
@@ -33,7 +35,7 @@ impl Eq for Domain {}
 
 impl Hash for Domain {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
+        state.write_u64(self.0.hash);
     }
 }
 
@@ -45,7 +47,7 @@ impl PartialOrd for Domain {
 
 impl Ord for Domain {
     fn cmp(&self, other: &Domain) -> Ordering {
-        self.unicode.cmp(&other.unicode)
+        self.0.unicode.cmp(&other.0.unicode)
     }
 }
 
@@ -108,8 +110,7 @@ impl Domain {
         if lower.len() > 253 {
             return Err(DomainError::TooLong(lower.len()));
         }
-        let name: Arc<str> = lower.into();
-        Ok(Domain::new(name.clone(), name))
+        Ok(Domain::new(lower, None))
     }
 
     /// The road for everything that isn't plain ASCII: U-labels, A-labels, odd characters.
@@ -131,32 +132,34 @@ impl Domain {
         if !as_typed || !stable || prepared != unicode {
             return Err(DomainError::Ambiguous(text.to_owned()));
         }
-        Ok(Domain::new(unicode.into(), ascii.into()))
+        let other = (ascii != unicode).then_some(ascii);
+        Ok(Domain::new(unicode, other))
     }
 
-    fn new(unicode: Arc<str>, ascii: Arc<str>) -> Domain {
+    fn new(unicode: String, ascii: Option<String>) -> Domain {
         let hash = HASHES.hash_one(&*unicode);
-        Domain { unicode, ascii, hash }
+        let forms = Forms { unicode: unicode.into(), ascii: ascii.map(String::into), hash };
+        Domain(Arc::new(forms))
     }
 
     /// The normalised form as it stands in stream headers and addresses.
     pub fn as_str(&self) -> &str {
-        &self.unicode
+        &self.0.unicode
     }
 
     /// Whether `text` is the normalised form, but for upper case.
     pub(crate) fn is_written(&self, text: &str) -> bool {
-        text.eq_ignore_ascii_case(&self.unicode) || text.to_lowercase() == *self.unicode
+        text.eq_ignore_ascii_case(self.as_str()) || text.to_lowercase() == self.as_str()
     }
 
     /// The A-label form, for DNS, SNI and certificates.
     pub fn to_ascii(&self) -> &str {
-        &self.ascii
+        self.0.ascii.as_deref().unwrap_or(&self.0.unicode)
     }
 
     /// Whether this domain is a subdomain of `other`, at any depth, and not `other` itself.
     pub fn is_below(&self, other: &Domain) -> bool {
-        self.ascii.strip_suffix(&*other.ascii).is_some_and(|front| front.ends_with('.'))
+        self.to_ascii().strip_suffix(other.to_ascii()).is_some_and(|front| front.ends_with('.'))
     }
 }
 
@@ -176,13 +179,13 @@ fn plain_ascii(text: &str) -> Option<String> {
 
 impl fmt::Display for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.unicode)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Domain({})", self.unicode)
+        write!(f, "Domain({})", self.as_str())
     }
 }
 
