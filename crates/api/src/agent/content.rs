@@ -152,16 +152,22 @@ pub trait Content: Serialize + DeserializeOwned {
     /// local domains and partners: what they demand must be understood.
     ///
     /// # Errors
-    /// Where it can't be understood.
+    /// Where it can't be understood. The line isn't shown, since it may be one with a secret, and faults are logged.
     fn read(text: &str) -> Result<Self, Faults> {
         toml::from_str(text).map_err(|error| {
-            let mut faults = Faults::new("snapshot", text);
+            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            let names_only = NAMES_ONLY.iter().any(|start| error.message().starts_with(start));
+            let seen = if names_only { error.message() } else { "not what is understood here" };
+            let mut faults = Faults::new("snapshot", "");
             let remedy = "run the version of fedge on this member that the controller runs, or a newer one";
-            faults.add(error.span().unwrap_or_default(), error.message(), remedy);
+            faults.add(0..0, format!("line {line}: {seen}"), remedy);
             faults
         })
     }
 }
+
+/// How those of toml's and serde's words begin that hold names of keys, and nothing of what was written there.
+const NAMES_ONLY: [&str; 3] = ["missing field", "unknown field", "duplicate key"];
 
 impl Content for Edge {}
 impl Content for Gateway {}
@@ -246,6 +252,17 @@ mod tests {
         let demanding = text.replace("resend = true", "quarantine = true");
         let faults = Gateway::read(&demanding).expect_err("it isn't understood");
         assert!(faults.to_string().contains("unknown field `quarantine`"), "{faults}");
+    }
+
+    #[test]
+    fn a_damaged_snapshot_shows_where_it_is_and_no_secret() {
+        let (_, text) = gateway();
+        let secret = "'hush-hush-hush-hush'";
+        for damaged in [text.replace(secret, &format!("{secret} hush")), text.replace(&format!("[{secret}]"), secret)] {
+            let faults = Gateway::read(&damaged).expect_err("it can't be read").to_string();
+            assert!(faults.contains("line 1: not what is understood here"), "{faults}");
+            assert!(!faults.contains("hush"), "{faults}");
+        }
     }
 
     #[test]
