@@ -323,7 +323,10 @@ fn finished(service: &Service) -> String {
         let (finished, returned, left, seconds) = (last.finished, last.returned, last.left, last.seconds);
         let stay = match last.stay {
             0 => String::new(),
-            stay => format!("; {stay} streams stay until their partners pause, which lose what they say otherwise"),
+            stay => format!(
+                "; {stay} streams are kept until their partners pause, for they don't number what they say: to end one \
+                 in mid-sentence would lose it"
+            ),
         };
         format!("{finished} finished, {returned} returned, {left} left, in {seconds} s{stay}")
     };
