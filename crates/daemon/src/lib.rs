@@ -11,6 +11,7 @@ pub mod life;
 pub mod metrics;
 
 pub mod ask;
+mod describe;
 pub mod exit;
 
 pub mod control;

@@ -4,6 +4,7 @@
 mod documents {
     mod commands;
     mod configurations;
+    mod described;
     mod keys;
     mod lines;
     mod links;
