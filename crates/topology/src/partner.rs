@@ -33,11 +33,6 @@ impl Pattern {
     pub fn domain(&self) -> &Domain {
         &self.domain
     }
-
-    /// How narrowly it covers: an exact domain before any pattern, a longer pattern before a shorter.
-    fn narrowness(&self) -> (bool, usize) {
-        (!self.below, self.domain.as_str().len())
-    }
 }
 
 impl FromStr for Pattern {
@@ -137,18 +132,6 @@ pub struct Partner {
     pub terms: Terms,
     /// Whether what may have been delivered to it is sent again, instead of going back.
     pub resend: bool,
-}
-
-/// The entry that covers `domain` most narrowly.
-pub(crate) fn narrowest<'a, T>(
-    entries: &'a [T],
-    pattern: impl Fn(&T) -> Option<&Pattern>,
-    domain: &Domain,
-) -> Option<&'a T> {
-    entries
-        .iter()
-        .filter(|entry| pattern(entry).is_some_and(|pattern| pattern.covers(domain)))
-        .max_by_key(|entry| pattern(entry).map(Pattern::narrowness))
 }
 
 #[cfg(test)]

@@ -1,18 +1,33 @@
 //! Who may speak to whom: one pure decision for each domain pair, with its reason.
 
 use xmpp::domain::{Domain, DomainPair};
-use xmpp::stream::{Condition, StreamError, Terms};
+use xmpp::stream::{Condition, Need, StreamError, Terms};
 
 use crate::face::{Face, Flow};
-use crate::partner::{Local, NextHop, Partner, narrowest};
+use crate::partner::{Local, NextHop, Partner};
 
-/// The whole policy. Built once from the configuration, replaced as a whole.
+mod index;
+#[cfg(test)]
+mod scan;
+
+use index::{Index, Parents};
+
+/// The whole policy. Built once from the configuration, replaced as a whole. However many entries it has, a decision takes
+/// the same time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     locals: Vec<Local>,
     partners: Vec<Partner>,
     /// Where everybody may federate: what is demanded of those who aren't listed.
     open: Option<Partner>,
+    /// `locals` by what they cover.
+    by_local: Index,
+    /// `partners` by what they cover.
+    by_partner: Index,
+    /// The domains in `locals`, with or without what is below them: nobody below is an outsider unless declared.
+    local_domains: Parents,
+    /// What will do for everybody who may come.
+    strictest: Terms,
 }
 
 /// A pair that may pass.
@@ -79,13 +94,21 @@ impl Policy {
     /// or nothing where only those listed may federate.
     pub fn new(locals: Vec<Local>, partners: Vec<Partner>, open: Option<Terms>) -> Policy {
         let open = open.map(|terms| Partner { pattern: None, next_hop: None, terms, resend: false });
-        Policy { locals, partners, open }
+        Policy {
+            by_local: Index::of(locals.iter().map(|local| Some(&local.pattern))),
+            by_partner: Index::of(partners.iter().map(|partner| partner.pattern.as_ref())),
+            local_domains: Parents::of(locals.iter().map(|local| local.pattern.domain())),
+            strictest: strictest(partners.iter().chain(&open)),
+            locals,
+            partners,
+            open,
+        }
     }
 
     /// The entry of a local domain.
     pub fn local(&self, domain: &Domain) -> Option<&Local> {
         // A partner below a local domain may be listed more narrowly than `*.local`.
-        let local = narrowest(&self.locals, |local| Some(&local.pattern), domain)?;
+        let local = self.locals.get(self.by_local.narrowest(domain)?)?;
         match self.listed(domain) {
             Some(partner) if partner.pattern.as_ref().is_some_and(|pattern| *pattern.domain() == *domain) => {
                 (*local.pattern.domain() == *domain).then_some(local)
@@ -99,7 +122,7 @@ impl Policy {
     pub fn resends(&self, pair: &DomainPair) -> bool {
         match self.local(&pair.to) {
             Some(local) => local.resend,
-            None => self.partner(&pair.to).is_ok_and(|partner| partner.resend),
+            None => self.outsider(&pair.to).is_ok_and(|partner| partner.resend),
         }
     }
 
@@ -111,17 +134,22 @@ impl Policy {
         if self.local(domain).is_some() {
             return Err(Refusal::LocalFromOutside(domain.clone()));
         }
+        self.outsider(domain)
+    }
+
+    /// The same for a domain that is known not to be local.
+    fn outsider(&self, domain: &Domain) -> Result<&Partner, Refusal> {
         if let Some(partner) = self.listed(domain) {
             return Ok(partner);
         }
-        if self.locals.iter().any(|local| domain.is_below(local.pattern.domain())) {
+        if self.local_domains.nearest(domain).is_some() {
             return Err(Refusal::BelowLocal(domain.clone()));
         }
         self.open.as_ref().ok_or_else(|| Refusal::NotAPartner(domain.clone()))
     }
 
     fn listed(&self, domain: &Domain) -> Option<&Partner> {
-        narrowest(&self.partners, |partner| partner.pattern.as_ref(), domain)
+        self.partners.get(self.by_partner.narrowest(domain)?)
     }
 
     /// Whether the pair may pass, and which way.
@@ -130,8 +158,8 @@ impl Policy {
     /// When it may not.
     pub fn admit(&self, pair: &DomainPair) -> Result<Permit<'_>, Refusal> {
         match (self.local(&pair.from), self.local(&pair.to)) {
-            (Some(local), None) => Ok(Permit { flow: Flow::Outbound, local, partner: self.partner(&pair.to)? }),
-            (None, Some(local)) => Ok(Permit { flow: Flow::Inbound, local, partner: self.partner(&pair.from)? }),
+            (Some(local), None) => Ok(Permit { flow: Flow::Outbound, local, partner: self.outsider(&pair.to)? }),
+            (None, Some(local)) => Ok(Permit { flow: Flow::Inbound, local, partner: self.outsider(&pair.from)? }),
             (Some(_), Some(_)) => Err(Refusal::BothLocal(pair.from.clone(), pair.to.clone())),
             (None, None) => Err(Refusal::NeitherLocal(pair.from.clone(), pair.to.clone())),
         }
@@ -163,7 +191,7 @@ impl Policy {
                 match from {
                     Some(from) => self.partner(from).map(|partner| partner.terms),
                     // It must say who it is before it gets far; till then the strictest will do.
-                    None => Ok(self.strictest()),
+                    None => Ok(self.strictest),
                 }
             }
             Face::Internal => {
@@ -207,20 +235,18 @@ impl Policy {
     pub fn is_open(&self) -> bool {
         self.open.is_some()
     }
+}
 
-    fn strictest(&self) -> Terms {
-        use xmpp::stream::Need;
-        let all = self.partners.iter().chain(&self.open).map(|partner| partner.terms);
-        let tls =
-            if all.clone().all(|terms| terms.tls == Need::NotSupported) { Need::NotSupported } else { Need::Required };
-        Terms { tls, external: Need::Optional, dialback: all.clone().any(|terms| terms.dialback) }
-    }
+fn strictest<'a>(partners: impl Iterator<Item = &'a Partner> + Clone) -> Terms {
+    let mut all = partners.map(|partner| partner.terms);
+    let tls =
+        if all.clone().all(|terms| terms.tls == Need::NotSupported) { Need::NotSupported } else { Need::Required };
+    Terms { tls, external: Need::Optional, dialback: all.any(|terms| terms.dialback) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xmpp::stream::Need;
 
     const TERMS: Terms = Terms { tls: Need::Required, external: Need::Optional, dialback: true };
 
