@@ -1,5 +1,6 @@
 //! What a stanza costs on its way through, path by path: run alone for its time, or under callgrind for its instructions.
 //!
+//! `micro handshakes MANY FOLDER` does handshakes instead, with certificates from there.
 //! `micro PATH STANZAS` prints `STANZAS BYTES NANOSECONDS`, of processor time; `micro` alone names the paths. Each is deterministic: its
 //! stanzas come from a fixed seed, and nothing that is counted runs in another thread or waits for a socket.
 
@@ -10,6 +11,7 @@ use anyhow::{Context as _, bail};
 use nix::sys::resource::{UsageWho, getrusage};
 
 mod forward;
+mod handshakes;
 mod parts;
 mod stanzas;
 
@@ -24,11 +26,12 @@ type Left = Box<dyn std::any::Any>;
 type Path = (&'static str, fn(Stanzas) -> anyhow::Result<Work>);
 
 /// In the order in which a stanza goes; all of it in the end.
-const PATHS: [Path; 7] = [
+const PATHS: [Path; 8] = [
     ("calibration", parts::calibration),
     ("scanner", parts::scanner),
     ("accepted", parts::accepted),
     ("policy", parts::policy),
+    ("large-policy", parts::large_policy),
     ("hold", parts::hold),
     ("trunk", parts::trunk),
     ("forward", forward::forward),
@@ -50,17 +53,27 @@ fn used() -> anyhow::Result<Duration> {
     Ok(Duration::from_micros(u64::try_from(microseconds.iter().sum::<i64>())?))
 }
 
+fn number(word: Option<String>) -> anyhow::Result<usize> {
+    let word = word.context("how many?")?;
+    word.parse().with_context(|| format!("`{word}` is no number"))
+}
+
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let Some(wanted) = arguments.next() else {
         PATHS.iter().for_each(|(name, _)| println!("{name}"));
         return Ok(());
     };
+    if wanted == "handshakes" {
+        let many = number(arguments.next())?;
+        let folder = arguments.next().context("with certificates from which folder?")?;
+        println!("{many} 0 {}", handshakes::handshakes(many, folder.as_ref())?.as_nanos());
+        return Ok(());
+    }
     let Some((_, prepare)) = PATHS.iter().find(|(name, _)| *name == wanted) else {
         bail!("there is no path `{wanted}`; `micro` alone names them");
     };
-    let many = arguments.next().context("how many stanzas?")?;
-    let many = many.parse().with_context(|| format!("`{many}` is no number of stanzas"))?;
+    let many = number(arguments.next())?;
     let stanzas = Stanzas::new(many);
     let bytes = stanzas.all().len();
     let (left, took) = counted(prepare(stanzas)?)?;

@@ -25,8 +25,9 @@ const READ: usize = 16 * 1024;
 const BATCH: usize = 64;
 /// What each stanza of the calibration allocates.
 const CALIBRATION: usize = 3;
-/// Partners in the policy that is asked.
+/// Partners in the policy that is asked, and in one that is asked to show that it costs no more.
 const PARTNERS: usize = 1000;
+const MANY_PARTNERS: usize = 10_000;
 
 /// How a server begins.
 pub(crate) fn header(from: &str, to: &str) -> String {
@@ -121,15 +122,25 @@ fn agree(question: Question) -> anyhow::Result<Answer> {
 
 /// Who may speak to whom, among a thousand partners: asked once for each pair on a stream, here for each stanza.
 pub(crate) fn policy(stanzas: Stanzas) -> anyhow::Result<Work> {
+    policy_of(PARTNERS, stanzas)
+}
+
+/// The same among ten times as many.
+pub(crate) fn large_policy(stanzas: Stanzas) -> anyhow::Result<Work> {
+    policy_of(MANY_PARTNERS, stanzas)
+}
+
+fn policy_of(partners: usize, stanzas: Stanzas) -> anyhow::Result<Work> {
+    let numbers = 0..partners;
     let partner = |name: String| {
         let pattern = Some(Pattern::exactly(domain(&name)?));
         anyhow::Ok(Partner { pattern, next_hop: None, terms: TERMS, resend: false })
     };
     let partners: Vec<_> =
-        (0..PARTNERS).map(|number| partner(format!("partner{number}.test"))).collect::<Result<_, _>>()?;
+        numbers.clone().map(|number| partner(format!("partner{number}.test"))).collect::<Result<_, _>>()?;
     let local = Local { pattern: Pattern::exactly(domain(FROM)?), next_hop: None, terms: TERMS, resend: false };
     let policy = Policy::new(vec![local], partners, None);
-    let pairs: Vec<_> = (0..PARTNERS)
+    let pairs: Vec<_> = numbers
         .map(|number| Ok(DomainPair::new(domain(&format!("partner{number}.test"))?, domain(FROM)?)))
         .collect::<anyhow::Result<_>>()?;
     Ok(Box::new(move || {

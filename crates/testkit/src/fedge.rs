@@ -124,10 +124,22 @@ impl Programs {
 /// # Errors
 /// When it can't be built.
 pub fn released(package: &str, program: &str) -> anyhow::Result<PathBuf> {
+    alone(package, program, true)
+}
+
+/// The same with the profile that we were built with ourselves, to see that something works.
+///
+/// # Errors
+/// When it can't be built.
+pub fn built(package: &str, program: &str) -> anyhow::Result<PathBuf> {
+    alone(package, program, !cfg!(debug_assertions))
+}
+
+fn alone(package: &str, program: &str, release: bool) -> anyhow::Result<PathBuf> {
     let (mut command, target) = cargo_build();
-    command.args(["--release", "--package", package]);
+    command.args(release.then_some("--release")).args(["--package", package]);
     ensure!(command.status().context("can't run cargo")?.success(), "{program} can't be built");
-    let path = target.join("release").join(program);
+    let path = target.join(if release { "release" } else { "debug" }).join(program);
     path.canonicalize().with_context(|| format!("no {}", path.display()))
 }
 

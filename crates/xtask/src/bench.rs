@@ -2,6 +2,7 @@
 
 mod dns;
 mod micro;
+mod setup;
 mod side;
 mod site;
 mod snapshot;
@@ -35,6 +36,11 @@ enum What {
     Dns(dns::Options),
     /// What a stanza costs on each part of its way, without sockets and TLS.
     Micro(micro::Options),
+    /// Streams set up a second and processor, and thousands of partners that come back at once.
+    Setup(setup::Options),
+    /// What `setup` runs as partners, in processes of their own.
+    #[command(hide = true)]
+    Callers(setup::callers::Options),
 }
 
 /// Measures, and prints tables for docs/performance.md.
@@ -52,5 +58,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         Some(What::Snapshot(options)) => snapshot::run(options),
         Some(What::Dns(options)) => dns::run(options),
         Some(What::Micro(options)) => micro::run(options),
+        Some(What::Setup(options)) => setup::run(options),
+        Some(What::Callers(options)) => setup::callers::run(options),
     }
 }

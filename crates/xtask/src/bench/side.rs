@@ -15,6 +15,7 @@ mod pacer;
 mod plot;
 
 use field::Things;
+pub(super) use flow::latencies;
 
 /// As many files as both ends of all streams take, and some.
 const OPEN_FILES: usize = 20_000;

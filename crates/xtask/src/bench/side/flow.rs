@@ -84,7 +84,11 @@ async fn flow(field: &Field, way: Way, pacer: &mut Pacer, pace: Pace) -> anyhow:
 
 /// How long each message took, the shortest first. One stream keeps their order, so that the how-manieth to come is the
 /// how-manieth that was sent; `before` had come earlier.
-fn latencies(sent: &[Instant], before: u64, arrivals: &[(u64, Instant)]) -> anyhow::Result<Vec<Duration>> {
+pub(in crate::bench) fn latencies(
+    sent: &[Instant],
+    before: u64,
+    arrivals: &[(u64, Instant)],
+) -> anyhow::Result<Vec<Duration>> {
     let mut latencies = Vec::new();
     for &(all, at) in arrivals {
         let come = usize::try_from(all - before)?;

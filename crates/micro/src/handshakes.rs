@@ -1,0 +1,83 @@
+//! What rustls alone does in handshakes: the server's side of full, mutual ones in TLS 1.3 as fedge is set up, over memory.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use net::crypto;
+use rustls::client::Resumption;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{ClientConfig, ClientConnection, ConnectionCommon, RootCertStore, ServerConfig, ServerConnection};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+
+use crate::used;
+
+/// A flight of either side fits into this.
+const FLIGHT: usize = 16 * 1024;
+
+/// Does so many handshakes; the processor time of the server's side. In `folder` lie `trusted.crt`, and with its key each
+/// end's certificate, `server.pem` and `client.pem`.
+pub(crate) fn handshakes(many: usize, folder: &Path) -> anyhow::Result<Duration> {
+    let (server, client) = configurations(folder)?;
+    let mut time = Duration::ZERO;
+    for _ in 0..many {
+        let began = used()?;
+        let mut accepted = ServerConnection::new(server.clone())?;
+        time += used()?.saturating_sub(began);
+        let mut dialed = ClientConnection::new(client.clone(), ServerName::try_from("contoso.test")?)?;
+        while accepted.is_handshaking() || dialed.is_handshaking() {
+            let said = flight(&mut dialed, &[])?;
+            let began = used()?;
+            let answered = flight(&mut accepted, &said)?;
+            time += used()?.saturating_sub(began);
+            let more = flight(&mut dialed, &answered)?;
+            let began = used()?;
+            let last = flight(&mut accepted, &more)?;
+            time += used()?.saturating_sub(began);
+            flight(&mut dialed, &last)?;
+        }
+        ensure!(accepted.peer_certificates().is_some(), "the client showed no certificate");
+    }
+    Ok(time)
+}
+
+/// Takes what the other side said, and gives what there is to say to it.
+fn flight<T>(side: &mut ConnectionCommon<T>, mut heard: &[u8]) -> anyhow::Result<Vec<u8>> {
+    while !heard.is_empty() {
+        side.read_tls(&mut heard)?;
+        side.process_new_packets()?;
+    }
+    let mut says = Vec::with_capacity(FLIGHT);
+    while side.wants_write() {
+        side.write_tls(&mut says)?;
+    }
+    Ok(says)
+}
+
+fn configurations(folder: &Path) -> anyhow::Result<(Arc<ServerConfig>, Arc<ClientConfig>)> {
+    let own = |name: &str| {
+        let file = folder.join(name);
+        let certificate = CertificateDer::from_pem_file(&file).with_context(|| format!("{}", file.display()))?;
+        anyhow::Ok((vec![certificate], PrivateKeyDer::from_pem_file(&file)?))
+    };
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(folder.join("trusted.crt")).context("trusted.crt")?)?;
+    let roots = Arc::new(roots);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), crypto::provider()).build()?;
+    let (chain, key) = own("server.pem")?;
+    let mut server = ServerConfig::builder_with_provider(crypto::provider())
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)?;
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    server.send_tls13_tickets = 0;
+    let (chain, key) = own("client.pem")?;
+    let mut client = ClientConfig::builder_with_provider(crypto::provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)?;
+    client.resumption = Resumption::disabled();
+    Ok((Arc::new(server), Arc::new(client)))
+}
