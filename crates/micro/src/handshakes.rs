@@ -1,4 +1,5 @@
-//! What rustls alone does in handshakes: the server's side of full, mutual ones in TLS 1.3 as fedge is set up, over memory.
+//! What rustls alone does in handshakes: the server's side of mutual ones in TLS 1.3 over memory, full as fedge does them, or
+//! resumed, which fedge never does.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,8 +8,10 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use net::crypto;
 use rustls::client::Resumption;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{ClientConfig, ClientConnection, ConnectionCommon, RootCertStore, ServerConfig, ServerConnection};
+use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::{
+    ClientConfig, ClientConnection, ConnectionCommon, HandshakeKind, RootCertStore, ServerConfig, ServerConnection,
+};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
@@ -17,12 +20,16 @@ use crate::used;
 /// A flight of either side fits into this.
 const FLIGHT: usize = 16 * 1024;
 
-/// Does so many handshakes; the processor time of the server's side. In `folder` lie `trusted.crt`, and with its key each
-/// end's certificate, `server.pem` and `client.pem`.
-pub(crate) fn handshakes(many: usize, folder: &Path) -> anyhow::Result<Duration> {
-    let (server, client) = configurations(folder)?;
+/// Does so many handshakes, each but the first resumed from the one before if they are to be; the processor time of the
+/// server's side, without the first. In `folder` lie `trusted.crt`, and with its key each end's certificate, `server.pem` and
+/// `client.pem`.
+pub(crate) fn handshakes(many: usize, folder: &Path, resumed: bool) -> anyhow::Result<Duration> {
+    let (server, client) = configurations(folder, resumed)?;
     let mut time = Duration::ZERO;
-    for _ in 0..many {
+    for number in 0..=many {
+        if number == 1 {
+            time = Duration::ZERO;
+        }
         let began = used()?;
         let mut accepted = ServerConnection::new(server.clone())?;
         time += used()?.saturating_sub(began);
@@ -39,6 +46,8 @@ pub(crate) fn handshakes(many: usize, folder: &Path) -> anyhow::Result<Duration>
             flight(&mut dialed, &last)?;
         }
         ensure!(accepted.peer_certificates().is_some(), "the client showed no certificate");
+        let is_resumed = accepted.handshake_kind() == Some(HandshakeKind::Resumed);
+        ensure!(is_resumed == (resumed && number > 0), "handshake {number} was {:?}", accepted.handshake_kind());
     }
     Ok(time)
 }
@@ -56,7 +65,7 @@ fn flight<T>(side: &mut ConnectionCommon<T>, mut heard: &[u8]) -> anyhow::Result
     Ok(says)
 }
 
-fn configurations(folder: &Path) -> anyhow::Result<(Arc<ServerConfig>, Arc<ClientConfig>)> {
+fn configurations(folder: &Path, resumed: bool) -> anyhow::Result<(Arc<ServerConfig>, Arc<ClientConfig>)> {
     let own = |name: &str| {
         let file = folder.join(name);
         let certificate = CertificateDer::from_pem_file(&file).with_context(|| format!("{}", file.display()))?;
@@ -71,13 +80,20 @@ fn configurations(folder: &Path) -> anyhow::Result<(Arc<ServerConfig>, Arc<Clien
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)?;
-    server.session_storage = Arc::new(NoServerSessionStorage {});
-    server.send_tls13_tickets = 0;
+    if resumed {
+        server.session_storage = ServerSessionMemoryCache::new(16);
+        server.send_tls13_tickets = 1;
+    } else {
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+        server.send_tls13_tickets = 0;
+    }
     let (chain, key) = own("client.pem")?;
     let mut client = ClientConfig::builder_with_provider(crypto::provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_client_auth_cert(chain, key)?;
-    client.resumption = Resumption::disabled();
+    if !resumed {
+        client.resumption = Resumption::disabled();
+    }
     Ok((Arc::new(server), Arc::new(client)))
 }

@@ -1,6 +1,6 @@
 //! What a stanza costs on its way through, path by path: run alone for its time, or under callgrind for its instructions.
 //!
-//! `micro handshakes MANY FOLDER` does handshakes instead, with certificates from there.
+//! `micro handshakes MANY FOLDER` does handshakes instead, with certificates from there; with `resumed` behind it, it resumes.
 //! `micro PATH STANZAS` prints `STANZAS BYTES NANOSECONDS`, of processor time; `micro` alone names the paths. Each is deterministic: its
 //! stanzas come from a fixed seed, and nothing that is counted runs in another thread or waits for a socket.
 
@@ -67,7 +67,8 @@ fn main() -> anyhow::Result<()> {
     if wanted == "handshakes" {
         let many = number(arguments.next())?;
         let folder = arguments.next().context("with certificates from which folder?")?;
-        println!("{many} 0 {}", handshakes::handshakes(many, folder.as_ref())?.as_nanos());
+        let resumed = arguments.next().is_some_and(|word| word == "resumed");
+        println!("{many} 0 {}", handshakes::handshakes(many, folder.as_ref(), resumed)?.as_nanos());
         return Ok(());
     }
     let Some((_, prepare)) = PATHS.iter().find(|(name, _)| *name == wanted) else {

@@ -2,17 +2,38 @@
 
 use std::process::Command;
 
+/// What it prints with these words.
+fn told(words: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask")).arg("bench").args(words).output().expect("it can be run");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+    told
+}
+
+/// The lines of a table with this cell, each of them with figures.
+fn rows<'a>(told: &'a str, cell: &str) -> Vec<&'a str> {
+    let cell = format!("| {cell} |");
+    let rows: Vec<&str> = told.lines().filter(|line| line.contains(&cell)).collect();
+    let faulty = |line: &&str| ["NaN", "inf"].iter().any(|bad| line.contains(bad));
+    assert!(!rows.iter().any(faulty), "{told}");
+    rows
+}
+
 #[test]
 fn fedge_is_measured_beside_others() {
-    let output = Command::new(env!("CARGO_BIN_EXE_xtask")).args(["bench", "--quick"]).output().expect("it can be run");
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+    let told = told(&["--quick"]);
     // Two paces, two numbers of links, and one table of memory; nobody's memory stands between two ends.
-    for (way, rows) in [("direct", 4), ("HAProxy", 5), ("fedge", 5), ("fedge with trunk", 5)] {
-        let cell = format!("| {way} |");
-        let of_way: Vec<&str> = told.lines().filter(|line| line.contains(&cell)).collect();
-        assert_eq!(of_way.len(), rows, "{way}:\n{told}");
-        let faulty = |line: &&str| ["NaN", "inf"].iter().any(|bad| line.contains(bad));
-        assert!(!of_way.iter().any(faulty), "{told}");
+    for (way, count) in [("direct", 4), ("HAProxy", 5), ("fedge", 5), ("fedge with trunk", 5)] {
+        assert_eq!(rows(&told, way).len(), count, "{way}:\n{told}");
+    }
+}
+
+#[test]
+fn streams_are_set_up_and_a_crowd_comes_back() {
+    let told = told(&["setup", "--quick"]);
+    let kinds = ["handshakes by rustls alone", "the same, resumed", "streams by EXTERNAL", "streams by dialback"];
+    let crowd = ["100 partners come back at once", "the last one, which is the worst wait", "meanwhile"];
+    for row in kinds.iter().chain(&crowd) {
+        assert_eq!(rows(&told, row).len(), 1, "{row}:\n{told}");
     }
 }

@@ -40,6 +40,9 @@ pub(crate) struct Options {
 const PROCESSES: usize = 2;
 /// As many files as fedge needs for all of them.
 const OPEN_FILES: usize = 20_000;
+/// What is set up in a round.
+const KINDS: [&str; 4] =
+    ["handshakes by rustls alone", "the same, resumed", "streams by EXTERNAL", "streams by dialback"];
 /// How many set up streams at the same time in a round.
 const BESIDE: usize = 16;
 
@@ -83,12 +86,15 @@ async fn measure(load: &Load, [edge, micro]: [PathBuf; 2]) -> anyhow::Result<Str
     let site = Site::start(&edge, folder.path()).await?;
     let mut each = Vec::new();
     for round in 0..=load.rounds {
-        let alone = site.rustls_alone(&micro, load.streams)?;
+        let alone = site.rustls_alone(&micro, load.streams, false)?;
+        let resumed = site.rustls_alone(&micro, load.streams, true)?;
         let external = set_up(&site, Proof::External, load.streams)?;
         let dialback = set_up(&site, Proof::Dialback, load.streams)?;
-        println!("  milliseconds of processor: rustls {alone:.3}, EXTERNAL {external:.3}, dialback {dialback:.3}");
+        println!(
+            "  milliseconds of processor: rustls {alone:.3}, resuming {resumed:.3}; EXTERNAL {external:.3}, dialback {dialback:.3}"
+        );
         if round > 0 {
-            each.push([alone, external, dialback]);
+            each.push([alone, resumed, external, dialback]);
         }
     }
     let crowd = come_back(&site, load).await?;
@@ -108,11 +114,11 @@ fn set_up(site: &Site, proof: Proof, streams: usize) -> anyhow::Result<f64> {
     Ok(used.as_secs_f64() * 1000.0 / streams as f64)
 }
 
-fn costs(rounds: &[[f64; 3]]) -> String {
+fn costs(rounds: &[[f64; 4]]) -> String {
     let mut text = String::from(
         "| | milliseconds of processor | a second and processor | of what rustls alone does |\n|---|---|---|---|\n",
     );
-    for (at, name) in ["handshakes by rustls alone", "streams by EXTERNAL", "streams by dialback"].iter().enumerate() {
+    for (at, name) in KINDS.iter().enumerate() {
         let time = Spread::of(rounds.iter().map(|times| times[at])).show(3);
         let rate = Spread::of(rounds.iter().map(|times| 1000.0 / times[at])).show(0);
         let ratio = Spread::of(rounds.iter().map(|times| times[0] / times[at])).show(2);

@@ -84,9 +84,12 @@ impl Site {
         self.daemon.pid().to_string()
     }
 
-    /// Milliseconds of processor time that the server's side of a handshake takes rustls alone, with the same certificates.
-    pub(super) fn rustls_alone(&self, micro: &Path, handshakes: usize) -> anyhow::Result<f64> {
-        let output = Command::new(micro).args(["handshakes", &handshakes.to_string()]).arg(&self.folder).output()?;
+    /// Milliseconds of processor time that the server's side of a handshake takes rustls alone, with the same certificates;
+    /// resumed or not.
+    pub(super) fn rustls_alone(&self, micro: &Path, handshakes: usize, resumed: bool) -> anyhow::Result<f64> {
+        let mut command = Command::new(micro);
+        command.args(["handshakes", &handshakes.to_string()]).arg(&self.folder).args(resumed.then_some("resumed"));
+        let output = command.output()?;
         let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         ensure!(output.status.success(), "the handshakes failed: {errors}");
         let time: f64 =
