@@ -50,6 +50,8 @@ pub(crate) struct Link {
     closed_at: Option<Instant>,
     /// Who wants all back that was written on the stream and isn't taken.
     given_up_by: Vec<PeerId>,
+    /// Somebody will give the pair's stanzas to another once what was written is taken.
+    leads_elsewhere: bool,
 }
 
 impl Link {
@@ -70,6 +72,7 @@ impl Link {
             is_closed: false,
             closed_at: None,
             given_up_by: Vec::new(),
+            leads_elsewhere: false,
         }
     }
 
@@ -147,6 +150,7 @@ impl Link {
         self.waiting.retain(|item| theirs(item).is_none());
         self.shared.count_recalled((before - self.waiting.len()) as u64);
         self.shared.unsent(peer, &self.pair, first);
+        self.leads_elsewhere = true;
     }
 
     /// Waits for something, and meanwhile refuses what has waited for longer than the hold.

@@ -27,6 +27,8 @@ use crate::trunk::Undeliverable;
 const BATCH: usize = 128 * 1024;
 /// For a peer to answer our end while there is more to bring out, or to take it.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// For a peer that can't tell what it has taken to answer our end, before it is believed.
+const PARTING: Duration = Duration::from_secs(5);
 /// For a peer to be heard again once another stream to it is up: retries take a second.
 const GRACE: Duration = Duration::from_millis(1500);
 /// Between two looks at what the kernel of a peer that can't tell has acknowledged.
@@ -70,10 +72,13 @@ pub(super) async fn carry(link: &mut Link, reached: Reached) -> Option<Reached> 
         next: None,
         ending: Ending::default(),
         farewell: None,
+        parting: None,
         policy: link.face.policy.load_full(),
     };
     let end = carrying.run(link, &mut commands).await;
     carrying.show_received();
+    carrying.parting = None;
+    carrying.arrive(link);
     let taken_back = carrying.give_back(link);
     if end.is_ok() && !taken_back {
         carrying.transport.end(FAREWELL).await;
@@ -109,6 +114,8 @@ struct Carrying {
     ending: Ending,
     /// Until when the peer may answer our end, as there is more to bring out.
     farewell: Option<Instant>,
+    /// Until when nothing is believed, as the peer's end will tell.
+    parting: Option<Instant>,
     /// By which the stream was dialed.
     policy: Arc<Policy>,
 }
@@ -131,6 +138,9 @@ impl Carrying {
             }
             self.show_received();
             self.heed_policy(link);
+            if std::mem::take(&mut link.leads_elsewhere) {
+                self.part();
+            }
             if let Some(command) = self.ending.due(self.written.is_empty(), now()) {
                 self.machine.close(now(), told(command).as_ref());
                 continue;
@@ -231,6 +241,15 @@ impl Carrying {
         }
     }
 
+    /// The pair's next stanzas go to the peer by another way. One that can't tell what it has taken is asked by our end: its
+    /// own comes behind all of it. Else what its system has and it hasn't read would be overtaken.
+    fn part(&mut self) {
+        if self.is_open() && !self.machine.tells() && !self.machine.is_closing() {
+            self.machine.close(now(), None);
+            self.parting = Some(now() + PARTING);
+        }
+    }
+
     /// Writes no more; our side ends once the peer has taken everything, or has had the time to.
     fn end_with(&mut self, link: &Link, command: Command) {
         self.ending = Ending::Told(command, now() + link.face.settings.stream.drain);
@@ -264,7 +283,8 @@ impl Carrying {
 
     /// A peer that can't tell has taken what its kernel acknowledged.
     fn arrive(&mut self, link: &Link) {
-        if self.believed > self.taken {
+        let is_parting = self.parting.is_some_and(|until| now() < until);
+        if self.believed > self.taken && !is_parting {
             let arrived = match self.transport.standing() {
                 Some(standing) => self.batches.arrived(standing.acknowledged.saturating_sub(1)) as u64,
                 None => u64::MAX,

@@ -222,7 +222,12 @@ impl Dialed {
     fn frame(&mut self, now: Instant, frame: Frame) {
         match (self.state, frame) {
             (_, Frame::Whitespace) => {}
-            (_, Frame::Footer) => self.wire.peer_closed(),
+            (_, Frame::Footer) => {
+                if self.wire.is_closing() {
+                    self.taken(Acks::ended);
+                }
+                self.wire.peer_closed();
+            }
             (State::ExpectHeader, Frame::Header(header)) => self.header(header),
             (State::ExpectHeader, _) | (_, Frame::Header(_)) => {
                 self.fail(Condition::NotWellFormed, "a stream header and then its elements were expected");

@@ -180,6 +180,13 @@ impl Acks {
         self.news(written)
     }
 
+    /// The peer has answered our end by its own (RFC 6120 §4.4), behind all that we wrote: one that can't tell in another
+    /// way has told by that. Gives how many were taken in all, if that is news.
+    pub(super) fn ended(&mut self) -> Option<u64> {
+        let can_tell = self.way == Way::Counting || self.answered_once;
+        if can_tell { None } else { self.news(self.written) }
+    }
+
     /// From when on a peer is believed that has never answered; none that has, or has promised to count.
     fn believed_from(&self) -> Option<Instant> {
         let waiting = self.asked.front().filter(|_| self.way == Way::Barrier && !self.answered_once);
@@ -366,6 +373,32 @@ mod tests {
             acks.wrote(1);
             assert!(acks.question(now, &pair()).is_none());
             assert_eq!(acks.tick(now + patience), Some(6));
+        }
+    }
+
+    #[test]
+    fn the_end_of_one_that_never_answers_covers_everything() {
+        let now = Instant::now();
+        for mut acks in [Acks::barrier(DECLARED), Acks::silence()] {
+            acks.wrote(5);
+            acks.question(now, &pair());
+            assert_eq!((acks.ended(), acks.tells()), (Some(5), false));
+            assert_eq!(acks.ended(), None);
+        }
+    }
+
+    #[test]
+    fn the_end_of_one_that_can_tell_covers_what_it_told() {
+        let now = Instant::now();
+        let (mut barrier, mut counting) = (Acks::barrier(DECLARED), Acks::counting());
+        for acks in [&mut barrier, &mut counting] {
+            acks.wrote(3);
+            acks.question(now, &pair());
+        }
+        assert_eq!((barrier.answered("taken-3"), counting.counted(now, 3)), (Some(3), Some(3)));
+        for acks in [&mut barrier, &mut counting] {
+            acks.wrote(2);
+            assert_eq!(acks.ended(), None, "its end may have been on its way before ours came");
         }
     }
 
