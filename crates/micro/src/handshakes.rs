@@ -1,6 +1,7 @@
 //! What rustls alone does in handshakes: the server's side of mutual ones in TLS 1.3 over memory, full as fedge does them, or
 //! resumed, which fedge never does.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,9 @@ use rustls::{
 };
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use crate::used;
 
@@ -50,6 +54,27 @@ pub(crate) fn handshakes(many: usize, folder: &Path, resumed: bool) -> anyhow::R
         ensure!(is_resumed == (resumed && number > 0), "handshake {number} was {:?}", accepted.handshake_kind());
     }
     Ok(time)
+}
+
+/// Does them over sockets with whoever connects, and nothing else: what that takes, whoever serves streams can't save.
+pub(crate) fn serve(address: SocketAddr, folder: &Path) -> anyhow::Result<()> {
+    let acceptor = TlsAcceptor::from(configurations(folder, false)?.0);
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let listener = TcpListener::bind(address).await?;
+        println!("is ready");
+        loop {
+            let (socket, _) = listener.accept().await?;
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                socket.set_nodelay(true)?;
+                let mut stream = acceptor.accept(socket).await?;
+                // In TLS 1.3 it is the client that is done first: it is told when both are.
+                stream.write_all(b"done").await?;
+                stream.flush().await?;
+                stream.read(&mut [0]).await
+            });
+        }
+    })
 }
 
 /// Takes what the other side said, and gives what there is to say to it.

@@ -1,6 +1,7 @@
 //! What a stanza costs on its way through, path by path: run alone for its time, or under callgrind for its instructions.
 //!
 //! `micro handshakes MANY FOLDER` does handshakes instead, with certificates from there; with `resumed` behind it, it resumes.
+//! `micro serve ADDRESS FOLDER` does them with whoever connects, until it is ended.
 //! `micro PATH STANZAS` prints `STANZAS BYTES NANOSECONDS`, of processor time; `micro` alone names the paths. Each is deterministic: its
 //! stanzas come from a fixed seed, and nothing that is counted runs in another thread or waits for a socket.
 
@@ -70,6 +71,11 @@ fn main() -> anyhow::Result<()> {
         let resumed = arguments.next().is_some_and(|word| word == "resumed");
         println!("{many} 0 {}", handshakes::handshakes(many, folder.as_ref(), resumed)?.as_nanos());
         return Ok(());
+    }
+    if wanted == "serve" {
+        let address = arguments.next().context("at which address?")?;
+        let folder = arguments.next().context("with certificates from which folder?")?;
+        return handshakes::serve(address.parse()?, folder.as_ref());
     }
     let Some((_, prepare)) = PATHS.iter().find(|(name, _)| *name == wanted) else {
         bail!("there is no path `{wanted}`; `micro` alone names them");

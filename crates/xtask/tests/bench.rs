@@ -31,7 +31,13 @@ fn fedge_is_measured_beside_others() {
 #[test]
 fn streams_are_set_up_and_a_crowd_comes_back() {
     let told = told(&["setup", "--quick"]);
-    let kinds = ["handshakes by rustls alone", "the same, resumed", "streams by EXTERNAL", "streams by dialback"];
+    let kinds = [
+        "handshakes by rustls alone",
+        "the same, resumed",
+        "the same over sockets, not resumed",
+        "streams by EXTERNAL",
+        "streams by dialback",
+    ];
     let crowd = ["100 partners come back at once", "the last one, which is the worst wait", "meanwhile"];
     for row in kinds.iter().chain(&crowd) {
         assert_eq!(rows(&told, row).len(), 1, "{row}:\n{told}");

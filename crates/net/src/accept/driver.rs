@@ -258,6 +258,9 @@ impl Driver {
     /// Its peer was reset then. One that counts has returned what it said, or said it again elsewhere: it must not go on.
     /// So the peer's system has to acknowledge something first. What came from one that doesn't count is better late than lost.
     async fn ask_after_old_data(&mut self) -> io::Result<()> {
+        if !self.machine.counts() {
+            return Ok(());
+        }
         let Some(lain) = self.transport.since_data().filter(|lain| *lain > LAIN) else { return Ok(()) };
         if now().checked_sub(lain).is_none_or(|came| came <= self.heard) {
             return Ok(());

@@ -13,7 +13,6 @@ pub(super) mod callers;
 mod site;
 mod traffic;
 
-use super::site::processor_time;
 use super::spread::Spread;
 use callers::{Callers, Going, Proof};
 use site::Site;
@@ -41,8 +40,13 @@ const PROCESSES: usize = 2;
 /// As many files as fedge needs for all of them.
 const OPEN_FILES: usize = 20_000;
 /// What is set up in a round.
-const KINDS: [&str; 4] =
-    ["handshakes by rustls alone", "the same, resumed", "streams by EXTERNAL", "streams by dialback"];
+const KINDS: [&str; 5] = [
+    "handshakes by rustls alone",
+    "the same, resumed",
+    "the same over sockets, not resumed",
+    "streams by EXTERNAL",
+    "streams by dialback",
+];
 /// How many set up streams at the same time in a round.
 const BESIDE: usize = 16;
 
@@ -73,28 +77,30 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     ensure!((PROCESSES..=15_000).contains(&load.partners), "{PROCESSES} to 15000 partners");
     println!("building fedge {}", if options.quick { "for tests" } else { "as it is released" });
     let build = if options.quick { fedge::built } else { fedge::released };
-    let (edge, micro) = (build("edge", "fedge-edge")?, build("micro", "micro")?);
+    let programs = [build("edge", "fedge-edge")?, build("micro", "micro")?];
     allow_open_files(OPEN_FILES)?;
     let place = if testkit::is_root() { Place::isolated()? } else { Place::here() };
-    let tables = place.run(move || async move { measure(&load, [edge, micro]).await })?;
+    let tables = place.run(move || async move { measure(&load, &programs).await })?;
     println!("\n{tables}");
     Ok(())
 }
 
-async fn measure(load: &Load, [edge, micro]: [PathBuf; 2]) -> anyhow::Result<String> {
+async fn measure(load: &Load, programs: &[PathBuf; 2]) -> anyhow::Result<String> {
     let folder = tempfile::Builder::new().prefix("fedge-bench-").tempdir()?;
-    let site = Site::start(&edge, folder.path()).await?;
+    let site = Site::start(programs, folder.path()).await?;
     let mut each = Vec::new();
     for round in 0..=load.rounds {
-        let alone = site.rustls_alone(&micro, load.streams, false)?;
-        let resumed = site.rustls_alone(&micro, load.streams, true)?;
+        let [_, micro] = programs;
+        let alone = site.rustls_alone(micro, load.streams, false)?;
+        let resumed = site.rustls_alone(micro, load.streams, true)?;
+        let sockets = set_up(&site, Proof::Handshake, load.streams)?;
         let external = set_up(&site, Proof::External, load.streams)?;
         let dialback = set_up(&site, Proof::Dialback, load.streams)?;
         println!(
-            "  milliseconds of processor: rustls {alone:.3}, resuming {resumed:.3}; EXTERNAL {external:.3}, dialback {dialback:.3}"
+            "  milliseconds of processor: rustls {alone:.3}, resuming {resumed:.3}, over sockets {sockets:.3}; EXTERNAL {external:.3}, dialback {dialback:.3}"
         );
         if round > 0 {
-            each.push([alone, resumed, external, dialback]);
+            each.push([alone, resumed, sockets, external, dialback]);
         }
     }
     let crowd = come_back(&site, load).await?;
@@ -102,19 +108,18 @@ async fn measure(load: &Load, [edge, micro]: [PathBuf; 2]) -> anyhow::Result<Str
     Ok(format!("{}\n{}", costs(&each), crowd.told()))
 }
 
-/// Milliseconds of fedge's processor time for each stream.
+/// Milliseconds of processor time for each stream.
 fn set_up(site: &Site, proof: Proof, streams: usize) -> anyhow::Result<f64> {
     let callers = Callers::start(site, proof, 0, streams, BESIDE)?;
-    let before = processor_time(&site.fedge())?;
-    let going = callers.go()?;
-    let (_, going) = going.done()?;
-    let used = processor_time(&site.fedge())? - before;
+    let before = site.used(proof)?;
+    let (_, going) = callers.go()?.done()?;
+    let used = site.used(proof)? - before;
     drop(going);
-    site.wait_until_quiet()?;
+    site.wait_until_quiet(proof)?;
     Ok(used.as_secs_f64() * 1000.0 / streams as f64)
 }
 
-fn costs(rounds: &[[f64; 4]]) -> String {
+fn costs(rounds: &[[f64; 5]]) -> String {
     let mut text = String::from(
         "| | milliseconds of processor | a second and processor | of what rustls alone does |\n|---|---|---|---|\n",
     );
@@ -166,14 +171,14 @@ async fn come_back(site: &Site, load: &Load) -> anyhow::Result<Crowd> {
         Callers::start(site, Proof::External, first, share.min(load.partners - first), share)
     });
     let callers: Vec<Callers> = callers.collect::<Result<_, _>>()?;
-    let before = processor_time(&site.fedge())?;
+    let before = site.used(Proof::External)?;
     let crowd = tokio::task::spawn_blocking(move || {
         let going: Vec<Going> = callers.into_iter().map(Callers::go).collect::<anyhow::Result<_>>()?;
         let done = going.into_iter().map(Going::done);
         done.collect::<anyhow::Result<Vec<_>>>()
     });
     let (crowd, meanwhile) = traffic.until(crowd).await?;
-    let used = processor_time(&site.fedge())? - before;
+    let used = site.used(Proof::External)? - before;
     let mut waits: Vec<Duration> = crowd??.into_iter().flat_map(|(waits, _)| waits).collect();
     ensure!(waits.len() == load.partners, "{} partners came back of {}", waits.len(), load.partners);
     waits.sort_unstable();

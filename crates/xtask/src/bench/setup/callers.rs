@@ -16,11 +16,13 @@ use testkit::pki::Issued;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::site::{BY_CERTIFICATE, BY_DIALBACK, DIALERS, EXTERNAL_FACE, Site};
+use super::site::{BY_CERTIFICATE, BY_DIALBACK, DIALERS, EXTERNAL_FACE, HANDSHAKES, Site};
 
 /// How partners prove who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Proof {
+    /// Not at all: with no more than a handshake, by certificate.
+    Handshake,
     /// By certificate.
     External,
     /// By dialback.
@@ -62,11 +64,15 @@ impl Callers {
         many: usize,
         beside: usize,
     ) -> anyhow::Result<Callers> {
-        let proof = if proof == Proof::External { "external" } else { "dialback" };
+        let (at, proof) = match proof {
+            Proof::Handshake => (HANDSHAKES, "handshake"),
+            Proof::External => (EXTERNAL_FACE, "external"),
+            Proof::Dialback => (EXTERNAL_FACE, "dialback"),
+        };
         // They shall take no processor that fedge wants: on machines of their own they couldn't.
         let mut command = Command::new("nice");
         command.arg("-n19").arg(std::env::current_exe()?).args(["bench", "callers"]).arg("--folder").arg(site.folder());
-        command.args(["--at", &EXTERNAL_FACE.to_string(), "--proof", proof]);
+        command.args(["--at", &at.to_string(), "--proof", proof]);
         let numbers = [("--first", first), ("--many", many), ("--beside", beside)];
         for (name, number) in numbers {
             command.args([name, &number.to_string()]);
@@ -121,7 +127,7 @@ async fn come(options: &Options) -> anyhow::Result<()> {
     let key = text.find("-----BEGIN PRIVATE KEY").context("client.pem has no key")?;
     let identity = Issued { certificate: text[..key].to_owned(), key: text[key..].to_owned() };
     let server = match options.proof {
-        Proof::External => None,
+        Proof::Handshake | Proof::External => None,
         Proof::Dialback => Some(Arc::new(PlayedServer::start(
             DIALERS,
             identity.clone(),
@@ -131,6 +137,7 @@ async fn come(options: &Options) -> anyhow::Result<()> {
     println!("ready");
     let mut told = String::new();
     std::io::stdin().read_line(&mut told)?;
+    let handshake = options.proof == Proof::Handshake;
     let (began, turns) = (Instant::now(), Arc::new(Semaphore::new(options.beside)));
     let mut coming = JoinSet::new();
     for number in options.first..options.first + options.many {
@@ -138,6 +145,12 @@ async fn come(options: &Options) -> anyhow::Result<()> {
         coming.spawn(async move {
             let _turn = turns.acquire().await?;
             let caller = match &server {
+                None if handshake => {
+                    let mut caller = Caller::connect(at).await?;
+                    caller.tls(CONTOSO, Some(&identity)).await?;
+                    caller.until("done").await?;
+                    caller
+                }
                 None => {
                     let from = format!("p{number}.{BY_CERTIFICATE}");
                     Caller::by_certificate(at, &from, CONTOSO, &identity).await?

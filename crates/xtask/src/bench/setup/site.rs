@@ -14,6 +14,7 @@ use testkit::place::Place;
 use testkit::process::Daemon;
 
 use super::super::site::processor_time;
+use super::callers::Proof;
 
 /// Who takes what is said while others come back.
 pub(super) const WITNESS: &str = "witness.test";
@@ -27,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const IDLE: Duration = Duration::from_millis(20);
 
 pub(super) const EXTERNAL_FACE: SocketAddr = at(3, 15269);
+/// Where handshakes are done and nothing else.
+pub(super) const HANDSHAKES: SocketAddr = at(6, 15269);
 pub(super) const INTERNAL_FACE: SocketAddr = at(2, 15269);
 /// Where the server of those is who prove themselves by dialback.
 pub(super) const DIALERS: SocketAddr = at(5, 15269);
@@ -44,11 +47,12 @@ pub(super) struct Site {
     pub(super) contosos: Issued,
     folder: PathBuf,
     daemon: Daemon,
+    handshakes: Daemon,
 }
 
 impl Site {
-    /// Starts it, `fedge` being the program, with its files in `folder`.
-    pub(super) async fn start(fedge: &Path, folder: &Path) -> anyhow::Result<Site> {
+    /// Starts it, with its files in `folder`: fedge, and beside it what does handshakes and nothing else.
+    pub(super) async fn start([fedge, micro]: &[PathBuf; 2], folder: &Path) -> anyhow::Result<Site> {
         let ca = LabCa::new()?;
         ca.write(folder)?;
         let contosos = ca.issue(&Request::new(&[CONTOSO]))?;
@@ -71,7 +75,11 @@ impl Site {
         command.arg("run").arg(&config);
         let mut daemon = Daemon::start("fedge-edge", command, &folder.join("setup.log"))?;
         daemon.wait_for_line("is ready", PATIENCE)?;
-        Ok(Site { witness, contosos, folder: folder.to_owned(), daemon })
+        let mut command = Place::here().command(micro);
+        command.args(["serve", &HANDSHAKES.to_string()]).arg(folder);
+        let mut handshakes = Daemon::start("micro", command, &folder.join("handshakes.log"))?;
+        handshakes.wait_for_line("is ready", PATIENCE)?;
+        Ok(Site { witness, contosos, folder: folder.to_owned(), daemon, handshakes })
     }
 
     /// Where partners find their certificate, `client.pem`.
@@ -79,9 +87,10 @@ impl Site {
         &self.folder
     }
 
-    /// Fedge's process.
-    pub(super) fn fedge(&self) -> String {
-        self.daemon.pid().to_string()
+    /// The processor time that whoever answers those who come like this has used so far.
+    pub(super) fn used(&self, proof: Proof) -> anyhow::Result<Duration> {
+        let answers = if proof == Proof::Handshake { &self.handshakes } else { &self.daemon };
+        processor_time(&answers.pid().to_string())
     }
 
     /// Milliseconds of processor time that the server's side of a handshake takes rustls alone, with the same certificates;
@@ -97,17 +106,17 @@ impl Site {
         Ok(time / 1e6 / handshakes as f64)
     }
 
-    /// Waits until fedge has nothing to do any more, so that what one round leaves isn't counted in the next.
-    pub(super) fn wait_until_quiet(&self) -> anyhow::Result<()> {
+    /// Waits until it has nothing to do any more, so that what one round leaves isn't counted in the next.
+    pub(super) fn wait_until_quiet(&self, proof: Proof) -> anyhow::Result<()> {
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
-            let before = processor_time(&self.fedge())?;
+            let before = self.used(proof)?;
             std::thread::sleep(Duration::from_millis(100));
-            if processor_time(&self.fedge())? - before < IDLE {
+            if self.used(proof)? - before < IDLE {
                 return Ok(());
             }
         }
-        bail!("fedge is busy {} s after everybody has left", PATIENCE.as_secs())
+        bail!("something is busy {} s after everybody has left", PATIENCE.as_secs())
     }
 
     /// Ends fedge as an administrator would.
