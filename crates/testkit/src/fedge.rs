@@ -17,6 +17,8 @@ use crate::process::Daemon;
 /// How long a daemon of ours may take to start or to end on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The crates with fedge's programs.
+const CRATES: [&str; 5] = ["edge", "gateway", "dns", "control", "cli"];
 /// The packages that bring what etcd's client is built with.
 const PROTOC: &[&str] = &["protobuf-compiler", "libprotobuf-dev"];
 
@@ -65,6 +67,19 @@ impl Programs {
     pub fn released() -> anyhow::Result<Programs> {
         static BUILT: Built = OnceLock::new();
         once(&BUILT, true, false)
+    }
+
+    /// Members without a daemon behind them, many in one process: what the crate `fleet` makes, built as these are.
+    ///
+    /// # Errors
+    /// When it can't be built.
+    pub fn fleet(&self) -> anyhow::Result<PathBuf> {
+        let (mut command, _) = cargo_build();
+        // With the others, so that nothing is built twice because fewer features of it are used.
+        command.args(CRATES.into_iter().chain(["fleet"]).map(|name| format!("--package={name}")));
+        command.args(self.are_released().then_some("--release"));
+        ensure!(command.status().context("can't run cargo")?.success(), "the fleet can't be built");
+        Ok(self.path("fleet"))
     }
 
     /// Whether they are built as they are released.
@@ -159,7 +174,7 @@ fn once(built: &Built, release: bool, etcd: bool) -> anyhow::Result<Programs> {
 
 fn build(release: bool, etcd: bool) -> anyhow::Result<Programs> {
     let (mut command, target) = cargo_build();
-    command.args(["--package=edge", "--package=gateway", "--package=dns", "--package=control", "--package=cli"]);
+    command.args(CRATES.map(|name| format!("--package={name}")));
     command.args(release.then_some("--release")).args(etcd.then_some("--features=control/etcd"));
     if etcd && !packages_for_etcd().is_empty() {
         let debian = Debian::unpack(&Debian::usual_folder(), PROTOC, &mut |_| {})?;

@@ -2,6 +2,7 @@
 
 mod dns;
 mod micro;
+mod route;
 mod setup;
 mod side;
 mod site;
@@ -32,6 +33,8 @@ enum What {
     Trunk(trunk::Options),
     /// How long it takes from publishing a large topology until every member goes by it.
     Snapshot(snapshot::Options),
+    /// How long it takes from a move's commit until every member goes by it, with many members.
+    Route(route::Options),
     /// What an answer about a zone costs fedge-dns, beside Knot and NSD.
     Dns(dns::Options),
     /// What a stanza costs on each part of its way, without sockets and TLS.
@@ -56,6 +59,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         Some(What::Idle(options)) => side::run(options, &[Part::Idle]),
         Some(What::Trunk(options)) => trunk::run(options),
         Some(What::Snapshot(options)) => snapshot::run(options),
+        Some(What::Route(options)) => route::run(options),
         Some(What::Dns(options)) => dns::run(options),
         Some(What::Micro(options)) => micro::run(options),
         Some(What::Setup(options)) => setup::run(options),

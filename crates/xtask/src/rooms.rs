@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Each crate, and those of ours that it may use. Left to right, and nothing else crosses.
-const ORDER: [(&str, &[&str]); 17] = [
+const ORDER: [(&str, &[&str]); 18] = [
     ("xmpp", &[]),
     ("topology", &["xmpp"]),
     ("api", &["xmpp", "topology"]),
@@ -25,6 +25,7 @@ const ORDER: [(&str, &[&str]); 17] = [
     // `fedge ca` works on files, with what the gateway will read them by.
     ("cli", &["xmpp", "topology", "api", "gateway"]),
     ("micro", &["xmpp", "topology", "tcp", "net"]),
+    ("fleet", &["api", "agent"]),
     ("testkit", &["xmpp"]),
     ("xtask", &["xmpp", "testkit"]),
 ];

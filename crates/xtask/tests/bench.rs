@@ -43,3 +43,16 @@ fn streams_are_set_up_and_a_crowd_comes_back() {
         assert_eq!(rows(&told, row).len(), 1, "{row}:\n{told}");
     }
 }
+
+#[test]
+fn a_move_reaches_every_member_and_after_its_commit() {
+    let told = told(&["route", "--quick"]);
+    for (edges, members) in [("2", "4"), ("10", "12")] {
+        let begin = format!("| {edges} | {members} |");
+        let row = told.lines().find(|line| line.starts_with(&begin)).unwrap_or_else(|| panic!("{begin}: {told}"));
+        let times: Vec<f64> = row.split('|').filter_map(|cell| cell.trim().parse().ok()).skip(2).collect();
+        assert_eq!(times.len(), 4, "{told}");
+        // The worst of all is none that was forgotten: longer than it takes is what the next look would need.
+        assert!(times.iter().all(|time| (0.0..5000.0).contains(time)), "{told}");
+    }
+}
