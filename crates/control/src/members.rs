@@ -7,9 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use agent::dial::{Connection, DialError, Target};
 use agent::keep::{Controller, Seen, Wanted};
-use agent::state::Kept as Snapshot;
-use api::agent::content::Secret;
-use api::agent::{Digest, Role, Route, view};
+use api::agent::Digest;
 use api::control::Overview;
 use store::{Expect, Keys, StoreError, Transaction};
 use tokio::sync::{Notify, watch};
@@ -25,6 +23,10 @@ use crate::publish::{self, Current};
 use crate::records::{self, Enrolled, Head, Secrets};
 use crate::status::{Finding, Noticed, overview, plain};
 use crate::zones::Zones;
+
+mod handed;
+
+use handed::Handed;
 
 /// Between two looks at the store; hints come sooner.
 const LOOK: Duration = Duration::from_secs(5);
@@ -56,6 +58,8 @@ pub struct Members {
     ledger: Arc<Ledger>,
     controller: Controller,
     installation: String,
+    /// What each goes by.
+    handed: Handed,
     /// What their zones are like is told with them.
     zones: Arc<Zones>,
     picture: watch::Sender<Picture>,
@@ -140,6 +144,7 @@ impl Members {
         Members {
             ledger,
             controller,
+            handed: Handed::new(installation.clone()),
             installation,
             zones,
             picture,
@@ -313,28 +318,13 @@ impl Members {
             let key = picture.enrolled.get(member.fqdn.as_str())?.fingerprint.parse().ok()?;
             let wanted = Wanted {
                 target: Target::of(member, key),
-                snapshot: self.snapshot(current, &picture.secrets, &member.fqdn)?,
+                snapshot: self.handed.snapshot(current, &picture.secrets, &member.fqdn)?,
                 certain,
                 closely,
             };
             Some((member.fqdn.to_string(), wanted))
         });
         wanted.collect()
-    }
-
-    /// What a member goes by; the same one where nothing changed for it.
-    fn snapshot(&self, current: &Current, secrets: &Secrets, fqdn: &Fqdn) -> Option<Arc<Snapshot>> {
-        let member = current.topology.members().find(|member| member.fqdn == *fqdn)?;
-        let dialback = match Role::from(member.role) {
-            Role::Gateway => &secrets.internal,
-            Role::Edge | Role::Dns | Role::Witness | Role::Controller => &secrets.external,
-        };
-        let dialback: Vec<Secret> = dialback.iter().cloned().map(Secret::new).collect();
-        let handed = view::Secrets { dialback: &dialback, zones: &secrets.zone_keys() };
-        let content = view::view(&current.topology, &handed, fqdn)?;
-        let route = Route { epoch: current.route.epoch, pool: current.route.pool.clone() };
-        let document = (current.version, current.document.as_str());
-        Some(Arc::new(Snapshot::new(&self.installation, fqdn.as_str(), document, route, content)))
     }
 
     /// Edge servers and gateways that don't go by what the store says now, its secrets included.
@@ -350,7 +340,7 @@ impl Members {
         };
         let enrolled = self.picture().enrolled;
         let lags = |member: &&Member| {
-            let snapshot = self.snapshot(&current, &secrets, &member.fqdn);
+            let snapshot = self.handed.snapshot(&current, &secrets, &member.fqdn);
             let seen = self.seen(member.fqdn.as_str()).filter(|seen| seen.connected);
             let hello = seen.and_then(|seen| seen.hello).filter(|hello| hello.applied);
             enrolled.contains_key(member.fqdn.as_str())
@@ -384,7 +374,8 @@ impl Members {
         let member = current.topology.members().find(|member| member.fqdn == name).ok_or_else(no_member)?;
         let (secrets, _) = self.ledger.one::<Secrets>(&records::secrets()).await?;
         let secrets = secrets.map_or_else(|| self.picture().secrets, Arc::new);
-        let first = self.snapshot(&current, &secrets, &name).ok_or_else(|| EnrolError::Controller(fqdn.to_owned()))?;
+        let first =
+            self.handed.snapshot(&current, &secrets, &name).ok_or_else(|| EnrolError::Controller(fqdn.to_owned()))?;
         let target = Target::of(member, fingerprint);
         let dialer = self.controller.dialer()?;
         // Let go: what comes next is the keeper's.

@@ -15,19 +15,21 @@ const OPEN_FILES: usize = 10_000;
 /// How it is measured.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// How many edge servers there are, half of them in each of two pools; may be given several times.
-    #[arg(long, default_values_t = [2, 20, 200])]
+    /// How many edge servers there are, half of them in each of two pools; may be given several times. 2, 20 and 200, unless it
+    /// is.
+    #[arg(long)]
     edges: Vec<usize>,
     /// How many partners the topology has.
     #[arg(long, default_value_t = 1000)]
     partners: usize,
-    /// How often the route is moved; before that once, which isn't counted.
-    #[arg(long, default_value_t = 20)]
-    moves: usize,
+    /// How often the route is moved; before that once, which isn't counted. 20 times, unless it is given.
+    #[arg(long)]
+    moves: Option<usize>,
     /// The store is an etcd of three, and not a file; fedge isn't optimised then.
     #[arg(long)]
     etcd: bool,
-    /// Two moves of few, with a fedge that isn't optimised: shows that it works, and hardly how long it takes.
+    /// Two moves with 2 and 10, unless more is asked for, with a fedge that isn't optimised: shows that it works, and hardly how
+    /// long it takes.
     #[arg(long)]
     quick: bool,
 }
@@ -41,8 +43,11 @@ struct Measured {
 
 /// Measures, and prints a table for docs/performance.md.
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
-    ensure!(options.moves > 0, "at least one move");
-    ensure!(options.edges.iter().all(|edges| (2..=2000).contains(edges)), "2 to 2000 edge servers");
+    let (few, some): (&[usize], _) = if options.quick { (&[2, 10], 2) } else { (&[2, 20, 200], 20) };
+    let edges = if options.edges.is_empty() { few } else { &options.edges };
+    let (moves, partners) = (options.moves.unwrap_or(some), options.partners);
+    ensure!(moves > 0, "at least one move");
+    ensure!(edges.iter().all(|edges| (2..=2000).contains(edges)), "2 to 2000 edge servers");
     let optimised = !options.quick && !options.etcd;
     println!("building fedge {}", if optimised { "as it is released" } else { "for tests" });
     let programs = if options.etcd {
@@ -54,10 +59,8 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     };
     allow_open_files(OPEN_FILES)?;
     let store = if options.etcd { StoreKind::Etcd } else { StoreKind::Sqlite };
-    let (edges, moves, partners) =
-        if options.quick { (vec![2, 10], 2, 50) } else { (options.edges.clone(), options.moves, options.partners) };
     let mut all = Vec::new();
-    for edges in edges {
+    for &edges in edges {
         println!("{edges} edge servers, two gateways, two controllers, {partners} partners");
         let mut fleet = Fleet::start(&programs, store, edges, partners)?;
         let mut measured = Measured { edges, moves: Vec::new() };

@@ -255,7 +255,7 @@ fn topology(edges: usize, partners: usize) -> anyhow::Result<String> {
 /// What a program prints that ends well.
 fn output(command: &mut Command) -> anyhow::Result<String> {
     let output = command.output().with_context(|| format!("can't run {command:?}"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?} ended with {}: {said}", output.status);
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    let (told, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "{command:?} ended with {}: {said}{told}", output.status);
+    Ok(told.into_owned())
 }
