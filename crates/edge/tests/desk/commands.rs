@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -16,9 +16,13 @@ use crate::rig::{Streams, at_the_border};
 
 /// Runs a local command that may fail.
 fn run(border: &Border, arguments: &[&str]) -> Output {
+    command(border, arguments).output().expect("it can be run")
+}
+
+fn command(border: &Border, arguments: &[&str]) -> Command {
     let mut command = Command::new(border.programs.path("fedge-edge"));
     command.args(arguments).arg("--socket").arg(border.folder().join("socket"));
-    command.output().expect("it can be run")
+    command
 }
 
 fn check(programs: &Programs, file: &Path) -> (Option<i32>, String, String) {
@@ -144,6 +148,9 @@ fn health_is_a_word_and_an_exit_status_also_of_a_frozen_daemon() {
         assert_eq!(looked(&border, &["--within", "0.1", "--or", "silent"]), (Some(0), "silent".to_owned()));
         border.fedge_edge.signal(Signal::SIGCONT).expect("it runs");
         assert_eq!(looked(&border, &["--within", "20"]), (Some(0), "ready".to_owned()));
+        let began = Instant::now();
+        assert_eq!(looked(&border, &["--within", "20", "--for", "0.5"]), (Some(0), "ready".to_owned()));
+        assert!(began.elapsed() >= Duration::from_millis(400), "it looks on");
 
         // Somebody whose stream goes on, so that there is something to finish.
         let streams = Streams::open(&border).await;
@@ -154,10 +161,16 @@ fn health_is_a_word_and_an_exit_status_also_of_a_frozen_daemon() {
         }
         assert_eq!(looked(&border, &[]), (Some(1), "draining".to_owned()));
         assert_eq!(looked(&border, &["--or", "draining"]).0, Some(0));
+        // Who looks on is told at once when it ends.
+        let mut looks_on = command(&border, &["health", "--or", "draining", "--within", "20", "--for", "60"]);
+        let looks_on = looks_on.stdout(Stdio::piped()).spawn().expect("it can be run");
         border.fedge_edge.signal(Signal::SIGKILL).expect("it drains");
         while border.fedge_edge.is_running().expect("ours") {
             assert!(began.elapsed() < Duration::from_secs(40), "it was killed");
         }
+        let told = looks_on.wait_with_output().expect("ours");
+        assert_eq!((told.status.code(), told.stdout), (Some(1), b"stopped\n".to_vec()));
+        assert!(began.elapsed() < Duration::from_secs(50), "it was told late");
         assert_eq!(looked(&border, &[]), (Some(1), "stopped".to_owned()));
         drop(streams);
     });
