@@ -67,6 +67,13 @@ fn what_keepalived_runs_exists_and_is_what_is_documented() {
     let documented = read("docs/keepalived.md");
     let command = script.rsplit('/').next().unwrap_or_default();
     assert!(documented.contains(&format!("\n{command}\n")), "docs/keepalived.md: no `{command}`");
+    for line in configuration.lines().filter_map(|line| line.trim().strip_prefix("notify_fault \"")) {
+        let program = line.split(' ').next().unwrap_or_default();
+        let named = program.rsplit('/').next().unwrap_or_default();
+        let installed = format!("install -m 755 packaging/keepalived/{named} {program}");
+        assert!(documented.contains(&installed), "docs/keepalived.md: no `{installed}`");
+        assert!(workspace().join("packaging/keepalived").join(named).exists(), "no packaging/keepalived/{named}");
+    }
     for shared in configuration.lines().filter_map(|line| line.trim().strip_suffix("/32 dev eth0")) {
         assert!(documented.contains(&format!("addresses = [\"{shared}\"]")), "docs/keepalived.md: no {shared}");
     }
