@@ -14,6 +14,8 @@ pub mod judge;
 
 pub mod tls;
 
+pub mod socket;
+
 pub mod transport;
 
 pub mod streams;

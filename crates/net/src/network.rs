@@ -10,6 +10,7 @@ use crate::dial::AttemptError;
 use crate::face::FaceState;
 use crate::race::Milestone;
 use crate::resolve::Target;
+use crate::socket::Socket;
 use crate::tls::Established;
 use crate::transport::Transport;
 
@@ -62,6 +63,7 @@ impl Network for Tcp {
             // Where the kernel can't, a line that was away is used a little later.
             let _ = tcp::retry_at_least_every(&socket, RETRY);
             milestone.connected();
+            let socket = Socket::from(socket);
             if !target.direct_tls {
                 return Ok(Connected { transport: Transport::Plain(socket), secured: None });
             }

@@ -14,13 +14,15 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
+use crate::socket::Socket;
+
 /// What a stream's bytes go over.
 #[derive(Debug)]
 pub enum Transport {
     /// In clear.
-    Plain(TcpStream),
+    Plain(Socket),
     /// With TLS up.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Socket>>),
     /// Over something else that carries bytes, where what TLS does is done.
     Other(Box<dyn Carrier>),
     /// Being changed from one into the other; nothing can be read or written.
@@ -73,7 +75,7 @@ impl Transport {
     ///
     /// # Errors
     /// When TLS is up already.
-    pub fn into_plain(self) -> io::Result<TcpStream> {
+    pub fn into_plain(self) -> io::Result<Socket> {
         match self {
             Transport::Plain(socket) => Ok(socket),
             Transport::Tls(_) | Transport::Other(_) => Err(io::Error::other("TLS is up already")),
@@ -166,6 +168,16 @@ impl Transport {
         }
     }
 
+    /// How many bytes were written to the connection, those of TLS among them, as its kernel would count them.
+    pub(crate) fn written(&self) -> u64 {
+        match self {
+            Transport::Plain(socket) => socket.written(),
+            Transport::Tls(tls) => tls.get_ref().0.written(),
+            Transport::Other(carrier) => carrier.standing().map_or(0, |standing| standing.written),
+            Transport::Gone => 0,
+        }
+    }
+
     /// How long ago something last came in, whether or not it was read, where the kernel knows.
     pub(crate) fn since_data(&self) -> Option<Duration> {
         tcp::since_data(self.socket()?).ok()
@@ -189,8 +201,8 @@ impl Transport {
 
     fn socket(&self) -> Option<&TcpStream> {
         match self {
-            Transport::Plain(socket) => Some(socket),
-            Transport::Tls(tls) => Some(tls.get_ref().0),
+            Transport::Plain(socket) => Some(socket.tcp()),
+            Transport::Tls(tls) => Some(tls.get_ref().0.tcp()),
             Transport::Other(_) | Transport::Gone => None,
         }
     }

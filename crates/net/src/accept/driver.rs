@@ -21,6 +21,7 @@ use crate::face::FaceState;
 use crate::hold::Receipt;
 use crate::link::{told, until};
 use crate::links::Links;
+use crate::socket::Socket;
 use crate::streams::{Command, Registered};
 use crate::tls::HANDSHAKE_BYTE;
 use crate::transport::{READ, Transport};
@@ -87,6 +88,8 @@ struct Driver {
     proven_at: Option<Instant>,
     /// Since when everything ends, as long as the peer hasn't been told; and by when it is over.
     shutting_down: Option<Leaving>,
+    /// When the latest had come that was here at the last look how long something had lain.
+    came: Option<Instant>,
     /// When the peer was last heard of for certain, after something had lain here.
     heard: Instant,
 }
@@ -97,7 +100,7 @@ fn late() -> io::Error {
 
 /// Our side of a TLS handshake, in bounded time.
 async fn secure(
-    socket: TcpStream,
+    socket: Socket,
     to: Option<&Domain>,
     face: &FaceState,
     entry: &Registered,
@@ -123,6 +126,7 @@ pub(super) async fn open(
     if said.unwrap_or(Ok(0))? == 0 {
         return Ok(None);
     }
+    let socket = Socket::from(socket);
     if first[0] == HANDSHAKE_BYTE {
         return Box::pin(secure(socket, None, &face, &entry, deadline)).await.map(Some);
     }
@@ -151,6 +155,7 @@ impl Driver {
             policy,
             proven_at: None,
             shutting_down: None,
+            came: None,
             heard: since,
         })
     }
@@ -261,8 +266,14 @@ impl Driver {
         if !self.machine.counts() {
             return Ok(());
         }
-        let Some(lain) = self.transport.since_data().filter(|lain| *lain > LAIN) else { return Ok(()) };
-        if now().checked_sub(lain).is_none_or(|came| came <= self.heard) {
+        let looked = now();
+        // The latest that is here didn't come before what was the latest at some look before.
+        if self.came.is_some_and(|came| looked.saturating_duration_since(came) <= LAIN) {
+            return Ok(());
+        }
+        let Some(lain) = self.transport.since_data() else { return Ok(()) };
+        self.came = looked.checked_sub(lain);
+        if lain <= LAIN || self.came.is_none_or(|came| came <= self.heard) {
             return Ok(());
         }
         let Some(count) = self.machine.recount() else { return Ok(()) };

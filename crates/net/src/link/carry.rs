@@ -257,7 +257,7 @@ impl Carrying {
 
     /// Puts what waits into one piece, to be written.
     fn write(&mut self, link: &mut Link) {
-        let begins = self.transport.standing().map_or(0, |standing| standing.written);
+        let begins = self.transport.written();
         let before = self.written.len();
         while self.output.bytes.len() < BATCH {
             let Some(item) = link.next_waiting() else { break };
@@ -276,7 +276,7 @@ impl Carrying {
         if self.leaving > 0 && self.output.is_out() {
             let stanzas = std::mem::take(&mut self.leaving);
             self.entry.passed(stanzas);
-            self.batches.out(self.transport.standing().map_or(0, |standing| standing.written));
+            self.batches.out(self.transport.written());
             self.machine.sent(now(), stanzas);
         }
     }

@@ -85,7 +85,7 @@ pub(super) type Failed = (Name, Trouble);
 impl Attempt<'_> {
     async fn run(&mut self, target: &Target) -> Result<(), Failed> {
         let socket = self.connect(target).await?;
-        let mut transport = Transport::Plain(socket);
+        let mut transport = Transport::Plain(socket.into());
         if target.direct_tls {
             transport = self.secure(transport).await?;
         }
