@@ -111,6 +111,22 @@ impl Transport {
         }
     }
 
+    /// Whether more may be there to be read at once. It isn't read to find out; what is only on its way up from the kernel
+    /// is not seen.
+    pub(crate) async fn has_more(&mut self) -> bool {
+        poll_fn(|cx| {
+            Poll::Ready(match self {
+                Transport::Plain(socket) => socket.tcp().poll_read_ready(cx).is_ready(),
+                Transport::Tls(tls) => {
+                    let (socket, session) = tls.get_ref();
+                    !session.wants_read() || socket.tcp().poll_read_ready(cx).is_ready()
+                }
+                Transport::Other(_) | Transport::Gone => true,
+            })
+        })
+        .await
+    }
+
     /// As [`send`](Self::send), for as long as the peer takes some of it within `patience` each time.
     ///
     /// # Errors

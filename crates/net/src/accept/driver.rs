@@ -190,8 +190,9 @@ impl Driver {
             }
             self.show_received();
             // What was read from a peer that doesn't keep it is nowhere else: it leaves this process before more is
-            // read. While we read on, whoever writes it to the trunk would wait for this thread.
-            if std::mem::take(&mut read_some) && !self.machine.counts() {
+            // read. While we read on, whoever writes it to the trunk would wait for this thread. Where there is no more,
+            // waiting for it is as good, and wakes nobody.
+            if std::mem::take(&mut read_some) && !self.machine.counts() && self.transport.has_more().await {
                 tokio::task::yield_now().await;
             }
             let deadline = self.machine.deadline();
