@@ -39,6 +39,11 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// Whether nothing of what is on its way has left yet, so that more can go in the same piece.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.held_back
+    }
+
     /// Whether everything has left as far as we can bring it.
     pub(crate) fn is_out(&self) -> bool {
         self.bytes.is_empty() && !self.held_back
@@ -50,7 +55,7 @@ impl Output {
 pub(crate) enum Moved {
     /// So many bytes came in; 0 is the end.
     In(usize),
-    /// Something went out.
+    /// What there was went out.
     Out,
 }
 
@@ -143,8 +148,8 @@ impl Transport {
         timeout(patience, self.flush()).await.map_err(stuck)?
     }
 
-    /// Moves bytes: reads onto the end of `input`, or else writes from the front of `output`; what TLS holds
-    /// back is written when there is no more. Can be given up and begun again.
+    /// Moves bytes: reads onto the end of `input`, or else writes all of `output`, and what TLS holds back of it.
+    /// Can be given up and begun again.
     ///
     /// # Errors
     /// When the connection broke.
@@ -159,14 +164,13 @@ impl Transport {
     }
 
     fn poll_output(&mut self, cx: &mut Context<'_>, output: &mut Output) -> Poll<io::Result<()>> {
-        if !output.bytes.is_empty() {
+        while !output.bytes.is_empty() {
             let count = ready!(Pin::new(&mut *self).poll_write(cx, &output.bytes))?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             output.bytes.advance(count);
             output.held_back = true;
-            return Poll::Ready(Ok(()));
         }
         if output.held_back {
             ready!(Pin::new(&mut *self).poll_flush(cx))?;

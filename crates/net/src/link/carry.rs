@@ -152,7 +152,8 @@ impl Carrying {
                 link.way(!self.doubt.is_serious());
             }
             let may_write = self.ending.is_open() && !self.machine.is_closing() && self.doubt == Doubt::None;
-            if may_write && self.output.is_out() && !link.waiting.is_empty() {
+            // In one piece with a question that the machine has just asked.
+            if may_write && self.leaving == 0 && self.output.is_whole() && !link.waiting.is_empty() {
                 self.write(link);
             }
             if self.machine.is_closing() && !link.waiting.is_empty() {
@@ -268,7 +269,10 @@ impl Carrying {
         let stanzas = self.written.len() - before;
         self.batches.wrote(stanzas, begins);
         self.leaving = stanzas as u64;
-        self.machine.sending(self.leaving);
+        if let Some(question) = self.machine.sending(now(), self.leaving) {
+            self.entry.trace_sent(&question);
+            self.output.bytes.extend_from_slice(&question);
+        }
     }
 
     /// The machine asks about what has been written, once it is.

@@ -143,11 +143,10 @@ impl Dialed {
     }
 
     /// The driver begins to write so many stanzas, and says by [`sent`](Self::sent) when they are out. The peer may tell
-    /// before that of those that have come.
-    pub fn sending(&mut self, stanzas: u64) {
-        if let Some(acks) = &mut self.acks {
-            acks.leave(stanzas);
-        }
+    /// before that of those that have come. Gives what is to be written right behind them, in the same piece, if anything is.
+    #[must_use]
+    pub fn sending(&mut self, now: Instant, stanzas: u64) -> Option<Bytes> {
+        self.acks.as_mut()?.leave(now, stanzas, &self.pair)
     }
 
     /// The driver wrote something: so many stanzas, or none.
@@ -156,7 +155,7 @@ impl Dialed {
         if stanzas > 0 {
             self.wire.stanza_passed(now);
             if let Some(acks) = &mut self.acks {
-                acks.wrote(stanzas);
+                acks.wrote(now, stanzas);
             }
             self.taken(|acks| acks.tick(now));
         }

@@ -95,13 +95,19 @@ impl Acks {
         }
     }
 
-    /// So many begin to be written.
-    pub(super) fn leave(&mut self, stanzas: u64) {
+    /// So many begin to be written. Gives what to ask right behind them, in the same piece, if that is worth it; of a peer
+    /// that has answered before, and so isn't believed for leaving something unanswered.
+    pub(super) fn leave(&mut self, now: Instant, stanzas: u64, pair: &DomainPair) -> Option<Bytes> {
         self.leaving += stanzas;
+        if self.answered_once { self.ask(now, self.written + self.leaving, pair) } else { None }
     }
 
     /// So many have been written, whether or not it was said before that they begin to be.
-    pub(super) fn wrote(&mut self, stanzas: u64) {
+    pub(super) fn wrote(&mut self, now: Instant, stanzas: u64) {
+        // What was asked right behind them is out only now.
+        for (_, asked) in self.asked.iter_mut().filter(|(covered, _)| *covered > self.written) {
+            *asked = now;
+        }
         self.leaving = self.leaving.saturating_sub(stanzas);
         self.written += stanzas;
     }
@@ -122,12 +128,15 @@ impl Acks {
 
     /// What to ask now, if that is worth it. A peer that has never answered is asked once.
     pub(super) fn question(&mut self, now: Instant, pair: &DomainPair) -> Option<Bytes> {
+        self.ask(now, self.written, pair)
+    }
+
+    /// Asks behind so many, if that is worth it.
+    fn ask(&mut self, now: Instant, written: u64, pair: &DomainPair) -> Option<Bytes> {
         let is_due = match self.asked.back() {
             Some(_) if !self.answered_once => false,
-            Some((covered, _)) => {
-                self.written >= covered + SPAN || self.forgotten_from().is_some_and(|from| now >= from)
-            }
-            None => self.written > self.taken && self.not_before.is_none_or(|at| now >= at),
+            Some((covered, _)) => written >= covered + SPAN || self.forgotten_from().is_some_and(|from| now >= from),
+            None => written > self.taken && self.not_before.is_none_or(|at| now >= at),
         };
         if !is_due {
             return None;
@@ -138,14 +147,14 @@ impl Acks {
                 element: "verify",
                 from: pair.from.as_str(),
                 to: pair.to.as_str(),
-                id: Some(&barrier_id(self.written)),
+                id: Some(&barrier_id(written)),
                 kind: None,
                 content: DialbackContent::Key(NO_KEY),
             }
             .write(),
             Way::Silence => return None,
         };
-        self.asked.push_back((self.written, now));
+        self.asked.push_back((written, now));
         Some(question)
     }
 
@@ -193,9 +202,11 @@ impl Acks {
         waiting.map(|(_, asked)| *asked + self.patience)
     }
 
-    /// From when on the last question of those that are open may be asked once more.
+    /// From when on the last question of those that are open may be asked once more; not while something that it may be
+    /// behind is on its way out.
     fn forgotten_from(&self) -> Option<Instant> {
-        let last = self.asked.back().filter(|_| self.way == Way::Counting && self.answered_once);
+        let may_be = self.way == Way::Counting && self.answered_once && self.leaving == 0;
+        let last = self.asked.back().filter(|_| may_be);
         last.map(|(_, asked)| *asked + FORGOTTEN)
     }
 
@@ -230,7 +241,7 @@ mod tests {
     #[test]
     fn a_count_is_news_once_and_never_more_than_was_written() {
         let (mut acks, now) = (Acks::counting(), Instant::now());
-        acks.wrote(5);
+        acks.wrote(now, 5);
         assert!(acks.question(now, &pair()).is_some());
         assert!(acks.question(now, &pair()).is_none(), "one at a time");
         assert_eq!(acks.counted(now, 3), Some(3));
@@ -244,31 +255,63 @@ mod tests {
     #[test]
     fn what_came_of_a_piece_counts_before_all_of_it_is_out() {
         let (mut acks, now) = (Acks::counting(), Instant::now());
-        acks.wrote(5);
+        acks.wrote(now, 5);
         assert!(acks.question(now, &pair()).is_some());
-        acks.leave(10);
+        assert!(acks.leave(now, 10, &pair()).is_none(), "it has never answered");
         assert_eq!(acks.counted(now, 16), None, "more than begins to be written");
         assert_eq!(acks.counted(now, 8), Some(8));
         assert!(acks.question(now, &pair()).is_none(), "the peer has all that is out");
-        acks.wrote(10);
+        acks.wrote(now, 10);
         assert!(acks.question(now, &pair()).is_some(), "at once: that was news");
         assert_eq!(acks.counted(now, 15), Some(15));
         assert_eq!(acks.counted(now, 16), None, "nothing leaves any more");
     }
 
     #[test]
+    fn one_that_has_answered_is_asked_right_behind_what_leaves() {
+        let (mut acks, now) = (Acks::barrier(DECLARED), Instant::now());
+        acks.wrote(now, 1);
+        assert!(acks.question(now, &pair()).is_some());
+        assert_eq!(acks.answered("taken-1"), Some(1));
+        let question = acks.leave(now, 4, &pair()).expect("a question");
+        assert!(String::from_utf8_lossy(&question).contains("id='taken-5'"));
+        acks.wrote(now, 4);
+        assert!(acks.question(now, &pair()).is_none(), "it is asked already");
+        assert!(acks.leave(now, 1, &pair()).is_none(), "one is open, and this is little");
+        assert_eq!(acks.answered("taken-5"), Some(5));
+        assert!(acks.question(now, &pair()).is_none(), "the peer has all that is out");
+        acks.wrote(now, 1);
+        assert!(acks.question(now, &pair()).is_some());
+    }
+
+    #[test]
+    fn a_question_is_as_old_as_what_it_is_behind_is_out() {
+        let (mut acks, now) = (Acks::counting(), Instant::now());
+        acks.wrote(now, 1);
+        assert!(acks.question(now, &pair()).is_some());
+        assert_eq!(acks.counted(now, 1), Some(1));
+        assert!(acks.leave(now, 3, &pair()).is_some());
+        assert_eq!(acks.deadline(true), None, "it can't be forgotten before it is out");
+        assert!(acks.question(now + 2 * FORGOTTEN, &pair()).is_none());
+        acks.wrote(now + 2 * FORGOTTEN, 3);
+        assert_eq!(acks.deadline(true), Some(now + 3 * FORGOTTEN));
+        assert!(acks.question(now + 2 * FORGOTTEN, &pair()).is_none());
+        assert_eq!(acks.counted(now + 2 * FORGOTTEN, 4), Some(4));
+    }
+
+    #[test]
     fn a_slow_peer_is_asked_again_before_it_has_answered() {
         let (mut acks, now) = (Acks::barrier(DECLARED), Instant::now());
-        acks.wrote(SPAN);
+        acks.wrote(now, SPAN);
         assert!(acks.question(now, &pair()).is_some());
-        acks.wrote(SPAN);
+        acks.wrote(now, SPAN);
         assert!(acks.question(now, &pair()).is_none(), "it may be one that never answers");
         assert_eq!(acks.answered("taken-64"), Some(64));
         for written in [128, 192] {
             assert!(acks.question(now, &pair()).is_some(), "for {written}");
-            acks.wrote(SPAN - 1);
+            acks.wrote(now, SPAN - 1);
             assert!(acks.question(now, &pair()).is_none(), "too little");
-            acks.wrote(1);
+            acks.wrote(now, 1);
         }
         assert_eq!(acks.answered("taken-192"), Some(192), "an answer covers what was asked before");
         assert_eq!(acks.answered("taken-128"), None);
@@ -277,7 +320,7 @@ mod tests {
     #[test]
     fn one_that_has_nothing_new_is_asked_again_a_little_later() {
         let (mut acks, now) = (Acks::counting(), Instant::now());
-        acks.wrote(5);
+        acks.wrote(now, 5);
         assert!(acks.question(now, &pair()).is_some());
         assert_eq!(acks.counted(now, 0), None);
         assert!(acks.question(now, &pair()).is_none());
@@ -289,33 +332,33 @@ mod tests {
     #[test]
     fn an_answer_that_another_has_forestalled_delays_no_question() {
         let (mut acks, now) = (Acks::counting(), Instant::now());
-        acks.wrote(1);
+        acks.wrote(now, 1);
         assert!(acks.question(now, &pair()).is_some());
         assert_eq!(acks.counted(now, 1), Some(1));
         for _ in 0..2 {
-            acks.wrote(SPAN);
+            acks.wrote(now, SPAN);
             assert!(acks.question(now, &pair()).is_some());
         }
         let all = 2 * u32::try_from(SPAN).expect("it is small") + 1;
         assert_eq!(acks.counted(now, all), Some(all.into()), "it had read both questions before it answered one");
         assert_eq!(acks.counted(now, all), None);
-        acks.wrote(1);
+        acks.wrote(now, 1);
         assert!(acks.question(now, &pair()).is_some());
     }
 
     #[test]
     fn one_answer_may_be_for_several_questions() {
         let (mut acks, now) = (Acks::counting(), Instant::now());
-        acks.wrote(1);
+        acks.wrote(now, 1);
         assert!(acks.question(now, &pair()).is_some());
         assert_eq!(acks.counted(now, 1), Some(1));
         for _ in 0..2 {
-            acks.wrote(SPAN);
+            acks.wrote(now, SPAN);
             assert!(acks.question(now, &pair()).is_some());
         }
         let all = 2 * u32::try_from(SPAN).expect("it is small") + 1;
         assert_eq!(acks.counted(now, all), Some(all.into()), "for both");
-        acks.wrote(1);
+        acks.wrote(now, 1);
         assert!(acks.question(now, &pair()).is_some(), "nothing is open");
         assert_eq!(acks.counted(now, all + 1), Some(u64::from(all) + 1));
     }
@@ -323,11 +366,11 @@ mod tests {
     #[test]
     fn one_that_answers_several_questions_before_it_has_taken_all_is_asked_again() {
         let (mut acks, now) = (Acks::counting(), Instant::now());
-        acks.wrote(1);
+        acks.wrote(now, 1);
         assert!(acks.question(now, &pair()).is_some());
         assert_eq!(acks.counted(now, 1), Some(1));
         for _ in 0..2 {
-            acks.wrote(SPAN);
+            acks.wrote(now, SPAN);
             assert!(acks.question(now, &pair()).is_some());
         }
         assert_eq!(acks.counted(now, 3), Some(3), "for both, it may be");
@@ -343,7 +386,7 @@ mod tests {
     fn counts_go_round_at_32_bits() {
         let (mut acks, now) = (Acks::counting(), Instant::now());
         let all = u64::from(u32::MAX) + 10;
-        acks.wrote(all);
+        acks.wrote(now, all);
         assert_eq!(acks.counted(now, u32::MAX), Some(u64::from(u32::MAX)));
         assert_eq!(acks.counted(now, 9), Some(all));
     }
@@ -351,10 +394,10 @@ mod tests {
     #[test]
     fn a_barrier_covers_what_was_written_before_it() {
         let (mut acks, now) = (Acks::barrier(DECLARED), Instant::now());
-        acks.wrote(5);
+        acks.wrote(now, 5);
         let question = acks.question(now, &pair()).expect("a question");
         assert!(String::from_utf8_lossy(&question).contains("id='taken-5'"));
-        acks.wrote(2);
+        acks.wrote(now, 2);
         assert_eq!(acks.answered("taken-7"), None, "nobody asked that");
         assert_eq!(acks.answered("taken-5"), Some(5));
         assert!(acks.question(now, &pair()).is_some(), "for the other two");
@@ -365,12 +408,12 @@ mod tests {
     fn a_peer_that_never_answers_is_believed() {
         for patience in [DECLARED, UNDECLARED] {
             let (mut acks, now) = (Acks::barrier(patience), Instant::now());
-            acks.wrote(5);
+            acks.wrote(now, 5);
             acks.question(now, &pair());
             assert_eq!((acks.deadline(true), acks.tick(now)), (Some(now + patience), None));
             assert_eq!(acks.tick(now + patience), Some(5));
             assert_eq!(acks.deadline(true), None, "there is nothing to wait for");
-            acks.wrote(1);
+            acks.wrote(now, 1);
             assert!(acks.question(now, &pair()).is_none());
             assert_eq!(acks.tick(now + patience), Some(6));
         }
@@ -405,10 +448,10 @@ mod tests {
     #[test]
     fn an_answer_that_comes_late_is_the_first_of_many() {
         let (mut acks, now) = (Acks::barrier(UNDECLARED), Instant::now());
-        acks.wrote(5);
+        acks.wrote(now, 5);
         acks.question(now, &pair());
         assert_eq!(acks.tick(now + UNDECLARED), Some(5));
-        acks.wrote(2);
+        acks.wrote(now, 2);
         assert_eq!(acks.answered("taken-5"), None, "no news");
         assert_eq!(acks.tick(now + UNDECLARED), None, "it isn't believed any more");
         assert!(acks.question(now, &pair()).is_some());
@@ -426,7 +469,7 @@ mod tests {
     #[test]
     fn one_that_promised_to_count_is_never_believed_unasked() {
         let (mut acks, now) = (Acks::counting(), Instant::now());
-        acks.wrote(5);
+        acks.wrote(now, 5);
         acks.question(now, &pair());
         assert_eq!((acks.deadline(true), acks.tick(now + 2 * DECLARED)), (None, None), "the way to it may be dead");
     }
@@ -434,10 +477,10 @@ mod tests {
     #[test]
     fn one_that_has_answered_is_waited_for() {
         let (mut acks, now) = (Acks::barrier(DECLARED), Instant::now());
-        acks.wrote(1);
+        acks.wrote(now, 1);
         acks.question(now, &pair());
         acks.answered("taken-1");
-        acks.wrote(1);
+        acks.wrote(now, 1);
         acks.question(now, &pair());
         assert_eq!(acks.deadline(true), None);
         assert_eq!(acks.tick(now + Duration::from_secs(3600)), None);
