@@ -423,7 +423,7 @@ mod tests {
     fn the_end_of_one_that_never_answers_covers_everything() {
         let now = Instant::now();
         for mut acks in [Acks::barrier(DECLARED), Acks::silence()] {
-            acks.wrote(5);
+            acks.wrote(now, 5);
             acks.question(now, &pair());
             assert_eq!((acks.ended(), acks.tells()), (Some(5), false));
             assert_eq!(acks.ended(), None);
@@ -435,12 +435,12 @@ mod tests {
         let now = Instant::now();
         let (mut barrier, mut counting) = (Acks::barrier(DECLARED), Acks::counting());
         for acks in [&mut barrier, &mut counting] {
-            acks.wrote(3);
+            acks.wrote(now, 3);
             acks.question(now, &pair());
         }
         assert_eq!((barrier.answered("taken-3"), counting.counted(now, 3)), (Some(3), Some(3)));
         for acks in [&mut barrier, &mut counting] {
-            acks.wrote(2);
+            acks.wrote(now, 2);
             assert_eq!(acks.ended(), None, "its end may have been on its way before ours came");
         }
     }
