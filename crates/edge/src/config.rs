@@ -64,7 +64,7 @@ pub enum Inward {
         /// The internal CA's folder; without it, internal servers verify by dialback.
         ca: Option<PathBuf>,
         /// Who may speak to whom.
-        policy: Policy,
+        policy: Box<Policy>,
     },
     /// Gateways, who dial us, as the file says.
     Trunk {
@@ -250,7 +250,7 @@ fn inward(file: &File, external: &External, own: Vec<SocketAddr>, folder: &Path,
                 faults.add(0..0, "there are [gateway] and [trunk]", HALVES);
             }
             let (face, ca) = gateway.read(folder);
-            Inward::Gateway { face, ca, policy: policies.read(faults) }
+            Inward::Gateway { face, ca, policy: Box::new(policies.read(faults)) }
         }
         (None, None, None) => {
             faults.add(0..0, "there is no [gateway], no [trunk] and no [control]", HALVES);

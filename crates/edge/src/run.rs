@@ -148,7 +148,7 @@ pub fn role(file: &Path) -> Role {
 /// What the edge server starts with.
 enum Start {
     /// The internal face is in this process.
-    Gateway(Policy),
+    Gateway(Box<Policy>),
     /// Gateways dial.
     Trunk(Box<Trunk>),
 }
