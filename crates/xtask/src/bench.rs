@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: what fedge costs, beside others that do a part of what it does, and by itself.
 
 mod dns;
+mod growth;
+mod memory;
 mod micro;
 mod route;
 mod setup;
@@ -33,6 +35,8 @@ enum What {
     Trunk(trunk::Options),
     /// How long it takes from publishing a large topology until every member goes by it.
     Snapshot(snapshot::Options),
+    /// How snapshots, starts and memory grow with partners and local domains.
+    Growth(growth::Options),
     /// How long it takes from a move's commit until every member goes by it, with many members.
     Route(route::Options),
     /// What an answer about a zone costs fedge-dns, beside Knot and NSD.
@@ -59,6 +63,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         Some(What::Idle(options)) => side::run(options, &[Part::Idle]),
         Some(What::Trunk(options)) => trunk::run(options),
         Some(What::Snapshot(options)) => snapshot::run(options),
+        Some(What::Growth(options)) => growth::run(options),
         Some(What::Route(options)) => route::run(options),
         Some(What::Dns(options)) => dns::run(options),
         Some(What::Micro(options)) => micro::run(options),

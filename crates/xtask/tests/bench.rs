@@ -56,3 +56,19 @@ fn a_move_reaches_every_member_and_after_its_commit() {
         assert!(times.iter().all(|time| (0.0..5000.0).contains(time)), "{told}");
     }
 }
+
+#[test]
+fn what_grows_has_its_figures_for_each_size() {
+    let told = told(&["growth", "--quick"]);
+    let rows = ["applied by the last member", "edge server: snapshot", "gateway: start", "controller: memory"];
+    for row in rows {
+        let begin = format!("| {row} |");
+        let line = told.lines().find(|line| line.starts_with(&begin)).unwrap_or_else(|| panic!("{row}: {told}"));
+        let cells: Vec<f64> =
+            line.split('|').skip(2).filter_map(|cell| cell.split_whitespace().next()?.parse().ok()).collect();
+        assert!(cells.len() == 2 && cells.iter().all(|cell| *cell > 0.0), "{told}");
+    }
+    let snapshot = told.lines().find(|line| line.starts_with("| edge server: snapshot")).expect("it was there");
+    let sizes: Vec<f64> = snapshot.split(['|', ' ']).filter_map(|word| word.parse().ok()).collect();
+    assert!(sizes[1] > 2.0 * sizes[0], "ten times as much is larger: {told}");
+}

@@ -1,11 +1,9 @@
 //! Everything that runs to be measured: fedge in both shapes, others in its place, and the servers at the far end.
 
 use std::fmt;
-use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tempfile::TempDir;
 use testkit::fedge::Programs;
 use testkit::lab::CONTOSO;
@@ -16,6 +14,7 @@ use testkit::pki::Issued;
 use testkit::place::Place;
 use testkit::process::Daemon;
 
+use crate::bench::memory::resident;
 pub(super) use crate::bench::site::MANY;
 use crate::bench::site::{Shape, Site, partner_at, processor_time};
 
@@ -193,12 +192,4 @@ impl Field {
     pub(super) fn stop(self) -> anyhow::Result<()> {
         self.site.stop()
     }
-}
-
-/// The memory that a process has, proc_pid_status(5), in bytes.
-fn resident(process: u32) -> anyhow::Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).context("it has ended")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS isn't a number")?;
-    Ok(kilobytes * 1024)
 }
