@@ -131,6 +131,8 @@ mod tests {
         [[local]]
         domains = ["contoso.test"]
         next_hop = "10.0.0.2"
+        [[partner]]
+        domains = ["fabrikam.test"]
     "#;
 
     fn current(version: u64, document: &str, epoch: u64) -> Current {
