@@ -138,8 +138,13 @@ impl Carrying {
             }
             self.show_received();
             self.heed_policy(link);
-            if std::mem::take(&mut link.leads_elsewhere) {
+            if std::mem::take(&mut link.leads_elsewhere)
+                && self.is_open()
+                && !self.machine.tells()
+                && !self.machine.is_closing()
+            {
                 self.part();
+                continue;
             }
             if let Some(command) = self.ending.due(self.written.is_empty(), now()) {
                 self.machine.close(now(), told(command).as_ref());
@@ -245,10 +250,8 @@ impl Carrying {
     /// The pair's next stanzas go to the peer by another way. One that can't tell what it has taken is asked by our end: its
     /// own comes behind all of it. Else what its system has and it hasn't read would be overtaken.
     fn part(&mut self) {
-        if self.is_open() && !self.machine.tells() && !self.machine.is_closing() {
-            self.machine.close(now(), None);
-            self.parting = Some(now() + PARTING);
-        }
+        self.machine.close(now(), None);
+        self.parting = Some(now() + PARTING);
     }
 
     /// Writes no more; our side ends once the peer has taken everything, or has had the time to.
