@@ -100,51 +100,8 @@ fn content(current: &Current, secrets: &Secrets, fqdn: &Fqdn) -> Option<String> 
 
 #[cfg(test)]
 mod tests {
-    use topology::document::Topology;
-
     use super::*;
-    use crate::records;
-
-    const DOCUMENT: &str = r#"
-        [installation]
-        name = "Contoso"
-        [[site]]
-        name = "Site1"
-        [[pool]]
-        fqdn = "pool1.contoso.test"
-        site = "Site1"
-        [[edge]]
-        fqdn = "edge1.contoso.test"
-        pool = "pool1.contoso.test"
-        external = ["203.0.113.1"]
-        internal = ["10.1.0.1"]
-        [[gateway]]
-        fqdn = "gateway1.contoso.test"
-        site = "Site1"
-        internal = ["10.0.0.1"]
-        [[controller]]
-        fqdn = "ctl1.contoso.test"
-        site = "Site1"
-        internal = ["10.0.0.4"]
-        [route]
-        pools = ["pool1.contoso.test"]
-        [[local]]
-        domains = ["contoso.test"]
-        next_hop = "10.0.0.2"
-        [[partner]]
-        domains = ["fabrikam.test"]
-    "#;
-
-    fn current(version: u64, document: &str, epoch: u64) -> Current {
-        let route = records::Route { epoch, pool: "pool1.contoso.test".to_owned(), previous: None, operation: None };
-        Current {
-            version,
-            digest: Hash::of(document.as_bytes()),
-            document: document.to_owned(),
-            topology: Topology::read("topology.toml", document).expect("it is good"),
-            route,
-        }
-    }
+    use crate::ahead::tests::{DOCUMENT, by};
 
     fn secrets(external: &str) -> Secrets {
         Secrets { external: vec![external.to_owned()], internal: vec!["inside".to_owned()], ..Secrets::default() }
@@ -158,7 +115,7 @@ mod tests {
     fn what_has_not_changed_is_not_made_again() {
         let (handed, (edge, gateway)) = (Handed::new("contoso-1".to_owned()), (fqdn("edge1"), fqdn("gateway1")));
         let get = |current: &Current, secrets: &Secrets, fqdn: &Fqdn| handed.snapshot(current, secrets, fqdn);
-        let (first, ours) = (current(3, DOCUMENT, 1), secrets("a"));
+        let (first, ours) = (by(DOCUMENT, 3, 1), secrets("a"));
         let made = get(&first, &ours, &edge).expect("a member");
         assert!(Arc::ptr_eq(&made, &get(&first, &ours, &edge).expect("a member")));
         assert!(made.content.contains("\"a\"") && !made.content.contains("inside"));
@@ -168,7 +125,7 @@ mod tests {
         assert_eq!(get(&first, &ours, &fqdn("edge9")), None);
 
         // Only the route, and back to what was made before it.
-        let moved = get(&current(3, DOCUMENT, 2), &ours, &edge).expect("a member");
+        let moved = get(&by(DOCUMENT, 3, 2), &ours, &edge).expect("a member");
         assert_eq!((moved.head.route.epoch, &moved.content), (2, &made.content));
         let expected = Route { epoch: 2, pool: "pool1.contoso.test".to_owned() };
         assert_eq!(*moved, Snapshot::new("contoso-1", edge.as_str(), (3, DOCUMENT), expected, made.content.clone()));
@@ -178,12 +135,12 @@ mod tests {
     #[test]
     fn nobody_is_handed_what_was_made_of_something_else() {
         let (handed, edge) = (Handed::new("contoso-1".to_owned()), fqdn("edge1"));
-        let other = DOCUMENT.replace("10.1.0.1", "10.1.0.9");
+        let other = DOCUMENT.replace("10.1.0.10", "10.1.0.99");
         // The last: two stores that counted apart, as after a backup.
         for (version, document, external) in
             [(3, DOCUMENT, "a"), (3, DOCUMENT, "b"), (4, &other, "b"), (5, &other, "b"), (5, DOCUMENT, "b")]
         {
-            let (now, ours) = (current(version, document, 1), secrets(external));
+            let (now, ours) = (by(document, version, 1), secrets(external));
             let seen = handed.snapshot(&now, &ours, &edge).expect("a member");
             assert_eq!(Some(seen), Handed::new("contoso-1".to_owned()).snapshot(&now, &ours, &edge));
         }
