@@ -22,6 +22,7 @@ pub use account::Outcome;
 pub use cause::{BREAK, FEDGE, KILLED, QUEUE};
 pub use fault::{Deed, Fault, Victim};
 pub use late::Lateness;
+pub use log::{Said, Since};
 pub use run::{Order, Report};
 
 /// For streams to come up in a laboratory where nothing is broken.

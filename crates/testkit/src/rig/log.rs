@@ -14,7 +14,7 @@ const SHOWN: usize = 12;
 
 /// A server's log, from some time on.
 #[derive(Debug)]
-pub(super) struct Since {
+pub struct Since {
     domain: String,
     log: PathBuf,
     length: usize,
@@ -22,27 +22,33 @@ pub(super) struct Since {
 
 /// What it says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
+pub struct Said {
     /// For how many stanzas on streams to other servers no acknowledgement had come when these ended.
-    pub(super) unacknowledged: usize,
+    pub unacknowledged: usize,
     /// Those of them that were more than it keeps, so that it could return no error.
-    pub(super) dropped: usize,
+    pub dropped: usize,
     /// How often it set up a stream for the pair.
-    pub(super) streams: usize,
+    pub streams: usize,
     /// The lines about streams to other servers that ended or failed.
-    pub(super) lines: Vec<String>,
+    pub lines: Vec<String>,
 }
 
 impl Since {
     /// From now on.
-    pub(super) fn now(split: &Split, domain: &str) -> anyhow::Result<Since> {
+    ///
+    /// # Errors
+    /// When there is no such server, or no log of it.
+    pub fn now(split: &Split, domain: &str) -> anyhow::Result<Since> {
         let log = log_of(split, domain)?;
         let length = fs::read(&log)?.len();
         Ok(Since { domain: domain.to_owned(), log, length })
     }
 
     /// What was added, also by a server that was started in the place of a killed one, about streams to `to`.
-    pub(super) fn said(&self, split: &Split, to: &str) -> anyhow::Result<Said> {
+    ///
+    /// # Errors
+    /// When it can't be read any more.
+    pub fn said(&self, split: &Split, to: &str) -> anyhow::Result<Said> {
         let mut text = fs::read(&self.log)?.split_off(self.length);
         let successor = log_of(split, &self.domain)?;
         if successor != self.log {
