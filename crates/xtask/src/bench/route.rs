@@ -7,6 +7,7 @@ use testkit::process::allow_open_files;
 
 mod fleet;
 
+use super::spread::of_hundred;
 use fleet::Fleet;
 
 /// For each member, what it has open and what comes to it, and some.
@@ -90,8 +91,8 @@ impl Measured {
     fn row(&self) -> Option<String> {
         let members = self.moves.first()?.len();
         let (times, lasts) = (sorted(self.moves.iter().flatten().copied()), self.lasts());
-        let [half, most] = [place(&times, 0.5)?, place(&times, 0.99)?];
-        let [middle, worst] = [place(&lasts, 0.5)?, *lasts.last()?];
+        let [half, most] = [of_hundred(&times, 50)?, of_hundred(&times, 99)?];
+        let [middle, worst] = [of_hundred(&lasts, 50)?, *lasts.last()?];
         Some(format!("| {} | {members} | {half:.0} | {most:.0} | {middle:.0} | {worst:.0} |", self.edges))
     }
 
@@ -105,10 +106,4 @@ fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values
-}
-
-/// Under which so large a part of them lies.
-fn place(sorted: &[f64], part: f64) -> Option<f64> {
-    let at = (sorted.len() as f64 * part).ceil() as usize;
-    sorted.get(at.saturating_sub(1)).copied()
 }

@@ -9,6 +9,7 @@ use testkit::lab::played::Caller;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::super::side::latencies;
+use super::super::spread::of_hundred;
 use super::site::{INTERNAL_FACE, Site, WITNESS};
 
 /// Between two messages.
@@ -73,11 +74,8 @@ pub(super) struct Latencies(Vec<Duration>);
 
 impl fmt::Display for Latencies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of_hundred = |hundredths: usize| {
-            let time = self.0.get((self.0.len().max(1) - 1) * hundredths / 100).copied().unwrap_or_default();
-            time.as_secs_f64() * 1000.0
-        };
-        let (half, most, all) = (of_hundred(50), of_hundred(99), of_hundred(100));
+        let within = |hundredths| of_hundred(&self.0, hundredths).unwrap_or_default().as_secs_f64() * 1000.0;
+        let [half, most, all] = [50, 99, 100].map(within);
         write!(f, "half within {half:.2} ms, 99 % within {most:.2} ms, all {} within {all:.2} ms", self.0.len())
     }
 }

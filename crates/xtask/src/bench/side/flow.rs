@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use super::field::{Field, Things, Way};
 use super::pacer::Pacer;
 use super::{Options, plot};
-use crate::bench::spread::Spread;
+use crate::bench::spread::{Spread, of_hundred};
 
 /// For the last messages of a round.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -78,8 +78,8 @@ async fn flow(field: &Field, way: Way, pacer: &mut Pacer, pace: Pace) -> anyhow:
     tokio::time::timeout(PATIENCE, arrival).await.context("not all that was sent arrives")?;
     let used = field.used(way)? - used;
     let latencies = latencies(&sent, before, &sink.noted())?;
-    let place = |of_hundred: usize| latencies[(latencies.len() - 1) * of_hundred / 100].as_secs_f64() * 1e6;
-    Ok(Measured { cost: used.as_secs_f64() * 10_000.0 / f64::from(pace.messages), latency: [50, 99].map(place) })
+    let within = |hundredths| of_hundred(&latencies, hundredths).unwrap_or_default().as_secs_f64() * 1e6;
+    Ok(Measured { cost: used.as_secs_f64() * 10_000.0 / f64::from(pace.messages), latency: [50, 99].map(within) })
 }
 
 /// How long each message took, the shortest first. One stream keeps their order, so that the how-manieth to come is the
