@@ -107,6 +107,11 @@ impl Link {
             next = carry::carry(self, reached).await;
         }
         self.carrying = false;
+        self.keep();
+    }
+
+    /// Nothing is given up, or nothing is left to be: whoever wanted that has back what isn't written.
+    fn keep(&mut self) {
         for peer in std::mem::take(&mut self.given_up_by) {
             self.recall(peer);
         }
@@ -136,8 +141,7 @@ impl Link {
         match job {
             Job::Carry(item) if self.shared.is_given_up() && item.origin.is_some() => self.refuse(&item, &given_up()),
             Job::Carry(item) => self.waiting.push_back(item),
-            // Whose way is open again meanwhile, and has said so, doesn't break it off: what is written arrives.
-            Job::Recall { peer, give_up } if give_up && self.carrying && self.is_closed => self.given_up_by.push(peer),
+            Job::Recall { peer, give_up } if give_up && self.carrying => self.given_up_by.push(peer),
             Job::Recall { peer, .. } => self.recall(peer),
             Job::Try => self.tried = true,
         }

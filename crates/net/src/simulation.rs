@@ -13,6 +13,7 @@ mod ledger;
 mod life;
 mod network;
 mod random;
+mod regained;
 mod rules;
 mod server;
 mod speakers;

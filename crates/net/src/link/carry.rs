@@ -73,6 +73,7 @@ pub(super) async fn carry(link: &mut Link, reached: Reached) -> Option<Reached> 
         ending: Ending::default(),
         farewell: None,
         parting: None,
+        replaced: false,
         policy: link.face.policy.load_full(),
     };
     let end = carrying.run(link, &mut commands).await;
@@ -116,6 +117,8 @@ struct Carrying {
     farewell: Option<Instant>,
     /// Until when nothing is believed, as the peer's end will tell.
     parting: Option<Instant>,
+    /// Another way was found for what comes after that which is written.
+    replaced: bool,
     /// By which the stream was dialed.
     policy: Arc<Policy>,
 }
@@ -150,7 +153,7 @@ impl Carrying {
                 self.machine.close(now(), told(command).as_ref());
                 continue;
             }
-            if !link.given_up_by.is_empty() {
+            if self.gives_way(link)? {
                 return Err(io::Error::other("another way to the peer was found, and this one leads nowhere"));
             }
             if link.tried {
@@ -180,7 +183,10 @@ impl Carrying {
                     self.next = Some((reached, now() + GRACE));
                 },
                 () = until(self.next.as_ref().map(|(_, at)| *at)) => {
-                    return Err(io::Error::other("the peer is silent, and another stream to it came up"));
+                    self.look(link)?;
+                    if self.doubt.is_serious() {
+                        return Err(io::Error::other("the peer is silent, and another stream to it came up"));
+                    }
                 }
                 moved = self.transport.exchange(self.machine.input(), &mut self.output) => match moved? {
                     Moved::In(0) => self.machine.eof(),
@@ -305,6 +311,21 @@ impl Carrying {
         !self.written.is_empty() || !self.output.is_out()
     }
 
+    /// Whether what is written is given up, as another way was found and this one is silent. That is looked at once more: the
+    /// line may be back since the last look. Then the peer's system has what the next stream would overtake, and nothing of it
+    /// has to go back, unless the peer falls silent again.
+    fn gives_way(&mut self, link: &mut Link) -> io::Result<bool> {
+        if !link.given_up_by.is_empty() {
+            self.replaced = true;
+            self.look(link)?;
+            if !self.doubt.is_serious() {
+                link.keep();
+            }
+        }
+        self.replaced &= !self.written.is_empty();
+        Ok(!link.given_up_by.is_empty() || self.replaced && self.doubt.is_serious())
+    }
+
     /// Looks whether the peer is still there. Where that is unsure nothing more is written, so that it can
     /// go another way, and another stream is dialed.
     fn look(&mut self, link: &mut Link) -> io::Result<()> {
@@ -366,7 +387,7 @@ impl Carrying {
             None => 0,
         };
         let again = self.written.split_off(self.written.len() - never_left);
-        let take_back = !again.is_empty() || self.next.is_some() || !link.given_up_by.is_empty();
+        let take_back = !again.is_empty() || self.next.is_some() || self.replaced;
         if take_back {
             self.transport.take_back();
         }

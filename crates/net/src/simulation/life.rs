@@ -31,10 +31,10 @@ const PROGRESS: Duration = Duration::from_secs(120);
 const SETTLED: Duration = Duration::from_secs(60);
 
 /// Places: servers inside, gateways, edge servers, partners.
-const INSIDE: Place = 10;
-const GATEWAYS: Place = 20;
-const EDGES: Place = 30;
-const OUTSIDE: Place = 40;
+pub(super) const INSIDE: Place = 10;
+pub(super) const GATEWAYS: Place = 20;
+pub(super) const EDGES: Place = 30;
+pub(super) const OUTSIDE: Place = 40;
 
 /// What a simulation was about.
 #[derive(Debug, Default)]
@@ -76,12 +76,12 @@ pub(super) struct World {
     listening: JoinSet<()>,
 }
 
-fn next_hop(place: Place) -> Option<NextHop> {
+pub(super) fn next_hop(place: Place) -> Option<NextHop> {
     let address = address(place, STREAMS);
     Some(NextHop { host: address.ip().to_string(), port: address.port(), direct_tls: true })
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.stream.establish = Duration::from_secs(6);
     settings.stream.drain = Duration::from_secs(10);

@@ -168,6 +168,16 @@ impl Network {
         self.changes.send_replace(());
     }
 
+    /// What is frozen moves again, but whoever is at that place reads nothing of the connections that are there now.
+    pub(super) fn thaw_unread(&self, reader: Place) {
+        for (ends, wire) in self.inner().wires.iter().filter(|(ends, _)| ends.contains(&reader)) {
+            wire.stop(usize::from(ends[1] == reader), true);
+            wire.freeze(false);
+        }
+        self.inner().frozen.clear();
+        self.changes.send_replace(());
+    }
+
     /// Everything at this place ends at once, without a word of its own.
     pub(super) fn kill(&self, dead: Place) {
         let mut inner = self.inner();
