@@ -256,7 +256,7 @@ impl Carrying {
     /// The pair's next stanzas go to the peer by another way. One that can't tell what it has taken is asked by our end: its
     /// own comes behind all of it. Else what its system has and it hasn't read would be overtaken.
     fn part(&mut self) {
-        self.machine.close(now(), None);
+        self.machine.part(now());
         self.parting = Some(now() + PARTING);
     }
 

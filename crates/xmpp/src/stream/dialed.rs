@@ -172,6 +172,15 @@ impl Dialed {
         self.wire.close(now, error);
     }
 
+    /// Ends our side, as what comes next goes another way, and lets a peer that hasn't told anything yet tell what it has
+    /// taken of all before that: by its answer, or else by its own end (RFC 6120 §4.4).
+    pub fn part(&mut self, now: Instant) {
+        if let Some(question) = self.acks.as_mut().and_then(|acks| acks.last_question(now, &self.pair)) {
+            self.wire.send(question);
+        }
+        self.close(now, None);
+    }
+
     /// Whether our side has ended: nothing may be written any more.
     pub fn is_closing(&self) -> bool {
         self.wire.is_closing()
@@ -376,7 +385,8 @@ impl Dialed {
         self.fail(Condition::NotAuthorized, why);
     }
 
-    /// Whether the peer itself has told what it has taken; otherwise it is only believed to have what was written.
+    /// Whether the peer itself has told what it has taken, or has promised to; otherwise it is only believed to have what was
+    /// written.
     pub fn tells(&self) -> bool {
         self.acks.as_ref().is_some_and(Acks::tells)
     }
