@@ -100,6 +100,8 @@ pub struct Hold {
     limits: Limits,
     links: HashMap<DomainPair, Link>,
     peers: BTreeMap<PeerId, PeerState>,
+    /// What a peer is called, where it is known.
+    names: HashMap<PeerId, String>,
     /// To which domains a peer takes stanzas, where not to all.
     serves: HashMap<PeerId, Vec<Pattern>>,
     /// Who gets nothing new, whatever it says.
@@ -125,6 +127,7 @@ impl Hold {
             limits,
             links: HashMap::new(),
             peers: BTreeMap::new(),
+            names: HashMap::new(),
             serves: HashMap::new(),
             retired: BTreeSet::new(),
             routed: Vec::new(),
@@ -221,6 +224,13 @@ impl Hold {
         self.pump_all();
     }
 
+    /// What a peer is called, everywhere: by that all who spread pairs over the same peers spread them alike, whatever
+    /// the numbers are by which they know them. So a pair that comes by another member than before goes on by the same peer,
+    /// behind what that one still has of it.
+    pub fn named(&mut self, peer: PeerId, name: &str) {
+        self.names.insert(peer, name.to_owned());
+    }
+
     /// A peer takes stanzas to these domains only; to any, if there are none.
     pub fn serves(&mut self, peer: PeerId, domains: Vec<Pattern>) {
         self.serves.insert(peer, domains);
@@ -243,6 +253,7 @@ impl Hold {
     /// Of the pairs that `resends` says so, that is sent again by another; it may arrive twice.
     pub fn lost(&mut self, peer: PeerId, name: &str, resends: impl Fn(&DomainPair) -> bool) {
         self.peers.remove(&peer);
+        self.names.remove(&peer);
         self.serves.remove(&peer);
         self.retired.remove(&peer);
         self.links.values_mut().for_each(|link| link.ways.lost(peer));

@@ -140,6 +140,11 @@ impl Holder {
         });
     }
 
+    /// What a peer is called everywhere.
+    pub fn named(&self, peer: PeerId, name: &str) {
+        self.with(|inner| inner.hold.named(peer, name));
+    }
+
     /// A peer takes stanzas to these domains only; to any, if there are none.
     pub fn serves(&self, peer: PeerId, domains: Vec<Pattern>) {
         self.with(|inner| inner.hold.serves(peer, domains));

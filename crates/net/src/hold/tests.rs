@@ -268,6 +268,30 @@ fn pairs_are_spread_and_stay_where_they_are() {
     assert_eq!(used.len(), 3);
 }
 
+#[test]
+fn pairs_are_spread_alike_by_all_who_know_the_same_peers() {
+    let names = ["gateway1", "gateway2", "gateway3"];
+    let now = Instant::now();
+    let spread = |numbers: [PeerId; 3]| {
+        let mut hold = Hold::new(limits());
+        for (number, name) in numbers.into_iter().zip(names) {
+            hold.named(number, name);
+            hold.peer(number, PeerState::Up);
+        }
+        let mut places = Vec::new();
+        for partner in 0..60 {
+            hold.accept(now, &pair(partner), &stanza(partner, "chat"), None).expect("room");
+            let peer = sent(&mut hold)[0].0;
+            hold.heard(peer, Crossing::Taken { pair: pair(partner), up_to: u64::MAX });
+            places.push(numbers.iter().position(|number| *number == peer));
+        }
+        places
+    };
+    // One of them met the second anew.
+    assert_eq!(spread([1, 2, 3]), spread([1, 17, 3]));
+    assert_eq!(spread([1, 2, 3]), spread([3, 2, 1]));
+}
+
 fn why(text: &str) -> Undeliverable {
     Undeliverable { condition: StanzaCondition::RemoteServerTimeout, text: text.into() }
 }

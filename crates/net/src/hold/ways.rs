@@ -133,11 +133,11 @@ impl Hold {
         match current {
             Some((place, peer)) => {
                 let better = others.filter(|(other, peer)| *other < place && !link.ways.is_stuck(*peer));
-                let best = better.min_by_key(|(place, peer)| (*place, Reverse(rank(pair, *peer))));
+                let best = better.min_by_key(|(place, peer)| (*place, Reverse(self.rank(pair, *peer))));
                 Some(best.map_or(peer, |(_, peer)| peer))
             }
             None => others
-                .min_by_key(|(place, peer)| (link.ways.is_stuck(*peer), *place, Reverse(rank(pair, *peer))))
+                .min_by_key(|(place, peer)| (link.ways.is_stuck(*peer), *place, Reverse(self.rank(pair, *peer))))
                 .map(|(_, peer)| peer),
         }
     }
@@ -186,15 +186,19 @@ impl Hold {
             Some(last) => (is_stuck || *other < place) && last.is_none_or(|last| now >= last + pause),
         });
         worth_it
-            .min_by_key(|(place, peer)| (link.ways.is_stuck(*peer), *place, Reverse(rank(pair, *peer))))
+            .min_by_key(|(place, peer)| (link.ways.is_stuck(*peer), *place, Reverse(self.rank(pair, *peer))))
             .map(|(_, peer)| peer)
     }
-}
 
-/// Rendezvous hashing: when a peer comes or goes, only its own links move.
-fn rank(pair: &DomainPair, peer: PeerId) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    // By the names: a domain's own hash is another one in each process.
-    (pair.from.as_str(), pair.to.as_str(), peer).hash(&mut hasher);
-    hasher.finish()
+    /// Rendezvous hashing: when a peer comes or goes, only its own links move.
+    fn rank(&self, pair: &DomainPair, peer: PeerId) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        // By the names: a domain's own hash is another one in each process.
+        (pair.from.as_str(), pair.to.as_str()).hash(&mut hasher);
+        match self.names.get(&peer) {
+            Some(name) => name.hash(&mut hasher),
+            None => peer.hash(&mut hasher),
+        }
+        hasher.finish()
+    }
 }

@@ -322,6 +322,7 @@ impl Members {
         state.sender = Some(sender.clone());
         let (peer, connection) = (state.peer, state.connections);
         drop(state);
+        self.end.face.holder.named(peer, &member.name);
         self.end.face.holder.serves(peer, serves);
         self.apply_route();
         Ok((peer, connection))
