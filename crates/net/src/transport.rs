@@ -121,10 +121,10 @@ impl Transport {
     pub(crate) async fn has_more(&mut self) -> bool {
         poll_fn(|cx| {
             Poll::Ready(match self {
-                Transport::Plain(socket) => socket.tcp().poll_read_ready(cx).is_ready(),
+                Transport::Plain(socket) => socket.poll_has_more(cx).is_ready(),
                 Transport::Tls(tls) => {
                     let (socket, session) = tls.get_ref();
-                    !session.wants_read() || socket.tcp().poll_read_ready(cx).is_ready()
+                    !session.wants_read() || socket.poll_has_more(cx).is_ready()
                 }
                 Transport::Other(_) | Transport::Gone => true,
             })
