@@ -14,7 +14,7 @@ mod link;
 mod pacer;
 mod plot;
 
-use field::Things;
+use field::{Things, Way};
 pub(super) use flow::latencies;
 
 /// As many files as both ends of all streams take, and some.
@@ -36,6 +36,9 @@ pub(super) struct Options {
     /// How many links are flooded at the same time; may be given several times.
     #[arg(long, default_values_t = [1, 100])]
     links: Vec<usize>,
+    /// Who is measured beside `direct` and `fedge`; may be given several times, and everybody is if it is not.
+    #[arg(long)]
+    way: Vec<Way>,
     /// Little of each, in a minute or two: shows that it works, and hardly what it costs.
     #[arg(long)]
     quick: bool,
@@ -57,7 +60,7 @@ impl Part {
 pub(super) fn run(options: &Options, parts: &[Part]) -> anyhow::Result<()> {
     ensure!(options.rounds > 0, "at least one round");
     ensure!(options.links.iter().all(|links| (1..=200).contains(links)), "1 to 200 links");
-    let things = Things::provide(options.quick)?;
+    let things = Things::provide(options.quick, &options.way)?;
     allow_open_files(OPEN_FILES)?;
     // In a network of its own, where that may be made: others may measure here at the same time.
     let place = if testkit::is_root() { Place::isolated()? } else { Place::here() };

@@ -28,7 +28,7 @@ const fn at(host: u8) -> SocketAddr {
 }
 
 /// How stanzas get from one server to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Way {
     /// From one end to the other, with TLS between them.
     Direct,
@@ -94,15 +94,17 @@ pub(super) struct Things {
 }
 
 impl Things {
-    /// Builds and fetches them. If it is to be quick, only what a test may take the time for: fedge without optimisation, and
-    /// nothing beside it that would have to be compiled.
-    pub(super) fn provide(quick: bool) -> anyhow::Result<Things> {
+    /// Builds and fetches them, for all ways or for those that are wanted. If it is to be quick, only what a test may take the
+    /// time for: fedge without optimisation, and nothing beside it that would have to be compiled.
+    pub(super) fn provide(quick: bool, wanted: &[Way]) -> anyhow::Result<Things> {
         println!(
             "building fedge {}, and providing what is beside it",
             if quick { "for tests" } else { "as it is released" }
         );
         let programs = if quick { Programs::built()? } else { Programs::released()? };
-        let ways: Vec<Way> = Way::ALL.into_iter().filter(|way| !quick || *way != Way::XmppProxy).collect();
+        let is_meant = |way: &Way| matches!(way, Way::Direct | Way::Fedge) || wanted.is_empty() || wanted.contains(way);
+        let ways: Vec<Way> =
+            Way::ALL.into_iter().filter(is_meant).filter(|way| !quick || *way != Way::XmppProxy).collect();
         let rivals = || ways.iter().filter_map(|way| way.rival());
         rivals().try_for_each(Rival::provide)?;
         let packages: Vec<&str> = rivals().flat_map(|rival| rival.packages().iter().copied()).collect();
