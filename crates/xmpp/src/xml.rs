@@ -1,10 +1,11 @@
 //! XML as XMPP restricts it: what passes here, no parser behind us may refuse.
 //!
-//! Tokens are found ([`token`]), checked one by one ([`tag`], [`names`], [`namespaces`]) and
+//! Tokens are found ([`token`]), checked one by one ([`look`], [`tag`], [`names`], [`namespaces`]) and
 //! gathered into frames ([`scanner`]) without building a tree; an element travels as the bytes
 //! it came in ([`Verbatim`]). Small trees are built of negotiation elements only ([`tree`]).
 
 mod error;
+mod look;
 mod names;
 mod namespaces;
 mod redact;
@@ -48,7 +49,7 @@ impl Default for Limits {
 #[derive(Debug, Clone)]
 pub enum Frame {
     /// The stream's start tag.
-    Header(Header),
+    Header(Box<Header>),
     /// A complete first-level element.
     Element(Verbatim),
     /// The stream's end tag.

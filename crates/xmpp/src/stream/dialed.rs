@@ -236,7 +236,7 @@ impl Dialed {
                 }
                 self.wire.peer_closed();
             }
-            (State::ExpectHeader, Frame::Header(header)) => self.header(header),
+            (State::ExpectHeader, Frame::Header(header)) => self.header(*header),
             (State::ExpectHeader, _) | (_, Frame::Header(_)) => {
                 self.fail(Condition::NotWellFormed, "a stream header and then its elements were expected");
             }

@@ -4,6 +4,7 @@
 //! passes only if both take it, so that none of them refuses what we let through.
 
 use super::XmlError;
+use super::look::{ODD, WIDE, begins_name, continues_name, traits};
 
 /// Whether `c` may stand in a document at all (XML 1.0 §2.2).
 pub(super) fn is_char(c: char) -> bool {
@@ -15,16 +16,19 @@ pub(super) fn is_char(c: char) -> bool {
 /// # Errors
 /// When it isn't UTF-8.
 pub(super) fn all_chars(text: &[u8]) -> Result<bool, XmlError> {
-    // The forbidden ones are C0 controls and U+FFFE, U+FFFF, which begin with 0xEF 0xBF.
-    let suspicious = |byte: u8| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r') || byte == 0xef;
-    // Piece by piece, so that the compiler can look at many bytes at once.
-    let is_clear = |piece: &[u8]| !piece.iter().fold(false, |found, byte| found | suspicious(*byte));
-    let is_clear = text.chunks(64).all(is_clear);
-    if is_clear && text.is_ascii() {
+    are_chars(text, traits(text))
+}
+
+/// The same, of a text in which there is this.
+///
+/// # Errors
+/// When it isn't UTF-8.
+pub(super) fn are_chars(text: &[u8], traits: u8) -> Result<bool, XmlError> {
+    if traits & (WIDE | ODD) == 0 {
         return Ok(true);
     }
     let text = utf8(text)?;
-    Ok(is_clear || text.chars().all(is_char))
+    Ok(traits & ODD == 0 || text.chars().all(is_char))
 }
 
 /// `bytes` as text.
@@ -35,48 +39,13 @@ pub(super) fn utf8(bytes: &[u8]) -> Result<&str, XmlError> {
     simdutf8::basic::from_utf8(bytes).map_err(|_| XmlError::UnsupportedEncoding)
 }
 
-/// What a byte may be, so that most names and values are checked with one look at each byte.
-const fn class(byte: u8) -> u8 {
-    let start = if byte.is_ascii_alphabetic() || byte == b'_' { START_BYTE } else { 0 };
-    let inner = if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.') { INNER_BYTE } else { 0 };
-    let name = if inner != 0 || byte == b':' || !byte.is_ascii() { NAME_BYTE } else { 0 };
-    let odd = byte < 0x20 || !byte.is_ascii() || matches!(byte, b'"' | b'\'' | b'&' | b'<');
-    start | inner | name | if odd { 0 } else { PLAIN_BYTE }
-}
-
-const START_BYTE: u8 = 1;
-const INNER_BYTE: u8 = 2;
-const NAME_BYTE: u8 = 4;
-const PLAIN_BYTE: u8 = 8;
-
-const CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        classes[byte] = class(byte as u8);
-        byte += 1;
-    }
-    classes
-};
-
-/// Whether a byte may be part of a qualified name, or of a character beyond ASCII in one.
-pub(super) fn is_of_name(byte: u8) -> bool {
-    CLASSES[usize::from(byte)] & NAME_BYTE != 0
-}
-
-/// Whether a byte in an attribute's value is a character that means just itself.
-pub(super) fn is_plain(byte: u8) -> bool {
-    CLASSES[usize::from(byte)] & PLAIN_BYTE != 0
-}
-
 /// Whether `name` is a name without a colon (Namespaces in XML 1.0 §3, NCName).
 ///
 /// # Errors
 /// When it isn't UTF-8.
 pub(super) fn is_ncname(name: &[u8]) -> Result<bool, XmlError> {
     let [first, rest @ ..] = name else { return Ok(false) };
-    let is = |byte: u8, class: u8| CLASSES[usize::from(byte)] & class != 0;
-    if is(*first, START_BYTE) && rest.iter().all(|byte| is(*byte, INNER_BYTE)) {
+    if begins_name(*first) && rest.iter().all(|byte| continues_name(*byte)) {
         return Ok(true);
     }
     if name.is_ascii() {
@@ -87,11 +56,11 @@ pub(super) fn is_ncname(name: &[u8]) -> Result<bool, XmlError> {
 }
 
 fn is_start(c: char) -> bool {
-    if c.is_ascii() { class(c as u8) & START_BYTE != 0 } else { within(START, c) }
+    if c.is_ascii() { begins_name(c as u8) } else { within(START, c) }
 }
 
 fn is_inner(c: char) -> bool {
-    if c.is_ascii() { class(c as u8) & INNER_BYTE != 0 } else { within(INNER, c) }
+    if c.is_ascii() { continues_name(c as u8) } else { within(INNER, c) }
 }
 
 fn within(ranges: &[(char, char)], c: char) -> bool {

@@ -40,18 +40,18 @@ fn wrong(what: &'static str) -> XmlError {
 
 impl Prefixes {
     /// Takes the declarations of a start tag at `depth`, then checks the prefixes that it uses.
-    /// Returns the default namespace that it declares.
+    /// Returns the declaration of a default namespace, if it has one.
     pub(super) fn enter<'a>(
         &mut self,
-        text: &'a [u8],
-        tag: &Tag,
+        text: &[u8],
+        tag: &'a Tag,
         depth: usize,
-    ) -> Result<Option<Cow<'a, str>>, XmlError> {
+    ) -> Result<Option<&'a Attribute>, XmlError> {
         let mut default = None;
         let mut prefixed = false;
         for attribute in &tag.attributes {
             match (attribute.name.prefix(text), attribute.name.local(text)) {
-                (None, b"xmlns") => default = Some(namespace_name(text, attribute)?),
+                (None, b"xmlns") => default = Some(attribute),
                 (None, _) | (Some(b"xml"), _) => {}
                 (Some(b"xmlns"), prefix) => {
                     self.declare(utf8(prefix)?, &namespace_name(text, attribute)?, depth)?;
@@ -59,8 +59,8 @@ impl Prefixes {
                 (Some(_), _) => prefixed = true,
             }
         }
-        if default.as_deref().is_some_and(|namespace| namespace == XML || namespace == XMLNS) {
-            return Err(wrong("a namespace that only its own prefix may stand for is made the default"));
+        if let Some(attribute) = default {
+            check_default(text, attribute)?;
         }
         if let Some(prefix) = tag.name.prefix(text) {
             if prefix == b"xmlns" {
@@ -158,13 +158,26 @@ impl Prefixes {
     }
 }
 
+/// Checks what is declared to be the default namespace.
+fn check_default(text: &[u8], attribute: &Attribute) -> Result<(), XmlError> {
+    let raw = &text[attribute.value.clone()];
+    // As nearly all are.
+    let is_graphic = attribute.plain && raw.iter().fold(true, |graphic, byte| graphic & byte.is_ascii_graphic());
+    let is = |reserved: &str| raw == reserved.as_bytes();
+    let is_reserved =
+        if is_graphic { is(XML) || is(XMLNS) } else { matches!(&*namespace_name(text, attribute)?, XML | XMLNS) };
+    if is_reserved {
+        return Err(wrong("a namespace that only its own prefix may stand for is made the default"));
+    }
+    Ok(())
+}
+
 /// A namespace name, as declared.
 fn namespace_name<'a>(text: &'a [u8], attribute: &Attribute) -> Result<Cow<'a, str>, XmlError> {
     let name = attribute.value(text)?;
     // COMPAT(ejabberd 23.01): its parser separates namespace and name by a line feed, and refuses a
     // stream whose namespace holds one; others use a space. No URI holds either.
-    let graphic = name.bytes().all(|byte| byte.is_ascii_graphic());
-    if !graphic && name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+    if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(XmlError::BadNamespacePrefix { what: "a namespace name holds white space" });
     }
     Ok(name)

@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use bytes::{Buf, BytesMut};
-use memchr::{memchr, memmem};
-
+use super::look::{text_run, traits};
 use super::names::{all_chars, utf8};
 use super::namespaces::Prefixes;
 use super::tag::{Name, Tag, check_text};
@@ -14,6 +12,7 @@ use super::verbatim::{Head, Verbatim};
 use super::write::escape_attribute;
 use super::{Frame, Header, Limits, SERVER, XmlError};
 use crate::dialback;
+use bytes::{Buf, BytesMut};
 
 /// The longest stream header, in bytes; those of real servers take some 300.
 const HEADER: usize = 10_000;
@@ -98,6 +97,11 @@ impl Scanner {
     /// At the first fault; the stream can't be read any further then.
     pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, XmlError> {
         loop {
+            while self.plain(buffer)? {
+                if self.open.is_empty() {
+                    return self.complete(buffer).map(Some);
+                }
+            }
             let outside = self.open.is_empty();
             let Some((token, length)) = self.token(&buffer[self.checked..], outside)? else {
                 self.within(buffer.len())?;
@@ -110,7 +114,7 @@ impl Scanner {
             }
             let text = &buffer[place.clone()];
             match token {
-                Token::Text => check_content(text)?,
+                Token::Text => check_text(text, traits(text))?,
                 Token::CData if outside => return Err(fault("character data outside of an element")),
                 Token::CData if !all_chars(text)? => return Err(fault("a character that XML forbids")),
                 Token::CData => {}
@@ -122,7 +126,7 @@ impl Scanner {
                 Token::Start if !matches!(self.stage, Stage::Stream(_)) => {
                     let header = self.header(text)?;
                     buffer.advance(length);
-                    return Ok(Some(Frame::Header(header)));
+                    return Ok(Some(Frame::Header(Box::new(header))));
                 }
                 Token::Start => self.start(&place, text)?,
                 Token::End if outside => {
@@ -139,17 +143,59 @@ impl Scanner {
         }
     }
 
-    /// Finds the next token; a start tag is read with that.
-    fn token(&mut self, bytes: &[u8], outside: bool) -> Result<Option<(Token, usize)>, XmlError> {
-        let is_start = matches!(bytes, [b'<', second, ..] if !matches!(second, b'/' | b'?' | b'!'));
-        // Most tags come whole: reading them finds their end. The others are looked through once more, and only once; a fault
-        // counts when the end is there, so that it is the same one in whatever pieces they come.
-        if is_start
-            && self.finder.is_new()
-            && let Ok(Some(length)) = self.tag.read(bytes, self.limits.attributes)
-        {
-            return Ok(Some((Token::Start, length)));
+    /// Reads the element that `bytes` begin with, where it is here as a whole and there is nothing unusual in it: its head, and
+    /// its length. Where there is nothing, [`next`](Self::next) goes on from there with the same bytes.
+    pub(super) fn plain_element(&mut self, bytes: &[u8]) -> Result<Option<(Head, usize)>, XmlError> {
+        while self.plain(bytes)? {
+            if self.open.is_empty() {
+                let length = std::mem::take(&mut self.checked);
+                return Ok(self.head.take().map(|head| (head, length)));
+            }
         }
+        Ok(None)
+    }
+
+    /// Reads the next token of an element if it is here as a whole, and is what nearly all are: a start tag, text, or the end tag
+    /// that is due, without a space. Whether it was. Everything else is found in pieces, and looked at more closely.
+    #[inline(always)]
+    fn plain(&mut self, bytes: &[u8]) -> Result<bool, XmlError> {
+        let (at, rest) = (self.checked, &bytes[self.checked..]);
+        if !self.finder.is_new() || !matches!(self.stage, Stage::Stream(_)) {
+            return Ok(false);
+        }
+        match rest {
+            [] | [b'<'] | [b'<', b'?' | b'!', ..] => return Ok(false),
+            [b'<', b'/', rest @ ..] => {
+                let Some(&(start, end)) = self.open.last() else { return Ok(false) };
+                let name = &bytes[start..end];
+                if rest.get(name.len()) != Some(&b'>') || rest[..name.len()] != *name {
+                    return Ok(false);
+                }
+                self.checked += name.len() + 3;
+                self.within(self.checked)?;
+                self.prefixes.leave(self.open.len());
+                self.open.pop();
+            }
+            [b'<', ..] => {
+                // A fault counts when the end is there, so that it is the same one in whatever pieces the tag comes.
+                let Ok(Some(length)) = self.tag.read(rest, self.limits.attributes) else { return Ok(false) };
+                self.checked += length;
+                self.within(self.checked)?;
+                self.start(&(at..self.checked), &rest[..length])?;
+            }
+            _ if self.open.is_empty() => return Ok(false),
+            _ => {
+                let Some((length, traits)) = text_run(rest) else { return Ok(false) };
+                self.checked += length;
+                self.within(self.checked)?;
+                check_text(&rest[..length], traits)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Finds the next token, in whatever pieces it comes; a start tag is read with that.
+    fn token(&mut self, bytes: &[u8], outside: bool) -> Result<Option<(Token, usize)>, XmlError> {
         let found = self.finder.find(bytes, outside)?;
         if let Some((Token::Start, length)) = found
             && self.tag.read(&bytes[..length], self.limits.attributes)? != Some(length)
@@ -218,10 +264,10 @@ impl Scanner {
         if self.tag.closed {
             return Err(XmlError::BadFormat { what: "the stream ends in its own start tag" });
         }
-        let mut header = Header {
-            content_namespace: self.prefixes.enter(text, &self.tag, 0)?.unwrap_or_default().into_owned(),
-            ..Header::default()
-        };
+        let mut header = Header::default();
+        if let Some(default) = self.prefixes.enter(text, &self.tag, 0)? {
+            header.content_namespace = default.value(text)?.into_owned();
+        }
         header.dialback = self.prefixes.declares(dialback::NAMESPACE);
         header.local_name = utf8(self.tag.name.local(text))?.to_owned();
         header.namespace = match self.tag.name.prefix(text) {
@@ -267,6 +313,7 @@ impl Scanner {
         let depth = self.open.len() + 1;
         let default = self.prefixes.enter(text, &self.tag, depth)?;
         if depth == 1 {
+            let default = default.map(|attribute| attribute.value(text)).transpose()?;
             self.root(text, default.as_deref())?;
         }
         if self.tag.closed {
@@ -314,26 +361,21 @@ impl Scanner {
         }
         let added = &self.added;
         if added.is_empty() {
-            return Verbatim::new(bytes.freeze(), head).map(Frame::Element);
+            return Ok(Frame::Element(Verbatim::new(bytes.freeze(), head)));
         }
         self.within(bytes.len() + added.len())?;
         // What is taken here is taken by the next scanner, too, which sees the whole.
         if self.attributes > self.limits.attributes {
             return Err(XmlError::TooManyAttributes { limit: self.limits.attributes });
         }
-        let name_end = name_end(&bytes);
+        let name_end = head.name_end();
         let mut whole = BytesMut::with_capacity(bytes.len() + added.len());
         whole.extend_from_slice(&bytes[..name_end]);
         whole.extend_from_slice(added.as_bytes());
         whole.extend_from_slice(&bytes[name_end..]);
         head.shift(added.len());
-        Verbatim::new(whole.freeze(), head).map(Frame::Element)
+        Ok(Frame::Element(Verbatim::new(whole.freeze(), head)))
     }
-}
-
-/// Where the name in a start tag ends.
-fn name_end(tag: &[u8]) -> usize {
-    tag.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'/' | b'>')).unwrap_or(tag.len())
 }
 
 /// The name in `</name >`; if it is the one that the start tag has, it was checked with that.
@@ -351,11 +393,4 @@ fn end(open: &mut Vec<(usize, usize)>, prefixes: &mut Prefixes, buffer: &[u8], t
         Some((start, end)) if &buffer[start..end] == end_name(text) => Ok(()),
         _ => Name::check_end(text).and(Err(fault("an end tag does not match its start tag"))),
     }
-}
-
-fn check_content(text: &[u8]) -> Result<(), XmlError> {
-    if memchr(b']', text).is_some_and(|at| memmem::find(&text[at..], b"]]>").is_some()) {
-        return Err(fault("`]]>` in text"));
-    }
-    check_text(text)
 }

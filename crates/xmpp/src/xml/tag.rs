@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::memmem;
+
 use super::XmlError;
-use super::names::{all_chars, is_char, is_ncname, is_of_name, is_plain, utf8};
+use super::look::{BRACKET, REFERENCE, begins_name, behind_name, is_of_name, plain_run};
+use super::names::{all_chars, are_chars, is_char, is_ncname, utf8};
 
 /// A qualified name (Namespaces in XML 1.0 §4), as places in the tag's text.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,7 +46,24 @@ fn space(byte: u8) -> bool {
 
 impl Name {
     /// The name that begins at `start` and ends before what can't be in one; nothing if it may go on behind the text.
+    #[inline]
     fn read(text: &[u8], start: usize) -> Result<Option<Name>, XmlError> {
+        // Nearly all names are of ASCII.
+        let first = behind_name(text, start);
+        let (local, end) = match text.get(first) {
+            Some(b':') => (first + 1, behind_name(text, first + 1)),
+            _ => (start, first),
+        };
+        if text.get(end).is_some_and(|byte| !is_of_name(*byte)) && begins_name(text[start]) && begins_name(text[local])
+        {
+            return Ok(Some(Name { start, local, end }));
+        }
+        Name::read_odd(text, start)
+    }
+
+    /// The same for any name.
+    #[cold]
+    fn read_odd(text: &[u8], start: usize) -> Result<Option<Name>, XmlError> {
         let Some(length) = text[start..].iter().position(|byte| !is_of_name(*byte)) else { return Ok(None) };
         let end = start + length;
         let colon = text[start..end].iter().position(|byte| *byte == b':');
@@ -61,6 +81,10 @@ impl Name {
             Some(name) if text[behind_space(text, name.end)..] == *b">" => Ok(()),
             _ => Err(fault("a name is not one that XML allows")),
         }
+    }
+
+    fn is_same(&self, other: &Name, text: &[u8]) -> bool {
+        self.end - self.start == other.end - other.start && self.whole(text) == other.whole(text)
     }
 
     /// All of it.
@@ -123,7 +147,7 @@ impl Tag {
                 _ => {}
             }
             let Some(attribute) = attribute(text, at)? else { return Ok(None) };
-            if self.attributes.iter().any(|other| other.name.whole(text) == attribute.name.whole(text)) {
+            if self.attributes.iter().any(|other| other.name.is_same(&attribute.name, text)) {
                 return Err(fault("an attribute stands twice"));
             }
             at = attribute.value.end + 1;
@@ -133,6 +157,7 @@ impl Tag {
 }
 
 /// The attribute that begins there; nothing if it doesn't end in `text`.
+#[inline]
 fn attribute(text: &[u8], at: usize) -> Result<Option<Attribute>, XmlError> {
     let Some(name) = Name::read(text, at)? else { return Ok(None) };
     let equals = behind_space(text, name.end);
@@ -150,15 +175,15 @@ fn attribute(text: &[u8], at: usize) -> Result<Option<Attribute>, XmlError> {
     let start = at + 1;
     let (mut end, mut references, mut spaces, mut unsure) = (start, false, false, false);
     loop {
-        let Some(length) = text[end..].iter().position(|byte| !is_plain(*byte)) else { return Ok(None) };
-        end += length;
-        match text[end] {
-            byte if byte == quote => break,
-            b'&' => references = true,
-            b'\t' | b'\n' | b'\r' => spaces = true,
-            b'<' => return Err(fault("`<` in an attribute's value")),
-            b'"' | b'\'' => {}
-            _ => unsure = true,
+        end += plain_run(&text[end..]);
+        match text.get(end) {
+            None => return Ok(None),
+            Some(byte) if *byte == quote => break,
+            Some(b'&') => references = true,
+            Some(b'\t' | b'\n' | b'\r') => spaces = true,
+            Some(b'<') => return Err(fault("`<` in an attribute's value")),
+            Some(b'"' | b'\'') => {}
+            Some(_) => unsure = true,
         }
         end += 1;
     }
@@ -173,16 +198,20 @@ fn attribute(text: &[u8], at: usize) -> Result<Option<Attribute>, XmlError> {
 }
 
 /// The first place from `at` on without white space.
+#[inline]
 fn behind_space(text: &[u8], at: usize) -> usize {
     text[at..].iter().position(|byte| !space(*byte)).map_or(text.len(), |offset| at + offset)
 }
 
-/// Checks characters and references of content.
-pub(super) fn check_text(text: &[u8]) -> Result<(), XmlError> {
-    if !all_chars(text)? {
+/// Checks characters and references of content, in which there is this.
+pub(super) fn check_text(text: &[u8], traits: u8) -> Result<(), XmlError> {
+    if traits & BRACKET != 0 && memmem::find(text, b"]]>").is_some() {
+        return Err(fault("`]]>` in text"));
+    }
+    if !are_chars(text, traits)? {
         return Err(fault("a character that XML forbids"));
     }
-    check_references(text)
+    if traits & REFERENCE == 0 { Ok(()) } else { check_references(text) }
 }
 
 fn check_references(text: &[u8]) -> Result<(), XmlError> {

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use bytestring::ByteString;
 
 use super::tag::{Attribute, attribute_value};
 use super::{Frame, Limits, Scanner, XmlError};
@@ -59,6 +59,11 @@ impl Head {
         }
     }
 
+    /// Where the element's name ends.
+    pub(super) fn name_end(&self) -> usize {
+        self.name.end as usize
+    }
+
     /// `by` bytes were put in between the name and the attributes.
     pub(super) fn shift(&mut self, by: usize) {
         let by = u32::try_from(by).unwrap_or(u32::MAX);
@@ -74,21 +79,19 @@ impl Head {
 }
 
 /// A checked, complete first-level element that can stand in any stream whose default namespace is
-/// `jabber:server`. Cheap to clone.
+/// `jabber:server`. Cheap to clone, and to move about: it is handed on a dozen times on its way.
 #[derive(Clone)]
-pub struct Verbatim {
-    bytes: ByteString,
+pub struct Verbatim(Arc<Parts>);
+
+struct Parts {
+    bytes: Bytes,
     head: Head,
 }
 
 impl Verbatim {
     /// An element whose tags and content were checked.
-    ///
-    /// # Errors
-    /// When it isn't UTF-8.
-    pub(super) fn new(bytes: Bytes, head: Head) -> Result<Verbatim, XmlError> {
-        let bytes = ByteString::try_from(bytes).map_err(|_| XmlError::UnsupportedEncoding)?;
-        Ok(Verbatim { bytes, head })
+    pub(super) fn new(bytes: Bytes, head: Head) -> Verbatim {
+        Verbatim(Arc::new(Parts { bytes, head }))
     }
 
     /// Reads one element that stands alone, such as one that we wrote ourselves.
@@ -101,37 +104,37 @@ impl Verbatim {
 
     /// The bytes.
     pub fn bytes(&self) -> &Bytes {
-        self.bytes.as_bytes()
+        &self.0.bytes
     }
 
     /// The element's namespace.
     pub fn namespace(&self) -> &str {
-        self.head.namespace()
+        self.0.head.namespace()
     }
 
     /// The element's local name.
     pub fn name(&self) -> &str {
-        self.text(self.head.name)
+        self.text(self.0.head.name)
     }
 
     /// The attribute `from`, references resolved.
     pub fn from(&self) -> Option<Cow<'_, str>> {
-        self.value(self.head.from)
+        self.value(self.0.head.from)
     }
 
     /// The attribute `to`, references resolved.
     pub fn to(&self) -> Option<Cow<'_, str>> {
-        self.value(self.head.to)
+        self.value(self.0.head.to)
     }
 
     /// The attribute `id`, references resolved.
     pub fn id(&self) -> Option<Cow<'_, str>> {
-        self.value(self.head.id)
+        self.value(self.0.head.id)
     }
 
     /// The attribute `type`, references resolved.
     pub fn type_(&self) -> Option<Cow<'_, str>> {
-        self.value(self.head.kind)
+        self.value(self.0.head.kind)
     }
 
     /// Whether the servers that read heads loosely see the same `from`, `to`, `id` and `type` as we.
@@ -139,12 +142,12 @@ impl Verbatim {
         // COMPAT(Openfire 5.1, jabberd2 2.7): take an attribute by its local name, whatever its namespace.
         // COMPAT(Tigase 8): resolves no references in addresses, so they may not decide on the domain.
         let same_domain = |span: Option<Span>| {
-            span.is_none_or(|span| {
+            span.filter(|span| !span.plain).is_none_or(|span| {
                 let raw = self.text(span);
-                span.plain || domain_of(raw) == domain_of(&attribute_value(raw))
+                domain_of(raw) == domain_of(&attribute_value(raw))
             })
         };
-        !self.head.shadowed && same_domain(self.head.from) && same_domain(self.head.to)
+        !self.0.head.shadowed && same_domain(self.0.head.from) && same_domain(self.0.head.to)
     }
 
     fn value(&self, span: Option<Span>) -> Option<Cow<'_, str>> {
@@ -155,8 +158,9 @@ impl Verbatim {
     }
 
     fn text(&self, span: Span) -> &str {
-        // Spans lie at character borders: quotes, and the ends of names.
-        self.bytes.get(span.start as usize..span.end as usize).unwrap_or_default()
+        // Names and values were each checked to be UTF-8.
+        let bytes = self.0.bytes.get(span.start as usize..span.end as usize).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default()
     }
 }
 
@@ -177,10 +181,18 @@ impl Alone {
     /// # Errors
     /// When it is anything but one complete element of restricted XML; then nothing more can be read.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<Verbatim, XmlError> {
+        let odd = XmlError::BadFormat { what: "this is not one complete element" };
+        if let Some((head, length)) = self.0.plain_element(bytes)? {
+            return if length == bytes.len() {
+                Ok(Verbatim::new(Bytes::copy_from_slice(bytes), head))
+            } else {
+                Err(odd)
+            };
+        }
         let mut buffer = BytesMut::from(bytes);
         match (self.0.next(&mut buffer)?, buffer.is_empty()) {
             (Some(Frame::Element(element)), true) => Ok(element),
-            _ => Err(XmlError::BadFormat { what: "this is not one complete element" }),
+            _ => Err(odd),
         }
     }
 }
@@ -188,6 +200,6 @@ impl Alone {
 impl std::fmt::Debug for Verbatim {
     /// Without the content, which is nobody's business in a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "<{} xmlns='{}'> of {} bytes", self.name(), self.namespace(), self.bytes.len())
+        write!(f, "<{} xmlns='{}'> of {} bytes", self.name(), self.namespace(), self.0.bytes.len())
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn scan(stream: &[u8], piece: usize) -> Scanned {
         buffer.extend_from_slice(bytes);
         loop {
             match scanner.next(&mut buffer) {
-                Ok(Some(Frame::Header(header))) => scanned.header = Some(header),
+                Ok(Some(Frame::Header(header))) => scanned.header = Some(*header),
                 Ok(Some(Frame::Element(element))) => scanned.elements.push(element),
                 Ok(Some(Frame::Footer)) => scanned.footer = true,
                 Ok(Some(Frame::Whitespace)) => {}
