@@ -47,6 +47,9 @@ impl PartialOrd for Domain {
 
 impl Ord for Domain {
     fn cmp(&self, other: &Domain) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
         self.0.unicode.cmp(&other.0.unicode)
     }
 }

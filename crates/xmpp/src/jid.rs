@@ -26,13 +26,12 @@ pub enum JidError {
 
 /// An address without its resource (RFC 7622 §3.1).
 pub fn bare(jid: &str) -> &str {
-    jid.split_once('/').map_or(jid, |(bare, _)| bare)
+    split(jid, b'/').map_or(jid, |(bare, _)| bare)
 }
 
 /// The domain in an address: what is left without resource and local part (RFC 7622 §3.2).
 pub fn domain_of(jid: &str) -> &str {
-    let bare = bare(jid);
-    bare.split_once('@').map_or(bare, |(_, domain)| domain)
+    Parts::of(jid).domain
 }
 
 /// Checks local part and resource; the domain is checked by [`Domain::parse`].
@@ -42,18 +41,42 @@ pub fn domain_of(jid: &str) -> &str {
 ///
 /// [`Domain::parse`]: crate::domain::Domain::parse
 pub fn check(jid: &str) -> Result<(), JidError> {
-    let (bare, resource) = match jid.split_once('/') {
-        Some((bare, resource)) => (bare, Some(resource)),
-        None => (jid, None),
-    };
-    if let Some((local, _)) = bare.split_once('@') {
-        check_local(local)?;
+    Parts::of(jid).check()
+}
+
+/// An address in its parts (RFC 7622 §3.1).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    local: Option<&'a str>,
+    /// Whose address it is.
+    pub(crate) domain: &'a str,
+    resource: Option<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    /// Takes it apart.
+    pub(crate) fn of(jid: &'a str) -> Parts<'a> {
+        let (bare, resource) = split(jid, b'/').map_or((jid, None), |(bare, resource)| (bare, Some(resource)));
+        let (local, domain) = split(bare, b'@').map_or((None, bare), |(local, domain)| (Some(local), domain));
+        Parts { local, domain, resource }
     }
-    resource.map_or(Ok(()), check_resource)
+
+    /// As [`check`].
+    pub(crate) fn check(&self) -> Result<(), JidError> {
+        self.local.map_or(Ok(()), check_local)?;
+        self.resource.map_or(Ok(()), check_resource)
+    }
+}
+
+/// What is before the first of these bytes, and what is behind it.
+fn split(text: &str, at: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(at, text.as_bytes())?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 fn check_local(local: &str) -> Result<(), JidError> {
-    let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"&'/:<>@".contains(&byte);
+    let plain =
+        |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'&' | b'\'' | b'/' | b':' | b'<' | b'>' | b'@');
     match local.len() {
         0 => Err(JidError::EmptyLocal),
         length if length > PART => Err(JidError::TooLong),

@@ -19,6 +19,7 @@ mod keys;
 mod late;
 mod management;
 mod sasl;
+mod seen;
 mod stanzas;
 
 /// Pairs that one stream may carry; trunking servers carry one for each of their subdomains.
@@ -47,8 +48,8 @@ pub struct Accepted {
     keys: Vec<PendingKey>,
     /// Keys that were looked at in vain.
     failed_keys: u8,
-    /// The addresses' domains as last seen, so that a flood of one pair is parsed once.
-    last: Option<(String, String, DomainPair)>,
+    /// Who spoke to whom last.
+    seen: seen::Seen,
     /// What came and what of it is settled.
     handled: management::Handled,
     /// When the peer speaks.
@@ -94,7 +95,7 @@ impl Accepted {
             pairs: Vec::new(),
             keys: Vec::new(),
             failed_keys: 0,
-            last: None,
+            seen: seen::Seen::default(),
             handled: management::Handled::default(),
             rhythm: finish::Rhythm::new(now),
             finish: None,

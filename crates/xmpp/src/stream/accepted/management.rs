@@ -67,8 +67,13 @@ impl Handled {
         if number <= self.settled {
             return;
         }
-        self.beyond.insert(number);
-        while self.beyond.remove(&(self.settled + 1)) {
+        // Nearly all are settled in their order.
+        if number == self.settled + 1 {
+            self.settled = number;
+        } else {
+            self.beyond.insert(number);
+        }
+        while !self.beyond.is_empty() && self.beyond.remove(&(self.settled + 1)) {
             self.settled += 1;
         }
     }

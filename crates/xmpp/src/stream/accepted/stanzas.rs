@@ -52,22 +52,19 @@ impl Accepted {
                 "a stanza between servers needs `from` and `to`".into(),
             ));
         };
-        jid::check(&from).map_err(|fault| of_stream(Condition::ImproperAddressing, format!("`from`: {fault}")))?;
-        let (from_domain, to_domain) = (jid::domain_of(&from), jid::domain_of(&to));
-        let known = self.last.as_ref().filter(|(from, to, _)| from == from_domain && to == to_domain);
-        let known = known.map(|(.., pair)| pair.clone());
-        let sender = match &known {
+        let (sender, receiver) = (jid::Parts::of(&from), jid::Parts::of(&to));
+        sender.check().map_err(|fault| of_stream(Condition::ImproperAddressing, format!("`from`: {fault}")))?;
+        let known = self.seen.pair(sender.domain, receiver.domain);
+        let proven = match known {
             Some(pair) => pair.from.clone(),
-            None => Domain::parse(from_domain)
-                .map_err(|fault| of_stream(Condition::ImproperAddressing, format!("`from`: {fault}")))?,
+            None => self.proven_sender(sender.domain).map_err(Fault::OfStream)?,
         };
-        if known.is_none() && self.method_of(&sender).is_none() {
-            return Err(of_stream(Condition::InvalidFrom, format!("`{sender}` has not been proven on this stream")));
-        }
         // Its error comes from the domain that the stream goes to: its own `to` may be nothing to send from.
-        let own = DomainPair::new(sender.clone(), self.to.clone().unwrap_or_else(|| sender.clone()));
-        let of_stanza = |condition, text: String| Fault::OfStanza(own.clone(), condition, text);
-        jid::check(&to).map_err(|fault| of_stanza(StanzaCondition::JidMalformed, format!("`to`: {fault}")))?;
+        let of_stanza = |condition, text: String| {
+            let own = DomainPair::new(proven.clone(), self.to.clone().unwrap_or_else(|| proven.clone()));
+            Fault::OfStanza(own, condition, text)
+        };
+        receiver.check().map_err(|fault| of_stanza(StanzaCondition::JidMalformed, format!("`to`: {fault}")))?;
         if !stanza.reads_alike() {
             let text = "some servers would read other addresses in this stanza: it has an attribute such as `x:from`, \
                         or references in a domain"
@@ -75,22 +72,33 @@ impl Accepted {
             return Err(of_stanza(StanzaCondition::PolicyViolation, text));
         }
         if let Some(pair) = known {
-            return Ok(pair);
+            return Ok(pair.clone());
         }
-        let receiver = Domain::parse(to_domain)
+        let addressed = Domain::parse(receiver.domain)
             .map_err(|fault| of_stanza(StanzaCondition::JidMalformed, format!("`to`: {fault}")))?;
         // COMPAT(Prosody 0.12, ejabberd 23.01): an A-label or a trailing dot makes another domain for them, not
         // the one that the stream to them was proven for, and they end that stream.
-        if let Some(domain) = [(&sender, from_domain), (&receiver, to_domain)]
+        if let Some(domain) = [(&proven, sender.domain), (&addressed, receiver.domain)]
             .iter()
             .find_map(|(domain, text)| (!domain.is_written(text)).then_some(domain))
         {
             let text = format!("addresses must have this domain in the form `{domain}`");
             return Err(of_stanza(StanzaCondition::JidMalformed, text));
         }
-        let pair = DomainPair::new(sender, receiver);
-        self.last = Some((from_domain.to_owned(), to_domain.to_owned(), pair.clone()));
+        let pair = DomainPair::new(proven, addressed);
+        self.seen.remember(sender.domain, receiver.domain, &pair);
         Ok(pair)
+    }
+
+    /// The domain of `from`, which must have proven itself.
+    fn proven_sender(&self, domain: &str) -> Result<Domain, StreamError> {
+        let sender = Domain::parse(domain)
+            .map_err(|fault| StreamError::new(Condition::ImproperAddressing, format!("`from`: {fault}")))?;
+        if self.method_of(&sender).is_none() {
+            let text = format!("`{sender}` has not been proven on this stream");
+            return Err(StreamError::new(Condition::InvalidFrom, text));
+        }
+        Ok(sender)
     }
 
     /// The stanza can't go on: back to its sender as an error, if it may be returned at all.
