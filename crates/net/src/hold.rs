@@ -7,7 +7,7 @@
 //! So the order of a domain pair holds also where its peer changes: the new one gets nothing before
 //! the old one has settled everything. No I/O, no clock.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::local::Counts;
@@ -15,13 +15,16 @@ use topology::partner::Pattern;
 use xmpp::domain::DomainPair;
 use xmpp::stanza::{Stanza, StanzaCondition};
 
-use crate::fate::Fate;
+use crate::fate::{Fate, Named};
+use crate::tables::ByPair;
 use crate::trunk::{Crossing, PeerState, Undeliverable};
 
 mod idle;
 mod link;
 mod presence;
 mod returned;
+mod roll;
+mod sending;
 #[cfg(test)]
 mod tests;
 mod ways;
@@ -33,6 +36,7 @@ pub use presence::Repair;
 use presence::{Presence, Said};
 use returned::is_passing;
 pub(crate) use returned::returned;
+use sending::Sending;
 
 /// A peer on the trunk: an edge server as a gateway sees it, or a gateway as an edge does.
 pub type PeerId = u32;
@@ -72,7 +76,7 @@ pub enum Action {
     /// Bring an error to the sender of a stanza, on the face that it came in by.
     Return(DomainPair, Stanza),
     /// Remember what became of a stanza.
-    Record(DomainPair, Stanza, Fate),
+    Record(DomainPair, Named, Fate),
     /// Tell a stream that a stanza of it has its outcome.
     Settled(Receipt),
     /// There may be room again for those who wait.
@@ -97,52 +101,33 @@ pub struct Full;
 /// Everything that one face accepted and that has no outcome yet.
 #[derive(Debug)]
 pub struct Hold {
-    limits: Limits,
-    links: HashMap<DomainPair, Link>,
-    peers: BTreeMap<PeerId, PeerState>,
-    /// What a peer is called, where it is known.
-    names: HashMap<PeerId, String>,
-    /// To which domains a peer takes stanzas, where not to all.
-    serves: HashMap<PeerId, Vec<Pattern>>,
-    /// Who gets nothing new, whatever it says.
-    retired: BTreeSet<PeerId>,
-    /// Who carries the route, and who when none of them can, and so on; empty for all alike.
-    routed: Vec<Vec<PeerId>>,
+    links: ByPair<Link>,
+    sending: Sending,
     held_bytes: usize,
     /// Somebody waits for the total to shrink.
     wanted: bool,
-    /// One count for all links, so that a link that was forgotten and comes anew doesn't begin again.
-    last_number: u64,
     /// Of links that hold nothing.
     idle: Idle,
     /// What breaks kept back.
     presence: Presence,
-    actions: VecDeque<Action>,
 }
 
 impl Hold {
     /// Nothing held, and nobody to send to.
     pub fn new(limits: Limits) -> Hold {
         Hold {
-            limits,
-            links: HashMap::new(),
-            peers: BTreeMap::new(),
-            names: HashMap::new(),
-            serves: HashMap::new(),
-            retired: BTreeSet::new(),
-            routed: Vec::new(),
+            links: ByPair::default(),
+            sending: Sending::new(limits),
             held_bytes: 0,
             wanted: false,
-            last_number: 0,
             idle: Idle::default(),
             presence: Presence::default(),
-            actions: VecDeque::new(),
         }
     }
 
     /// The next thing to do.
     pub fn poll(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        self.sending.actions.pop_front()
     }
 
     /// Takes a stanza, which from here on gets exactly one outcome.
@@ -153,29 +138,30 @@ impl Hold {
         &mut self,
         now: Instant,
         pair: &DomainPair,
-        stanza: &Stanza,
+        stanza: &Arc<Stanza>,
         receipt: Option<Receipt>,
     ) -> Result<(), Full> {
         if self.presence.comes_in(now, pair, stanza) {
-            self.actions.extend(receipt.map(Action::Settled));
+            self.sending.actions.extend(receipt.map(Action::Settled));
             return Ok(());
         }
         let bytes = stanza.bytes().len();
         let link = at_work(&mut self.links, &mut self.idle, pair);
-        if link.bytes() > 0 && link.bytes() + bytes > self.limits.link_bytes {
+        if link.bytes() > 0 && link.bytes() + bytes > self.sending.limits.link_bytes {
             link.wanted = true;
             return Err(Full);
         }
-        if self.held_bytes > 0 && self.held_bytes + bytes > self.limits.total_bytes {
+        if self.held_bytes > 0 && self.held_bytes + bytes > self.sending.limits.total_bytes {
             self.wanted = true;
             self.forget_if_idle(pair);
             return Err(Full);
         }
         self.held_bytes += bytes;
         link.counts.accepted += 1;
-        link.queue(Item { stanza: stanza.clone(), since: now, receipt });
-        self.actions.push_back(Action::Record(pair.clone(), stanza.clone(), Fate::Accepted));
-        self.pump(pair);
+        let named = Named::of(stanza);
+        link.queue(Item { stanza: stanza.clone(), since: now, receipt, named });
+        self.sending.actions.extend(named.map(|named| Action::Record(pair.clone(), named, Fate::Accepted)));
+        self.sending.pump(pair, link);
         Ok(())
     }
 
@@ -206,7 +192,7 @@ impl Hold {
                     if matches!(link.phase, Phase::Settling { .. }) {
                         link.unsent(from);
                     }
-                    self.pump(&pair);
+                    self.sending.pump(&pair, link);
                 }
             }
             Crossing::Stuck { pair } => self.heard_of_way(peer, &pair, false),
@@ -217,7 +203,7 @@ impl Hold {
 
     /// A peer appeared, or its state changed.
     pub fn peer(&mut self, peer: PeerId, state: PeerState) {
-        let before = self.peers.insert(peer, state);
+        let before = self.sending.roll.peers.insert(peer, state);
         if before == Some(PeerState::Away) && state != PeerState::Away {
             self.send_again(peer);
         }
@@ -228,17 +214,18 @@ impl Hold {
     /// the numbers are by which they know them. So a pair that comes by another member than before goes on by the same peer,
     /// behind what that one still has of it.
     pub fn named(&mut self, peer: PeerId, name: &str) {
-        self.names.insert(peer, name.to_owned());
+        self.sending.roll.names.insert(peer, name.to_owned());
     }
 
     /// A peer takes stanzas to these domains only; to any, if there are none.
     pub fn serves(&mut self, peer: PeerId, domains: Vec<Pattern>) {
-        self.serves.insert(peer, domains);
+        self.sending.roll.serves.insert(peer, domains);
     }
 
     /// A peer gets nothing new from now on, whatever it says of itself, and may finish what it has; or it does again.
     pub fn retire(&mut self, peer: PeerId, retired: bool) {
-        let changed = if retired { self.retired.insert(peer) } else { self.retired.remove(&peer) };
+        let known = &mut self.sending.roll.retired;
+        let changed = if retired { known.insert(peer) } else { known.remove(&peer) };
         if changed {
             self.pump_all();
         }
@@ -246,16 +233,13 @@ impl Hold {
 
     /// Whether a peer was retired.
     pub fn is_retired(&self, peer: PeerId) -> bool {
-        self.retired.contains(&peer)
+        self.sending.roll.retired.contains(&peer)
     }
 
     /// A peer is gone for good, with whatever it had in flight.
     /// Of the pairs that `resends` says so, that is sent again by another; it may arrive twice.
     pub fn lost(&mut self, peer: PeerId, name: &str, resends: impl Fn(&DomainPair) -> bool) {
-        self.peers.remove(&peer);
-        self.names.remove(&peer);
-        self.serves.remove(&peer);
-        self.retired.remove(&peer);
+        self.sending.roll.lost(peer);
         self.links.values_mut().for_each(|link| link.ways.lost(peer));
         for pair in self.pairs(|link| link.peer == Some(peer)) {
             if resends(&pair) {
@@ -274,7 +258,7 @@ impl Hold {
     /// Which peers carry the route from now on, pool by pool: those of the next one as long as none of
     /// the former can. None named means all.
     pub fn route(&mut self, pools: Vec<Vec<PeerId>>) {
-        self.routed = pools;
+        self.sending.roll.routed = pools;
         self.pump_all();
     }
 
@@ -282,12 +266,12 @@ impl Hold {
     /// presence.
     pub fn tick(&mut self, now: Instant) {
         self.make_good(now);
-        for pair in self.pairs(|link| link.is_late(now, self.limits.age)) {
+        for pair in self.pairs(|link| link.is_late(now, self.sending.limits.age)) {
             let why = Undeliverable {
                 condition: StanzaCondition::RemoteServerTimeout,
                 text: format!("no way to {} was found in time", pair.to),
             };
-            let age = self.limits.age;
+            let age = self.sending.limits.age;
             self.end(&pair, |link| link.late(now, age), &Outcome::Refused(why));
         }
         self.ask(now);
@@ -301,12 +285,13 @@ impl Hold {
                 // Something newer is on its way and says it all.
                 Said::Late(pair, stanza) if self.links.get(&pair).is_some_and(|link| link.says(&stanza)) => {}
                 Said::Late(pair, stanza) => {
+                    let stanza = Arc::new(stanza);
                     if self.accept(now, &pair, &stanza, None).is_err() {
                         self.presence.refused(&pair, &stanza);
                     }
                 }
-                Said::Probe(pair, probe) => self.actions.push_back(Action::Return(pair, probe)),
-                Said::Done(pair, repair) => self.actions.push_back(Action::Repaired(pair, repair)),
+                Said::Probe(pair, probe) => self.sending.actions.push_back(Action::Return(pair, probe)),
+                Said::Done(pair, repair) => self.sending.actions.push_back(Action::Repaired(pair, repair)),
             }
         }
     }
@@ -346,42 +331,37 @@ impl Hold {
 
     fn end(&mut self, pair: &DomainPair, which: impl FnOnce(&mut Link) -> Vec<Item>, outcome: &Outcome) {
         let Some(link) = self.links.get_mut(pair) else { return };
-        for Item { stanza, receipt, .. } in which(link) {
+        for Item { stanza, receipt, named, .. } in which(link) {
             match outcome {
                 Outcome::Taken => self.presence.taken(pair, &stanza),
                 Outcome::Refused(why) if is_passing(why.condition) => self.presence.refused(pair, &stanza),
                 Outcome::Refused(_) => {}
             }
             self.held_bytes -= stanza.bytes().len();
-            self.actions.extend(receipt.map(Action::Settled));
+            self.sending.actions.extend(receipt.map(Action::Settled));
             let (count, fate) = match outcome {
                 Outcome::Taken => (&mut link.counts.taken, Fate::Taken),
                 Outcome::Refused(why) => match returned(&stanza, why) {
                     Some(error) => {
-                        self.actions.push_back(Action::Return(pair.reversed(), error));
+                        self.sending.actions.push_back(Action::Return(pair.reversed(), error));
                         (&mut link.counts.returned, Fate::Returned(why.to_string()))
                     }
                     None => (&mut link.counts.failed, Fate::Failed(why.to_string())),
                 },
             };
             *count += 1;
-            self.actions.push_back(Action::Record(pair.clone(), stanza, fate));
+            self.sending.actions.extend(named.map(|named| Action::Record(pair.clone(), named, fate)));
         }
         if std::mem::take(&mut link.wanted) {
-            self.actions.push_back(Action::Room);
+            self.sending.actions.push_back(Action::Room);
         }
-        self.wake_others();
-        self.pump(pair);
-        self.forget_if_idle(pair);
-    }
-
-    /// Those who waited for the total to shrink.
-    fn wake_others(&mut self) {
-        if self.held_bytes > self.limits.total_bytes / 2 {
-            return;
+        // Those who waited for the total to shrink.
+        if self.held_bytes <= self.sending.limits.total_bytes / 2 && std::mem::take(&mut self.wanted) {
+            self.sending.actions.push_back(Action::Room);
         }
-        if std::mem::take(&mut self.wanted) {
-            self.actions.push_back(Action::Room);
+        self.sending.pump(pair, link);
+        if link.is_idle() {
+            self.forget_if_idle(pair);
         }
     }
 
@@ -400,38 +380,10 @@ impl Hold {
     }
 
     fn pump_all(&mut self) {
-        self.pairs(|_| true).iter().for_each(|pair| self.pump(pair));
-    }
-
-    /// Sends what may be sent now.
-    fn pump(&mut self, pair: &DomainPair) {
-        let chosen = self.choose(pair);
-        let Some(link) = self.links.get_mut(pair) else { return };
-        if matches!(link.phase, Phase::Settling { .. }) && link.nothing_in_flight() {
-            link.phase = Phase::Sending;
-            link.peer = None;
-        }
-        let Some(chosen) = chosen else { return };
-        if let Some(peer) = link.peer.filter(|peer| *peer != chosen)
-            && !link.nothing_in_flight()
-        {
-            let give_up = link.ways.give_up(peer);
-            if !link.phase.is_told(give_up) {
-                link.phase = link.phase.recall(give_up);
-                let pair = pair.clone();
-                self.actions.push_back(Action::Send(peer, Crossing::Recall { pair, give_up }));
+        for pair in self.pairs(|_| true) {
+            if let Some(link) = self.links.get_mut(&pair) {
+                self.sending.pump(&pair, link);
             }
-            return;
-        }
-        if link.phase != Phase::Sending {
-            return;
-        }
-        link.peer = Some(chosen);
-        link.ways.given(chosen);
-        while let Some(stanza) = link.send_next(&self.limits, self.last_number + 1) {
-            self.last_number += 1;
-            let (pair, number, settled) = (pair.clone(), self.last_number, link.settled());
-            self.actions.push_back(Action::Send(chosen, Crossing::Stanza { pair, number, settled, stanza }));
         }
     }
 
@@ -442,13 +394,13 @@ impl Hold {
             let settled = link.settled();
             for (number, stanza) in link.in_flight() {
                 let pair = pair.clone();
-                self.actions.push_back(Action::Send(peer, Crossing::Stanza { pair, number, settled, stanza }));
+                self.sending.actions.push_back(Action::Send(peer, Crossing::Stanza { pair, number, settled, stanza }));
             }
             if let Phase::Recalled { give_up, .. } = link.phase {
                 // Whatever it answered before is lost.
                 link.phase = Phase::default().recall(give_up);
                 let pair = pair.clone();
-                self.actions.push_back(Action::Send(peer, Crossing::Recall { pair, give_up }));
+                self.sending.actions.push_back(Action::Send(peer, Crossing::Recall { pair, give_up }));
             }
         }
     }
@@ -460,6 +412,6 @@ enum Outcome {
 }
 
 /// The link of a pair, which goes on counting where it ended.
-fn at_work<'a>(links: &'a mut HashMap<DomainPair, Link>, idle: &mut Idle, pair: &DomainPair) -> &'a mut Link {
+fn at_work<'a>(links: &'a mut ByPair<Link>, idle: &mut Idle, pair: &DomainPair) -> &'a mut Link {
     links.entry(pair.clone()).or_insert_with(|| Link::after(idle.leave(pair)))
 }

@@ -12,7 +12,7 @@ use xmpp::domain::DomainPair;
 use xmpp::stanza::{Stanza, StanzaCondition};
 
 use crate::clock::{now, since};
-use crate::fate::{Fate, Fates};
+use crate::fate::{Fate, Fates, Named};
 use crate::hold::{Action, Hold, LINKS, Limits, PeerId, Receipt, Repair, returned};
 use crate::trunk::{Crossing, FrameSender, PeerState, Undeliverable};
 
@@ -70,7 +70,7 @@ impl Holder {
     /// Takes a stanza and sees to it that it gets an outcome. Waits while there is no room for it,
     /// which holds its sender; if that lasts too long, it goes back at once. Who has a receipt is told
     /// when the stanza is settled.
-    pub async fn accept(&self, pair: &DomainPair, stanza: Stanza, receipt: Option<Receipt>) {
+    pub async fn accept(&self, pair: &DomainPair, stanza: Arc<Stanza>, receipt: Option<Receipt>) {
         let began = now();
         loop {
             let change = self.change.notified();
@@ -112,7 +112,9 @@ impl Holder {
     pub fn turned_back(&self, pair: &DomainPair, stanza: &Stanza, why: &str, returned: bool) {
         self.with(|inner| inner.hold.turned_back(pair, returned));
         let fate = if returned { Fate::Returned } else { Fate::Failed };
-        self.fates.record(pair, stanza, fate(why.to_owned()));
+        if let Some(named) = Named::of(stanza) {
+            self.fates.record(pair, named, fate(why.to_owned()));
+        }
     }
 
     fn give_back(&self, pair: DomainPair, error: Stanza) {
@@ -236,7 +238,7 @@ impl Holder {
     fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.locked();
         let done = work(&mut inner);
-        let mut news = false;
+        let (mut news, mut recorder) = (false, None);
         while let Some(action) = inner.hold.poll() {
             match action {
                 Action::Send(peer, crossing) => {
@@ -245,7 +247,9 @@ impl Holder {
                     }
                 }
                 Action::Return(pair, error) => self.give_back(pair, error),
-                Action::Record(pair, stanza, fate) => self.fates.record(&pair, &stanza, fate),
+                Action::Record(pair, named, fate) => {
+                    recorder.get_or_insert_with(|| self.fates.recorder()).record(&pair, named, fate);
+                }
                 Action::Settled(receipt) => inner.settle(receipt),
                 Action::Room => news = true,
                 Action::Repaired(pair, Repair { late, asked, forgotten }) => {

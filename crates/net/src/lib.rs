@@ -6,6 +6,8 @@
 
 mod clock;
 
+mod tables;
+
 pub mod crypto;
 
 pub mod certificates;

@@ -44,7 +44,7 @@ pub(crate) enum Job {
 pub(crate) struct Item {
     /// Who waits for its outcome, under which number; nobody for errors that go back.
     pub(crate) origin: Option<(PeerId, u64)>,
-    pub(crate) stanza: Stanza,
+    pub(crate) stanza: Arc<Stanza>,
     pub(crate) arrived: Instant,
     _counted: Counted,
 }
@@ -135,7 +135,7 @@ impl Links {
     }
 
     /// A peer gives a stanza of this pair; one that it gave before is passed over.
-    pub fn stanza(&self, peer: PeerId, pair: &DomainPair, number: u64, settled: u64, stanza: Stanza) {
+    pub fn stanza(&self, peer: PeerId, pair: &DomainPair, number: u64, settled: u64, stanza: Arc<Stanza>) {
         let new = locked(&self.shared.peers).entry(peer).or_default().arrivals.stanza(pair, number, settled);
         if new {
             self.put(pair, Some((peer, number)), stanza);
@@ -163,11 +163,11 @@ impl Links {
     /// and aren't returned again: where they can't go they are dropped, and counted where they began.
     /// So are those of a peer that makes us say more errors than it takes.
     pub fn send_back(&self, pair: &DomainPair, error: Stanza) {
-        self.put(pair, None, error);
+        self.put(pair, None, Arc::new(error));
     }
 
     /// Queues a stanza on its pair's link.
-    fn put(&self, pair: &DomainPair, origin: Option<(PeerId, u64)>, stanza: Stanza) {
+    fn put(&self, pair: &DomainPair, origin: Option<(PeerId, u64)>, stanza: Arc<Stanza>) {
         let mut open = locked(&self.shared.open);
         let link = self.link(&mut open, pair);
         let mut errors = None;

@@ -351,7 +351,7 @@ impl Driver {
                 Step::Stanza { pair, stanza, receipt } => {
                     self.entry.passed(1);
                     let receipt = Receipt { stream: self.entry.number(), number: receipt };
-                    self.face.holder.accept(&pair, stanza, Some(receipt)).await;
+                    self.face.holder.accept(&pair, Arc::new(stanza), Some(receipt)).await;
                 }
                 Step::Return { pair, stanza, receipt } => self.give_back(&pair, stanza, receipt),
                 Step::Discard { pair, stanza } => {

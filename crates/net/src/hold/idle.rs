@@ -1,9 +1,11 @@
 //! The accounts of links that hold nothing: the latest each by itself, the older ones together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use api::local::Counts;
 use xmpp::domain::DomainPair;
+
+use crate::tables::ByPair;
 
 /// Links that are told apart: a partner chooses how many subdomains it speaks from, and memory and metrics
 /// shall not grow with them.
@@ -12,7 +14,7 @@ pub(crate) const LINKS: usize = 1000;
 #[derive(Debug, Default)]
 pub(super) struct Idle {
     /// With when it became idle, as a number that grows.
-    latest: HashMap<DomainPair, (u64, Counts)>,
+    latest: ByPair<(u64, Counts)>,
     order: BTreeMap<u64, DomainPair>,
     last: u64,
     /// Of all links that are idle, and of those that were forgotten.

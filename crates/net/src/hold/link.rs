@@ -1,6 +1,7 @@
 //! One domain pair's part of the hold: its queue, what is in flight, its account.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::local::Counts;
@@ -8,14 +9,17 @@ use xmpp::stanza::Stanza;
 
 use super::ways::Ways;
 use super::{Limits, PeerId, Receipt};
+use crate::fate::Named;
 
 #[derive(Debug)]
 pub(super) struct Item {
-    pub(super) stanza: Stanza,
+    pub(super) stanza: Arc<Stanza>,
     /// When it was accepted.
     pub(super) since: Instant,
     /// Who wants to know when it is settled.
     pub(super) receipt: Option<Receipt>,
+    /// By what it is asked for.
+    pub(super) named: Option<Named>,
 }
 
 #[derive(Debug, Default)]
@@ -133,7 +137,7 @@ impl Link {
     }
 
     /// Moves the next stanza into flight under this number, if the window has room for it.
-    pub(super) fn send_next(&mut self, limits: &Limits, number: u64) -> Option<Stanza> {
+    pub(super) fn send_next(&mut self, limits: &Limits, number: u64) -> Option<Arc<Stanza>> {
         let bytes = size(self.queue.front()?);
         let fits = self.flight_bytes + bytes <= limits.window_bytes && self.flight.len() < limits.window_stanzas;
         if !fits && !self.flight.is_empty() {
@@ -152,7 +156,7 @@ impl Link {
         self.flight.front().map_or(0, |(number, _)| number - 1)
     }
 
-    pub(super) fn in_flight(&self) -> impl Iterator<Item = (u64, Stanza)> {
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = (u64, Arc<Stanza>)> {
         self.flight.iter().map(|(number, item)| (*number, item.stanza.clone()))
     }
 

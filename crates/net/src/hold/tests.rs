@@ -19,9 +19,13 @@ fn pair(partner: u64) -> DomainPair {
     DomainPair::new(domain("contoso.test"), domain(&format!("partner{partner}.test")))
 }
 
-fn stanza(id: u64, kind: &str) -> Stanza {
+fn stanza(id: u64, kind: &str) -> Arc<Stanza> {
     let text = format!("<message type='{kind}' id='{id}' from='a@contoso.test' to='b@fabrikam.test'/>");
-    Stanza::parse(text.as_bytes()).expect("a stanza")
+    parsed(&text)
+}
+
+fn parsed(text: &str) -> Arc<Stanza> {
+    Arc::new(Stanza::parse(text.as_bytes()).expect("a stanza"))
 }
 
 fn id(stanza: &Stanza) -> u64 {
@@ -143,7 +147,7 @@ fn an_answer_that_a_lost_peer_had_is_brought_by_another() {
     hold.peer(1, PeerState::Up);
     for (number, type_) in [(1, "get"), (2, "result"), (3, "error")] {
         let text = format!("<iq type='{type_}' id='{number}' from='a@contoso.test' to='b@fabrikam.test'/>");
-        hold.accept(now, &pair(1), &Stanza::parse(text.as_bytes()).expect("a stanza"), None).expect("room");
+        hold.accept(now, &pair(1), &parsed(&text), None).expect("room");
     }
     assert_eq!(sent(&mut hold), [(1, 1), (1, 2), (1, 3)]);
     hold.lost(1, "edge 1", |_| false);

@@ -7,8 +7,9 @@ use super::ledger::{Book, Entry, LEAST, Life, MOST, Number};
 use super::network::{Network, Place};
 use super::speakers::Kind;
 use crate::face::FaceState;
-use crate::fate::Fate;
+use crate::fate::{self, Fate};
 use crate::holder::Account;
+use crate::tables::ByHash;
 use api::local::Counts;
 
 /// The account adds up, of each link and of all, and no more is held than may be.
@@ -50,14 +51,14 @@ pub(super) struct Circumstances<'a> {
 /// Everything that is wrong with what became of the stanzas.
 pub(super) fn judge(book: &Book, circumstances: &Circumstances<'_>) -> Vec<String> {
     let mut wrong = book.wrong.clone();
-    let mut fates: HashMap<Life, HashMap<String, Fate>> = HashMap::new();
+    let mut fates: HashMap<Life, ByHash<Fate>> = HashMap::new();
     for remains in &circumstances.lives {
         fates.insert(remains.life, remains.fates.all());
     }
     let mut disordered = Disorder::default();
     for (number, entry) in book.entries.iter().enumerate() {
         let stream = &book.streams[entry.stream];
-        let fate = fates.get(&stream.to).and_then(|fates| fates.get(&number.to_string()));
+        let fate = fates.get(&stream.to).and_then(|fates| fates.get(&fate::hash(&number.to_string())));
         let end = circumstances.lives.iter().find(|remains| remains.life == stream.to).map(|remains| remains.end);
         let case = Case { entry, fate, from: stream.from, to: stream.to, end, circumstances };
         wrong.extend(case.faults().into_iter().map(|fault| format!("{number}: {fault}; {case:?}")));

@@ -1,6 +1,7 @@
 //! Presence after breaks: case by case, and users of whom servers tell and are asked in thousands of random breaks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use api::local::Counts;
 use xmpp::domain::Domain;
@@ -17,11 +18,15 @@ fn pair() -> DomainPair {
     DomainPair::new(domain("contoso.test"), domain("fabrikam.test"))
 }
 
-fn presence(kind: &str, from: &str, to: &str) -> Stanza {
+fn presence(kind: &str, from: &str, to: &str) -> Arc<Stanza> {
     let kind = if kind.is_empty() { String::new() } else { format!(" type='{kind}'") };
     let content = if from.starts_with("room") { ROOM } else { "" };
     let text = format!("<presence{kind} from='{from}' to='{to}'>{content}</presence>");
-    Stanza::parse(text.as_bytes()).expect("a stanza")
+    parsed(&text)
+}
+
+fn parsed(text: &str) -> Arc<Stanza> {
+    Arc::new(Stanza::parse(text.as_bytes()).expect("a stanza"))
 }
 
 /// What a pair's stanza says and to whom: `late` or `probe`, type, sender, addressee.
@@ -337,8 +342,7 @@ fn actions(hold: &mut Hold) -> Vec<Action> {
 fn in_the_hold_questions_are_not_counted_and_the_newest_wins() {
     let (mut hold, now) = (Hold::new(Limits { window_stanzas: 1, ..Limits::default() }), Instant::now());
     hold.peer(1, PeerState::Up);
-    let message =
-        Stanza::parse(b"<message type='error' from='a@contoso.test' to='b@fabrikam.test'/>").expect("a stanza");
+    let message = parsed("<message type='error' from='a@contoso.test' to='b@fabrikam.test'/>");
     let (ann, bob) = ("ann@contoso.test/desk", "bob@fabrikam.test");
     let left = presence("unavailable", ann, bob);
     let dora = presence("", "dora@contoso.test/desk", bob);
@@ -396,7 +400,7 @@ fn in_the_hold_what_is_said_again_is_counted_again() {
     assert_eq!(hold.counts(), Counts { accepted: 4, taken: 2, returned: 1, failed: 1, in_flight: 0 });
 }
 
-fn room_tells() -> Stanza {
+fn room_tells() -> Arc<Stanza> {
     presence("", "room@contoso.test/eve", "bob@fabrikam.test/desk")
 }
 

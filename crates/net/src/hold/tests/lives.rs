@@ -28,7 +28,7 @@ struct FakePeer {
 
 #[derive(Default)]
 struct FakeLink {
-    queue: VecDeque<(u64, Stanza)>,
+    queue: VecDeque<(u64, Arc<Stanza>)>,
     /// Written and not reported.
     open: Vec<u64>,
     closed: bool,
@@ -121,7 +121,7 @@ struct World {
     peers: BTreeMap<PeerId, FakePeer>,
     away: HashSet<PeerId>,
     partners: HashMap<DomainPair, Vec<u64>>,
-    outcomes: HashMap<u64, Vec<Fate>>,
+    outcomes: HashMap<Named, Vec<Fate>>,
 }
 
 impl World {
@@ -132,8 +132,8 @@ impl World {
                     assert!(!self.away.contains(&peer), "nothing is sent to one who is away: {crossing:?}");
                     self.peers.get_mut(&peer).expect("a peer that is there").wire.push_back(crossing);
                 }
-                Action::Record(_, stanza, fate) if fate != Fate::Accepted => {
-                    self.outcomes.entry(id(&stanza)).or_default().push(fate);
+                Action::Record(_, named, fate) if fate != Fate::Accepted => {
+                    self.outcomes.entry(named).or_default().push(fate);
                 }
                 _ => {}
             }
@@ -276,7 +276,10 @@ fn check(world: &World, accepted: u64, seed: u64) {
         delivered.extend(ids);
     }
     for id in 0..accepted {
-        let fates = world.outcomes.get(&id).map(Vec::as_slice).unwrap_or_default();
+        let fates = Named::of(&stanza(id, "chat"))
+            .and_then(|named| world.outcomes.get(&named))
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         assert_eq!(fates.len(), 1, "seed {seed}: {id}: {fates:?}");
         assert!(fates[0] != Fate::Taken || delivered.contains(&id), "seed {seed}: {id} was taken by nobody");
     }
