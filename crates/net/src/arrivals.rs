@@ -1,16 +1,17 @@
 //! What came over the trunk from one peer, pair by pair: what is new, and what was said of the rest, so
 //! that it can be said again on a new connection.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use xmpp::domain::DomainPair;
 
+use crate::tables::ByPair;
 use crate::trunk::{Crossing, Undeliverable};
 
 /// The account of what one peer has sent.
 #[derive(Debug, Default)]
 pub struct Arrivals {
-    pairs: HashMap<DomainPair, Arrival>,
+    pairs: ByPair<Arrival>,
 }
 
 #[derive(Debug, Default)]

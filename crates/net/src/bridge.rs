@@ -4,16 +4,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::clock::now;
 use crate::face::FaceState;
 use crate::hold::PeerId;
-use crate::links::Links;
+use crate::links::{Given, Links};
 use crate::trunk::wire::Frame;
 use crate::trunk::{Crossing, FrameReceiver, FrameSender, PeerState, channel};
+
+/// Frames that are looked at in one turn.
+const TOGETHER: usize = 16;
 
 /// A face with its links: one end of a trunk.
 #[derive(Clone)]
@@ -87,24 +91,30 @@ impl End {
         if self.state() == PeerState::Draining {
             sender.frame(Frame::State(PeerState::Draining));
         }
-        while let Some(frame) = frames.recv().await {
-            match frame {
-                Frame::Crossing(crossing) => self.crossed(peer, crossing),
-                Frame::State(state) => self.face.holder.state(peer, state),
-                Frame::Ask(number) => sender.frame(Frame::Heard(number)),
-                Frame::Heard(number) => self.finish.heard.send_modify(|heard| {
-                    heard.insert(peer, number);
-                }),
-                // It serves other domains than before.
-                Frame::Hello(hello) => match hello.patterns() {
-                    Ok(domains) => self.face.holder.serves(peer, domains),
-                    Err(error) => tracing::warn!(peer, %error, "what the other end serves can't be understood"),
-                },
-                Frame::Beat => {}
-            }
+        let mut came = Vec::new();
+        while frames.recv_many(&mut came, TOGETHER).await > 0 {
+            let now = now();
+            came.drain(..).for_each(|frame| self.came(now, peer, &sender, frame));
         }
         self.links.away(peer);
         self.face.holder.away(peer);
+    }
+
+    fn came(&self, now: Instant, peer: PeerId, sender: &FrameSender, frame: Frame) {
+        match frame {
+            Frame::Crossing(crossing) => self.crossed(now, peer, crossing),
+            Frame::State(state) => self.face.holder.state(peer, state),
+            Frame::Ask(number) => sender.frame(Frame::Heard(number)),
+            Frame::Heard(number) => self.finish.heard.send_modify(|heard| {
+                heard.insert(peer, number);
+            }),
+            // It serves other domains than before.
+            Frame::Hello(hello) => match hello.patterns() {
+                Ok(domains) => self.face.holder.serves(peer, domains),
+                Err(error) => tracing::warn!(peer, %error, "what the other end serves can't be understood"),
+            },
+            Frame::Beat => {}
+        }
     }
 
     /// A peer is gone for good.
@@ -114,10 +124,10 @@ impl End {
         self.face.holder.lost(peer, name, |pair| policy.resends(pair));
     }
 
-    fn crossed(&self, peer: PeerId, crossing: Crossing) {
+    fn crossed(&self, now: Instant, peer: PeerId, crossing: Crossing) {
         match crossing {
             Crossing::Stanza { pair, number, settled, stanza } => {
-                self.links.stanza(peer, &pair, number, settled, stanza);
+                self.links.stanza(now, peer, &pair, Given { number, settled, stanza });
             }
             Crossing::Recall { pair, give_up } => self.links.recall(peer, &pair, give_up),
             Crossing::Try { pair } => self.links.try_way(peer, pair),

@@ -1,9 +1,10 @@
 //! The holder: the hold of one face at work, with its peers on the trunk, its clock and its waiting senders.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::local::Counts;
 use tokio::sync::{Notify, mpsc, watch};
@@ -35,9 +36,21 @@ pub struct Holder {
 
 struct Inner {
     hold: Hold,
-    peers: HashMap<PeerId, (FrameSender, PeerState)>,
+    peers: BTreeMap<PeerId, (FrameSender, PeerState)>,
+    /// Something changed about peers since it was last looked whether there is one for anybody.
+    other_peers: bool,
     /// Streams that want to know what is settled.
-    streams: HashMap<u64, mpsc::UnboundedSender<u64>>,
+    streams: HashMap<u64, mpsc::UnboundedSender<RangeInclusive<u64>>>,
+}
+
+/// A stanza that comes in.
+pub struct Coming {
+    /// Who speaks to whom.
+    pub pair: DomainPair,
+    /// What is said.
+    pub stanza: Arc<Stanza>,
+    /// Who wants to know when it is settled.
+    pub receipt: Option<Receipt>,
 }
 
 /// What became of a face's stanzas so far.
@@ -61,43 +74,48 @@ impl Holder {
     /// Nothing held yet, and no peer to send to. What goes back comes out of the receiver.
     pub fn new(limits: Limits, fates: Arc<Fates>) -> (Holder, Returns) {
         let (returns, receiver) = mpsc::unbounded_channel();
-        let inner =
-            Mutex::new(Inner { hold: Hold::new(limits.clone()), peers: HashMap::new(), streams: HashMap::new() });
+        let hold = Hold::new(limits.clone());
+        let inner = Mutex::new(Inner { hold, peers: BTreeMap::new(), other_peers: false, streams: HashMap::new() });
         let (change, returning, served) = (Notify::new(), AtomicUsize::new(0), watch::Sender::new(false));
         (Holder { inner, limits, change, returns, returning, fates, served }, receiver)
     }
 
-    /// Takes a stanza and sees to it that it gets an outcome. Waits while there is no room for it,
-    /// which holds its sender; if that lasts too long, it goes back at once. Who has a receipt is told
-    /// when the stanza is settled.
-    pub async fn accept(&self, pair: &DomainPair, stanza: Arc<Stanza>, receipt: Option<Receipt>) {
-        let began = now();
+    /// Takes stanzas, in this order, and sees to it that each gets an outcome. Waits while there is no room for the first that
+    /// is left, which holds its sender; if that lasts too long, it goes back at once. Who has a receipt is told when the
+    /// stanza is settled.
+    pub async fn accept(&self, coming: &mut VecDeque<Coming>) {
+        let mut began = now();
         loop {
-            let change = self.change.notified();
-            if self.with(|inner| inner.hold.accept(now(), pair, &stanza, receipt)).is_ok() {
+            let (change, before) = (self.change.notified(), coming.len());
+            if self.with(|inner| inner.accept(now(), coming)) {
                 return;
+            }
+            if coming.len() < before {
+                began = now();
             }
             let left = self.limits.age.saturating_sub(since(began));
             if tokio::time::timeout(left, change).await.is_err() && since(began) >= self.limits.age {
-                return self.turn_back(pair, &stanza, receipt);
+                coming.pop_front().into_iter().for_each(|late| self.turn_back(&late));
+                began = now();
             }
         }
     }
 
-    fn turn_back(&self, pair: &DomainPair, stanza: &Stanza, receipt: Option<Receipt>) {
+    fn turn_back(&self, late: &Coming) {
+        let Coming { pair, stanza, receipt } = late;
         let text = "too much is waiting here; try again later".to_owned();
         let why = Undeliverable { condition: StanzaCondition::ResourceConstraint, text };
         let error = returned(stanza, &why);
         self.with(|inner| inner.hold.kept_back(pair, stanza));
         self.turned_back(pair, stanza, &why.text, error.is_some());
-        receipt.into_iter().for_each(|receipt| self.locked().settle(receipt));
+        receipt.iter().for_each(|receipt| self.locked().settle(Settled::of(*receipt)));
         if let Some(error) = error {
             self.give_back(pair.reversed(), error);
         }
     }
 
     /// A stream wants to know which of its stanzas are settled, by its own numbers for them, until it leaves.
-    pub fn enter_stream(&self, stream: u64) -> mpsc::UnboundedReceiver<u64> {
+    pub fn enter_stream(&self, stream: u64) -> mpsc::UnboundedReceiver<RangeInclusive<u64>> {
         let (sender, settled) = mpsc::unbounded_channel();
         self.locked().streams.insert(stream, sender);
         settled
@@ -137,6 +155,7 @@ impl Holder {
     /// A peer can be reached over this sender.
     pub fn connected(&self, peer: PeerId, sender: FrameSender, state: PeerState) {
         self.with(|inner| {
+            inner.other_peers = true;
             inner.peers.insert(peer, (sender, state));
             inner.hold.peer(peer, state);
         });
@@ -157,6 +176,7 @@ impl Holder {
         self.with(|inner| {
             if let Some((_, known)) = inner.peers.get_mut(&peer) {
                 *known = state;
+                inner.other_peers = true;
                 inner.hold.peer(peer, state);
             }
         });
@@ -165,6 +185,7 @@ impl Holder {
     /// The connection to a peer is lost; it may come back.
     pub fn away(&self, peer: PeerId) {
         self.with(|inner| {
+            inner.other_peers = true;
             inner.peers.remove(&peer);
             inner.hold.peer(peer, PeerState::Away);
         });
@@ -172,12 +193,16 @@ impl Holder {
 
     /// A peer gets nothing new from now on, whatever it says of itself, and may finish what it has; or it does again.
     pub fn retire(&self, peer: PeerId, retired: bool) {
-        self.with(|inner| inner.hold.retire(peer, retired));
+        self.with(|inner| {
+            inner.other_peers = true;
+            inner.hold.retire(peer, retired);
+        });
     }
 
     /// A peer is gone for good; `resends` says of which pairs what it had may be sent again.
     pub fn lost(&self, peer: PeerId, name: &str, resends: impl Fn(&DomainPair) -> bool) {
         self.with(|inner| {
+            inner.other_peers = true;
             inner.peers.remove(&peer);
             inner.hold.lost(peer, name, resends);
         });
@@ -238,7 +263,7 @@ impl Holder {
     fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.locked();
         let done = work(&mut inner);
-        let (mut news, mut recorder) = (false, None);
+        let (mut news, mut recorder, mut settled) = (false, None, None::<Settled>);
         while let Some(action) = inner.hold.poll() {
             match action {
                 Action::Send(peer, crossing) => {
@@ -250,17 +275,25 @@ impl Holder {
                 Action::Record(pair, named, fate) => {
                     recorder.get_or_insert_with(|| self.fates.recorder()).record(&pair, named, fate);
                 }
-                Action::Settled(receipt) => inner.settle(receipt),
+                Action::Settled(receipt) => {
+                    if settled.as_mut().is_none_or(|settled| !settled.extend(receipt)) {
+                        settled.replace(Settled::of(receipt)).into_iter().for_each(|settled| inner.settle(settled));
+                    }
+                }
                 Action::Room => news = true,
                 Action::Repaired(pair, Repair { late, asked, forgotten }) => {
                     tracing::info!(%pair, late, asked, forgotten, "presence made good after a break");
                 }
             }
         }
-        let takes =
-            |(peer, (_, state)): (&PeerId, &(_, PeerState))| *state == PeerState::Up && !inner.hold.is_retired(*peer);
-        let served = inner.peers.iter().any(takes);
-        self.served.send_if_modified(|before| std::mem::replace(before, served) != served);
+        settled.into_iter().for_each(|settled| inner.settle(settled));
+        if std::mem::take(&mut inner.other_peers) {
+            let takes = |(peer, (_, state)): (&PeerId, &(_, PeerState))| {
+                *state == PeerState::Up && !inner.hold.is_retired(*peer)
+            };
+            let served = inner.peers.iter().any(takes);
+            self.served.send_if_modified(|before| std::mem::replace(before, served) != served);
+        }
         if news || inner.hold.is_settled() {
             self.change.notify_waiters();
         }
@@ -273,9 +306,41 @@ impl Holder {
 }
 
 impl Inner {
-    fn settle(&self, receipt: Receipt) {
-        if let Some(stream) = self.streams.get(&receipt.stream) {
-            let _ = stream.send(receipt.number);
+    /// Takes as many as there is room for, and says whether that was all.
+    fn accept(&mut self, now: Instant, coming: &mut VecDeque<Coming>) -> bool {
+        while let Some(Coming { pair, stanza, receipt }) = coming.front() {
+            if self.hold.accept(now, pair, stanza, *receipt).is_err() {
+                return false;
+            }
+            coming.pop_front();
         }
+        true
+    }
+
+    fn settle(&self, settled: Settled) {
+        if let Some(stream) = self.streams.get(&settled.stream) {
+            let _ = stream.send(settled.numbers);
+        }
+    }
+}
+
+/// What is settled of a stream, one after another.
+struct Settled {
+    stream: u64,
+    numbers: RangeInclusive<u64>,
+}
+
+impl Settled {
+    fn of(Receipt { stream, number }: Receipt) -> Settled {
+        Settled { stream, numbers: number..=number }
+    }
+
+    /// Takes in one more, if it comes next.
+    fn extend(&mut self, receipt: Receipt) -> bool {
+        let is_next = receipt.stream == self.stream && self.numbers.end().checked_add(1) == Some(receipt.number);
+        if is_next {
+            self.numbers = *self.numbers.start()..=receipt.number;
+        }
+        is_next
     }
 }

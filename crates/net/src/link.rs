@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use xmpp::domain::DomainPair;
 use xmpp::stanza::StanzaCondition;
 use xmpp::stream::{Condition, End, StreamError};
@@ -29,6 +29,9 @@ mod doubt;
 /// Between two rounds of dialing: the first pause, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(3));
 
+/// What a link takes from its queue in one turn.
+const TOGETHER: usize = 64;
+
 /// When no stream was to be had for so long, the way counts as closed; dialing goes on.
 const CLOSED: Duration = Duration::from_secs(2);
 
@@ -38,6 +41,8 @@ pub(crate) struct Link {
     shared: Arc<Shared>,
     pair: DomainPair,
     queue: mpsc::UnboundedReceiver<Job>,
+    /// Whether everything is to be given up.
+    given_up: watch::Receiver<bool>,
     /// Taken from the queue, not written yet.
     waiting: VecDeque<Item>,
     /// A stream is up and carries.
@@ -62,6 +67,7 @@ impl Link {
         queue: mpsc::UnboundedReceiver<Job>,
     ) -> Link {
         Link {
+            given_up: shared.follow(),
             face,
             shared,
             pair,
@@ -137,6 +143,15 @@ impl Link {
         true
     }
 
+    /// Takes this, and what is there behind it.
+    fn take_all(&mut self, job: Job) {
+        self.take(job);
+        for _ in 0..TOGETHER {
+            let Ok(job) = self.queue.try_recv() else { return };
+            self.take(job);
+        }
+    }
+
     fn take(&mut self, job: Job) {
         match job {
             Job::Carry(item) if self.shared.is_given_up() && item.origin.is_some() => self.refuse(&item, &given_up()),
@@ -160,19 +175,18 @@ impl Link {
     /// Waits for something, and meanwhile refuses what has waited for longer than the hold.
     async fn meanwhile<T>(&mut self, what: impl Future<Output = T>) -> T {
         tokio::pin!(what);
-        let shared = self.shared.clone();
         loop {
             let oldest = self.oldest();
             tokio::select! {
                 biased;
                 result = &mut what => return result,
-                Some(job) = self.queue.recv() => self.take(job),
+                Some(job) = self.queue.recv() => self.take_all(job),
                 () = until(oldest) => self.refuse_late(),
                 () = until(self.closed_at) => {
                     self.closed_at = None;
                     self.way(false);
                 }
-                () = shared.given_up(), if self.waiting.iter().any(|item| item.origin.is_some()) => self.give_up(),
+                () = turns_true(&mut self.given_up), if self.waiting.iter().any(|item| item.origin.is_some()) => self.give_up(),
             }
         }
     }
@@ -255,6 +269,14 @@ pub(crate) fn told(command: Command) -> Option<StreamError> {
         Command::Shutdown(_) | Command::Depart | Command::Leave => {
             Some(StreamError::new(Condition::SystemShutdown, "this server is shutting down"))
         }
+    }
+}
+
+/// Waits until that is so.
+async fn turns_true(what: &mut watch::Receiver<bool>) {
+    if what.wait_for(|is| *is).await.is_err() {
+        // Nobody is left who could say so.
+        std::future::pending::<()>().await;
     }
 }
 

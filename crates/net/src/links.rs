@@ -1,6 +1,6 @@
 //! The links of one face: which are open, and what becomes of stanzas that peers on the trunk have given them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use crate::clock::now;
 use crate::face::FaceState;
 use crate::hold::PeerId;
 use crate::link::Link;
+use crate::tables::ByPair;
 use crate::trunk::{Crossing, FrameSender, Undeliverable};
 
 /// Between two looks at what is long settled: many times what a broken connection has to come back.
@@ -28,6 +29,16 @@ const ERRORS: usize = 16;
 pub struct Links {
     face: Arc<FaceState>,
     shared: Arc<Shared>,
+}
+
+/// A stanza as a peer gives it.
+pub struct Given {
+    /// Its number, higher than that of any before.
+    pub number: u64,
+    /// The pair's stanzas up to this number have their outcome, as far as the peer knows.
+    pub settled: u64,
+    /// What is said.
+    pub stanza: Arc<Stanza>,
 }
 
 /// What a link is told.
@@ -61,10 +72,38 @@ impl Drop for Counted {
         if let Some((errors, bytes)) = &self.errors {
             errors.fetch_sub(*bytes, Ordering::Relaxed);
         }
-        self.shared.waiting.send_if_modified(|waiting| {
-            *waiting -= 1;
-            *waiting == 0
-        });
+        self.shared.waiting.leave();
+    }
+}
+
+/// How many stanzas wait on links.
+#[derive(Default)]
+struct Waiting {
+    count: AtomicUsize,
+    /// None does any more.
+    none: Notify,
+}
+
+impl Waiting {
+    fn enter(&self) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn leave(&self) {
+        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.none.notify_waiters();
+        }
+    }
+
+    async fn none(&self) {
+        loop {
+            // Made before the look, so that one that leaves right after it is noticed.
+            let none = self.none.notified();
+            if self.count.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            none.await;
+        }
     }
 }
 
@@ -85,10 +124,9 @@ impl Open {
 /// What links and their face share.
 #[derive(Default)]
 pub(crate) struct Shared {
-    open: Mutex<HashMap<DomainPair, Open>>,
+    open: Mutex<ByPair<Open>>,
     peers: Mutex<BTreeMap<PeerId, Peer>>,
-    /// How many stanzas wait on links.
-    waiting: watch::Sender<usize>,
+    waiting: Waiting,
     /// What became of those that peers gave.
     given: Mutex<Counts>,
     /// One was given.
@@ -135,10 +173,11 @@ impl Links {
     }
 
     /// A peer gives a stanza of this pair; one that it gave before is passed over.
-    pub fn stanza(&self, peer: PeerId, pair: &DomainPair, number: u64, settled: u64, stanza: Arc<Stanza>) {
+    pub fn stanza(&self, now: Instant, peer: PeerId, pair: &DomainPair, given: Given) {
+        let Given { number, settled, stanza } = given;
         let new = locked(&self.shared.peers).entry(peer).or_default().arrivals.stanza(pair, number, settled);
         if new {
-            self.put(pair, Some((peer, number)), stanza);
+            self.put(now, pair, Some((peer, number)), stanza);
         }
     }
 
@@ -163,11 +202,11 @@ impl Links {
     /// and aren't returned again: where they can't go they are dropped, and counted where they began.
     /// So are those of a peer that makes us say more errors than it takes.
     pub fn send_back(&self, pair: &DomainPair, error: Stanza) {
-        self.put(pair, None, Arc::new(error));
+        self.put(now(), pair, None, Arc::new(error));
     }
 
     /// Queues a stanza on its pair's link.
-    fn put(&self, pair: &DomainPair, origin: Option<(PeerId, u64)>, stanza: Arc<Stanza>) {
+    fn put(&self, now: Instant, pair: &DomainPair, origin: Option<(PeerId, u64)>, stanza: Arc<Stanza>) {
         let mut open = locked(&self.shared.open);
         let link = self.link(&mut open, pair);
         let mut errors = None;
@@ -184,13 +223,13 @@ impl Links {
             self.shared.count(|given| (given.accepted, given.in_flight) = (given.accepted + 1, given.in_flight + 1));
             self.shared.given_one.notify_waiters();
         }
-        self.shared.waiting.send_modify(|waiting| *waiting += 1);
+        self.shared.waiting.enter();
         let counted = Counted { shared: self.shared.clone(), errors };
-        link.give(Job::Carry(Item { origin, stanza, arrived: now(), _counted: counted }));
+        link.give(Job::Carry(Item { origin, stanza, arrived: now, _counted: counted }));
     }
 
     /// The pair's link, which is made if there is none.
-    fn link<'a>(&self, open: &'a mut HashMap<DomainPair, Open>, pair: &DomainPair) -> &'a Open {
+    fn link<'a>(&self, open: &'a mut ByPair<Open>, pair: &DomainPair) -> &'a Open {
         // Under the lock a link that isn't closed doesn't leave.
         if open.get(pair).is_none_or(|link| link.jobs.is_closed()) {
             let (jobs, queue) = mpsc::unbounded_channel();
@@ -218,8 +257,7 @@ impl Links {
 
     /// Waits until nothing waits to be brought out.
     pub async fn idle(&self) {
-        // The sender is in our own hands.
-        let _ = self.shared.waiting.subscribe().wait_for(|waiting| *waiting == 0).await;
+        self.shared.waiting.none().await;
     }
 
     /// Forgets what is long settled, so that memory doesn't grow with every domain that was ever spoken to.
@@ -252,9 +290,9 @@ impl Links {
 }
 
 impl Shared {
-    /// Waits until everything is to be given up.
-    pub(crate) async fn given_up(&self) {
-        let _ = self.given_up.subscribe().wait_for(|given_up| *given_up).await;
+    /// Follows whether everything is to be given up.
+    pub(crate) fn follow(&self) -> watch::Receiver<bool> {
+        self.given_up.subscribe()
     }
 
     /// Whether everything is to be given up.

@@ -1,6 +1,8 @@
 //! One accepted stream at work: carries out what its machine says, and asks for it what it can't know.
 
+use std::collections::VecDeque;
 use std::io;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +21,7 @@ use crate::crypto::random_id;
 use crate::dial;
 use crate::face::FaceState;
 use crate::hold::Receipt;
+use crate::holder::Coming;
 use crate::link::{told, until};
 use crate::links::Links;
 use crate::socket::Socket;
@@ -29,6 +32,8 @@ use crate::transport::{READ, Transport};
 /// A peer that is about to prove itself while we shut down is given this long: it sends what it has
 /// as soon as its stream is open, and would not try elsewhere if we closed it before.
 const SETTLE: Duration = Duration::from_secs(1);
+/// Stanzas that the holder is given at once.
+const TOGETHER: usize = 64;
 /// What has lain here for so long is old.
 const LAIN: Duration = Duration::from_millis(500);
 /// Between two looks whether a peer's system has acknowledged.
@@ -178,7 +183,7 @@ impl Driver {
     async fn drive(
         &mut self,
         commands: &mut mpsc::UnboundedReceiver<Command>,
-        settled: &mut mpsc::UnboundedReceiver<u64>,
+        settled: &mut mpsc::UnboundedReceiver<RangeInclusive<u64>>,
     ) -> io::Result<End> {
         let most = self.face.settings.stream.limits.stanza_bytes + READ;
         let (mut ended, mut read_some) = (false, false);
@@ -202,10 +207,10 @@ impl Driver {
             tokio::select! {
                 // A peer that never stops sending keeps nothing else from its turn.
                 biased;
-                Some(receipt) = settled.recv() => {
-                    self.machine.settled(receipt);
-                    while let Ok(receipt) = settled.try_recv() {
-                        self.machine.settled(receipt);
+                Some(receipts) = settled.recv() => {
+                    receipts.for_each(|receipt| self.machine.settled(receipt));
+                    while let Ok(receipts) = settled.try_recv() {
+                        receipts.for_each(|receipt| self.machine.settled(receipt));
                     }
                 }
                 // A panic has been told; its key remains without an answer.
@@ -323,7 +328,23 @@ impl Driver {
 
     /// Carries out what the machine says, until it waits for something.
     async fn steps(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> io::Result<Option<End>> {
-        while let Some(step) = self.machine.poll(now()) {
+        let mut coming = VecDeque::new();
+        let mut at = now();
+        while let Some(step) = self.machine.poll(at) {
+            let step = match step {
+                Step::Stanza { pair, stanza, receipt } => {
+                    let receipt = Some(Receipt { stream: self.entry.number(), number: receipt });
+                    coming.push_back(Coming { pair, stanza: Arc::new(stanza), receipt });
+                    if coming.len() < TOGETHER {
+                        continue;
+                    }
+                    None
+                }
+                other => Some(other),
+            };
+            self.accept(&mut coming).await;
+            at = now();
+            let Some(step) = step else { continue };
             match step {
                 Step::Send(bytes) => {
                     self.entry.trace_sent(&bytes);
@@ -347,12 +368,11 @@ impl Driver {
                     self.proven_at.get_or_insert_with(now);
                     tracing::info!(face = %self.face.face, stream = self.entry.number(), %pair, %method, "stream authenticated");
                 }
-                Step::Ready { .. } | Step::Taken { .. } | Step::Verified { .. } | Step::Looked => {}
-                Step::Stanza { pair, stanza, receipt } => {
-                    self.entry.passed(1);
-                    let receipt = Receipt { stream: self.entry.number(), number: receipt };
-                    self.face.holder.accept(&pair, Arc::new(stanza), Some(receipt)).await;
-                }
+                Step::Stanza { .. }
+                | Step::Ready { .. }
+                | Step::Taken { .. }
+                | Step::Verified { .. }
+                | Step::Looked => {}
                 Step::Return { pair, stanza, receipt } => self.give_back(&pair, stanza, receipt),
                 Step::Discard { pair, stanza } => {
                     tracing::debug!(face = %self.face.face, stream = self.entry.number(), %pair, ?stanza, "an error or result could not pass");
@@ -361,7 +381,16 @@ impl Driver {
                 Step::End(end) => return Ok(Some(end)),
             }
         }
+        self.accept(&mut coming).await;
         Ok(None)
+    }
+
+    /// Gives the holder what has come, before anything that came behind it is heeded.
+    async fn accept(&mut self, coming: &mut VecDeque<Coming>) {
+        if !coming.is_empty() {
+            self.entry.passed(coming.len() as u64);
+            self.face.holder.accept(coming).await;
+        }
     }
 
     fn ask(&mut self, question: Question) {

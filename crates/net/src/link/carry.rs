@@ -14,7 +14,7 @@ use xmpp::stream::{Dialed, End, Step};
 
 use super::batches::Batches;
 use super::doubt::{Doubt, LOOK, Patience, Watch};
-use super::{Link, PAUSE, log_end, told, until};
+use super::{Link, PAUSE, log_end, told, turns_true, until};
 use crate::clock::now;
 use crate::dial::{self, DialError, Reach, Reached};
 use crate::hold::PeerId;
@@ -168,13 +168,13 @@ impl Carrying {
                 self.farewell.get_or_insert_with(|| now() + FAREWELL);
             }
             let deadline = self.machine.deadline().into_iter().chain(self.ending.until()).min();
-            let (shared, oldest) = (link.shared.clone(), link.oldest());
+            let oldest = link.oldest();
             let arrive = (self.believed > self.taken).then(|| now() + ARRIVE);
             let awaited = self.written.iter().any(|item| item.origin.is_some());
             tokio::select! {
                 biased;
                 Some(command) = commands.recv(), if self.ending.is_open() => self.end_with(link, command),
-                () = shared.given_up(), if awaited => return Ok(End::Closed),
+                () = turns_true(&mut link.given_up), if awaited => return Ok(End::Closed),
                 () = until(self.farewell) => return Ok(End::Closed),
                 () = until(deadline) => self.machine.tick(now()),
                 _ = look.tick(), if self.is_open() || self.doubt != Doubt::None => self.look(link)?,
@@ -198,7 +198,7 @@ impl Carrying {
                     }
                     Moved::Out => {}
                 },
-                Some(job) = link.queue.recv() => link.take(job),
+                Some(job) = link.queue.recv() => link.take_all(job),
                 () = until(oldest) => link.refuse_late(),
                 () = until(arrive) => {}
             }
