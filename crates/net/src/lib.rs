@@ -6,6 +6,8 @@
 
 mod clock;
 
+mod alarm;
+
 mod tables;
 
 pub mod crypto;

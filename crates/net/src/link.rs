@@ -14,6 +14,7 @@ use xmpp::domain::DomainPair;
 use xmpp::stanza::StanzaCondition;
 use xmpp::stream::{Condition, End, StreamError};
 
+use crate::alarm::Alarm;
 use crate::clock::{now, since};
 use crate::dial::{self, DialError, Reached};
 use crate::face::FaceState;
@@ -175,14 +176,15 @@ impl Link {
     /// Waits for something, and meanwhile refuses what has waited for longer than the hold.
     async fn meanwhile<T>(&mut self, what: impl Future<Output = T>) -> T {
         tokio::pin!(what);
+        let (mut late, mut closed) = (Alarm::default(), Alarm::default());
         loop {
             let oldest = self.oldest();
             tokio::select! {
                 biased;
                 result = &mut what => return result,
                 Some(job) = self.queue.recv() => self.take_all(job),
-                () = until(oldest) => self.refuse_late(),
-                () = until(self.closed_at) => {
+                () = late.until(oldest) => self.refuse_late(),
+                () = closed.until(self.closed_at) => {
                     self.closed_at = None;
                     self.way(false);
                 }
@@ -277,14 +279,6 @@ async fn turns_true(what: &mut watch::Receiver<bool>) {
     if what.wait_for(|is| *is).await.is_err() {
         // Nobody is left who could say so.
         std::future::pending::<()>().await;
-    }
-}
-
-/// Sleeps until then; for ever if there is no then.
-pub(crate) async fn until(when: Option<Instant>) {
-    match when {
-        Some(when) => tokio::time::sleep_until(when.into()).await,
-        None => std::future::pending().await,
     }
 }
 

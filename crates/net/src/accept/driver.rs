@@ -16,13 +16,14 @@ use xmpp::domain::{Domain, DomainPair};
 use xmpp::stanza::Stanza;
 use xmpp::stream::{Accepted, Answer, End, Question, Step};
 
+use crate::alarm::Alarm;
 use crate::clock::{now, since};
 use crate::crypto::random_id;
 use crate::dial;
 use crate::face::FaceState;
 use crate::hold::Receipt;
 use crate::holder::Coming;
-use crate::link::{told, until};
+use crate::link::told;
 use crate::links::Links;
 use crate::socket::Socket;
 use crate::streams::{Command, Registered};
@@ -187,6 +188,7 @@ impl Driver {
     ) -> io::Result<End> {
         let most = self.face.settings.stream.limits.stanza_bytes + READ;
         let (mut ended, mut read_some) = (false, false);
+        let (mut leaving, mut due) = (Alarm::default(), Alarm::default());
         loop {
             self.heed_policy();
             self.show_received();
@@ -216,7 +218,7 @@ impl Driver {
                 // A panic has been told; its key remains without an answer.
                 Some(Ok(answer)) = self.verifying.join_next() => self.machine.answer(now(), answer),
                 Some(command) = commands.recv() => self.told(command),
-                () = until(leave) => {
+                () = leaving.until(leave) => {
                     let over = self.shutting_down.take().and_then(|leaving| leaving.over);
                     let why = told(Command::Depart);
                     if self.proven_at.is_some() {
@@ -231,7 +233,7 @@ impl Driver {
                         return Ok(end.unwrap_or(End::Closed));
                     }
                 }
-                () = until(deadline) => {
+                () = due.until(deadline) => {
                     // Whether the peer pauses hangs on what has come, however late we look.
                     match if may_read { self.read_what_is_there().await? } else { None } {
                         Some(0) => {

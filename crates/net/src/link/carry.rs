@@ -14,7 +14,8 @@ use xmpp::stream::{Dialed, End, Step};
 
 use super::batches::Batches;
 use super::doubt::{Doubt, LOOK, Patience, Watch};
-use super::{Link, PAUSE, log_end, told, turns_true, until};
+use super::{Link, PAUSE, log_end, told, turns_true};
+use crate::alarm::Alarm;
 use crate::clock::now;
 use crate::dial::{self, DialError, Reach, Reached};
 use crate::hold::PeerId;
@@ -123,6 +124,16 @@ struct Carrying {
     policy: Arc<Policy>,
 }
 
+/// What is waited for, each thing by itself.
+#[derive(Default)]
+struct Alarms {
+    farewell: Alarm,
+    machine: Alarm,
+    next: Alarm,
+    oldest: Alarm,
+    arrive: Alarm,
+}
+
 impl Carrying {
     async fn run(
         &mut self,
@@ -131,6 +142,7 @@ impl Carrying {
     ) -> io::Result<End> {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut alarms = Alarms::default();
         loop {
             // Before the machine's steps: with what has just left, it may have something to ask.
             self.sent();
@@ -175,14 +187,14 @@ impl Carrying {
                 biased;
                 Some(command) = commands.recv(), if self.ending.is_open() => self.end_with(link, command),
                 () = turns_true(&mut link.given_up), if awaited => return Ok(End::Closed),
-                () = until(self.farewell) => return Ok(End::Closed),
-                () = until(deadline) => self.machine.tick(now()),
+                () = alarms.farewell.until(self.farewell) => return Ok(End::Closed),
+                () = alarms.machine.until(deadline) => self.machine.tick(now()),
                 _ = look.tick(), if self.is_open() || self.doubt != Doubt::None => self.look(link)?,
                 Some(dialed) = self.beside.join_next() => if let Ok(Ok(reached)) = dialed {
                     // Where the line is back, the peer will be heard on this stream, too.
                     self.next = Some((reached, now() + GRACE));
                 },
-                () = until(self.next.as_ref().map(|(_, at)| *at)) => {
+                () = alarms.next.until(self.next.as_ref().map(|(_, at)| *at)) => {
                     self.look(link)?;
                     if self.doubt.is_serious() {
                         return Err(io::Error::other("the peer is silent, and another stream to it came up"));
@@ -199,8 +211,8 @@ impl Carrying {
                     Moved::Out => {}
                 },
                 Some(job) = link.queue.recv() => link.take_all(job),
-                () = until(oldest) => link.refuse_late(),
-                () = until(arrive) => {}
+                () = alarms.oldest.until(oldest) => link.refuse_late(),
+                () = alarms.arrive.until(arrive) => {}
             }
             self.arrive(link);
         }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, spli
 use tokio::time::timeout;
 
 use super::wire::Socket;
-use crate::link::until;
+use crate::alarm::Alarm;
 
 /// What is read at once.
 const READ: usize = 4096;
@@ -20,6 +20,7 @@ pub(super) struct Talk {
     write: WriteHalf<Socket>,
     /// What is to be written.
     pub(super) out: BytesMut,
+    alarm: Alarm,
 }
 
 /// What came of waiting.
@@ -33,7 +34,7 @@ pub(super) enum Turn {
 impl Talk {
     pub(super) fn new(socket: Socket) -> Talk {
         let (read, write) = split(socket);
-        Talk { read, write, out: BytesMut::new() }
+        Talk { read, write, out: BytesMut::new(), alarm: Alarm::default() }
     }
 
     /// Writes or reads some, whatever can be done first; or waits until then.
@@ -46,7 +47,7 @@ impl Talk {
                 self.out.advance(written?);
                 Ok(Turn::Wrote)
             }
-            () = until(late) => Ok(Turn::Late),
+            () = self.alarm.until(late) => Ok(Turn::Late),
         }
     }
 
