@@ -1,7 +1,6 @@
 //! Parts of the way, each alone: what reads a stanza, who decides about it, what keeps it, what carries it across.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
@@ -203,6 +202,6 @@ pub(crate) fn trunk(stanzas: Stanzas) -> anyhow::Result<Work> {
     }))
 }
 
-fn parsed(stanzas: &Stanzas) -> anyhow::Result<Vec<Arc<Stanza>>> {
-    stanzas.each().map(|bytes| Ok(Arc::new(Stanza::parse(bytes)?))).collect()
+fn parsed(stanzas: &Stanzas) -> anyhow::Result<Vec<Stanza>> {
+    stanzas.each().map(|bytes| Ok(Stanza::parse(bytes)?)).collect()
 }

@@ -7,7 +7,6 @@
 //! So the order of a domain pair holds also where its peer changes: the new one gets nothing before
 //! the old one has settled everything. No I/O, no clock.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::local::Counts;
@@ -138,7 +137,7 @@ impl Hold {
         &mut self,
         now: Instant,
         pair: &DomainPair,
-        stanza: &Arc<Stanza>,
+        stanza: &Stanza,
         receipt: Option<Receipt>,
     ) -> Result<(), Full> {
         if self.presence.comes_in(now, pair, stanza) {
@@ -285,7 +284,6 @@ impl Hold {
                 // Something newer is on its way and says it all.
                 Said::Late(pair, stanza) if self.links.get(&pair).is_some_and(|link| link.says(&stanza)) => {}
                 Said::Late(pair, stanza) => {
-                    let stanza = Arc::new(stanza);
                     if self.accept(now, &pair, &stanza, None).is_err() {
                         self.presence.refused(&pair, &stanza);
                     }

@@ -48,7 +48,7 @@ pub struct Coming {
     /// Who speaks to whom.
     pub pair: DomainPair,
     /// What is said.
-    pub stanza: Arc<Stanza>,
+    pub stanza: Stanza,
     /// Who wants to know when it is settled.
     pub receipt: Option<Receipt>,
 }

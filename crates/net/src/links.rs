@@ -38,7 +38,7 @@ pub struct Given {
     /// The pair's stanzas up to this number have their outcome, as far as the peer knows.
     pub settled: u64,
     /// What is said.
-    pub stanza: Arc<Stanza>,
+    pub stanza: Stanza,
 }
 
 /// What a link is told.
@@ -55,7 +55,7 @@ pub(crate) enum Job {
 pub(crate) struct Item {
     /// Who waits for its outcome, under which number; nobody for errors that go back.
     pub(crate) origin: Option<(PeerId, u64)>,
-    pub(crate) stanza: Arc<Stanza>,
+    pub(crate) stanza: Stanza,
     pub(crate) arrived: Instant,
     _counted: Counted,
 }
@@ -202,11 +202,11 @@ impl Links {
     /// and aren't returned again: where they can't go they are dropped, and counted where they began.
     /// So are those of a peer that makes us say more errors than it takes.
     pub fn send_back(&self, pair: &DomainPair, error: Stanza) {
-        self.put(now(), pair, None, Arc::new(error));
+        self.put(now(), pair, None, error);
     }
 
     /// Queues a stanza on its pair's link.
-    fn put(&self, now: Instant, pair: &DomainPair, origin: Option<(PeerId, u64)>, stanza: Arc<Stanza>) {
+    fn put(&self, now: Instant, pair: &DomainPair, origin: Option<(PeerId, u64)>, stanza: Stanza) {
         let mut open = locked(&self.shared.open);
         let link = self.link(&mut open, pair);
         let mut errors = None;

@@ -6,8 +6,6 @@
 //! outcome. What a link may have in flight is bounded by its sender, so whoever receives never has
 //! to stop reading: that is the flow control of each link, and no link waits for another.
 
-use std::sync::Arc;
-
 use tokio::sync::mpsc;
 use xmpp::domain::DomainPair;
 use xmpp::stanza::{Stanza, StanzaCondition};
@@ -31,7 +29,7 @@ pub enum Crossing {
         /// The pair's stanzas up to this number have their outcome, as far as the sender knows.
         settled: u64,
         /// What is said.
-        stanza: Arc<Stanza>,
+        stanza: Stanza,
     },
     /// The next server took all of the pair's stanzas up to this one that weren't refused.
     Taken {

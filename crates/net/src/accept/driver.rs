@@ -336,7 +336,7 @@ impl Driver {
             let step = match step {
                 Step::Stanza { pair, stanza, receipt } => {
                     let receipt = Some(Receipt { stream: self.entry.number(), number: receipt });
-                    coming.push_back(Coming { pair, stanza: Arc::new(stanza), receipt });
+                    coming.push_back(Coming { pair, stanza, receipt });
                     if coming.len() < TOGETHER {
                         continue;
                     }

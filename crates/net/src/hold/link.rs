@@ -1,7 +1,6 @@
 //! One domain pair's part of the hold: its queue, what is in flight, its account.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::local::Counts;
@@ -13,7 +12,7 @@ use crate::fate::Named;
 
 #[derive(Debug)]
 pub(super) struct Item {
-    pub(super) stanza: Arc<Stanza>,
+    pub(super) stanza: Stanza,
     /// When it was accepted.
     pub(super) since: Instant,
     /// Who wants to know when it is settled.
@@ -137,7 +136,7 @@ impl Link {
     }
 
     /// Moves the next stanza into flight under this number, if the window has room for it.
-    pub(super) fn send_next(&mut self, limits: &Limits, number: u64) -> Option<Arc<Stanza>> {
+    pub(super) fn send_next(&mut self, limits: &Limits, number: u64) -> Option<Stanza> {
         let bytes = size(self.queue.front()?);
         let fits = self.flight_bytes + bytes <= limits.window_bytes && self.flight.len() < limits.window_stanzas;
         if !fits && !self.flight.is_empty() {
@@ -156,7 +155,7 @@ impl Link {
         self.flight.front().map_or(0, |(number, _)| number - 1)
     }
 
-    pub(super) fn in_flight(&self) -> impl Iterator<Item = (u64, Arc<Stanza>)> {
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = (u64, Stanza)> {
         self.flight.iter().map(|(number, item)| (*number, item.stanza.clone()))
     }
 

@@ -19,13 +19,13 @@ fn pair(partner: u64) -> DomainPair {
     DomainPair::new(domain("contoso.test"), domain(&format!("partner{partner}.test")))
 }
 
-fn stanza(id: u64, kind: &str) -> Arc<Stanza> {
+fn stanza(id: u64, kind: &str) -> Stanza {
     let text = format!("<message type='{kind}' id='{id}' from='a@contoso.test' to='b@fabrikam.test'/>");
     parsed(&text)
 }
 
-fn parsed(text: &str) -> Arc<Stanza> {
-    Arc::new(Stanza::parse(text.as_bytes()).expect("a stanza"))
+fn parsed(text: &str) -> Stanza {
+    Stanza::parse(text.as_bytes()).expect("a stanza")
 }
 
 fn id(stanza: &Stanza) -> u64 {

@@ -233,7 +233,7 @@ mod tests {
         let pair = DomainPair::new(domain("contoso.test"), domain("fabrikam.test"));
         let text = format!("<message from='a@{from}' to='b@fabrikam.test'/>");
         let stanza = Stanza::parse(text.as_bytes()).expect("a stanza");
-        Crossing::Stanza { pair, number: 1, settled: 0, stanza: std::sync::Arc::new(stanza) }
+        Crossing::Stanza { pair, number: 1, settled: 0, stanza }
     }
 
     async fn greeted() -> [Connection<tokio::io::DuplexStream>; 2] {

@@ -2,7 +2,6 @@
 //! named once and then by number.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use topology::partner::Pattern;
@@ -253,7 +252,7 @@ impl Decoder {
             STANZA => {
                 let (pair, number, settled) = (self.pair(body)?, u64_of(body)?, u64_of(body)?);
                 let stanza = self.stanzas.read(body).map_err(|_| WireError("a stanza is none"))?;
-                Crossing::Stanza { pair, number, settled, stanza: Arc::new(stanza) }
+                Crossing::Stanza { pair, number, settled, stanza }
             }
             TAKEN => Crossing::Taken { pair: self.pair(body)?, up_to: u64_of(body)? },
             UNSENT => Crossing::Unsent { pair: self.pair(body)?, from: u64_of(body)? },
@@ -336,7 +335,7 @@ mod tests {
         frames.extend([Frame::Ask(1), Frame::Heard(u64::MAX)]);
         frames.extend(
             [
-                Crossing::Stanza { pair: out.clone(), number: 1, settled: 0, stanza: Arc::new(stanza) },
+                Crossing::Stanza { pair: out.clone(), number: 1, settled: 0, stanza },
                 Crossing::Taken { pair: back.clone(), up_to: 9 },
                 Crossing::Refused { pair: out.clone(), number: 2, why },
                 Crossing::Recall { pair: out.clone(), give_up: true },

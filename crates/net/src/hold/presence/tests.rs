@@ -1,7 +1,6 @@
 //! Presence after breaks: case by case, and users of whom servers tell and are asked in thousands of random breaks.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use api::local::Counts;
 use xmpp::domain::Domain;
@@ -18,15 +17,15 @@ fn pair() -> DomainPair {
     DomainPair::new(domain("contoso.test"), domain("fabrikam.test"))
 }
 
-fn presence(kind: &str, from: &str, to: &str) -> Arc<Stanza> {
+fn presence(kind: &str, from: &str, to: &str) -> Stanza {
     let kind = if kind.is_empty() { String::new() } else { format!(" type='{kind}'") };
     let content = if from.starts_with("room") { ROOM } else { "" };
     let text = format!("<presence{kind} from='{from}' to='{to}'>{content}</presence>");
     parsed(&text)
 }
 
-fn parsed(text: &str) -> Arc<Stanza> {
-    Arc::new(Stanza::parse(text.as_bytes()).expect("a stanza"))
+fn parsed(text: &str) -> Stanza {
+    Stanza::parse(text.as_bytes()).expect("a stanza")
 }
 
 /// What a pair's stanza says and to whom: `late` or `probe`, type, sender, addressee.
@@ -400,7 +399,7 @@ fn in_the_hold_what_is_said_again_is_counted_again() {
     assert_eq!(hold.counts(), Counts { accepted: 4, taken: 2, returned: 1, failed: 1, in_flight: 0 });
 }
 
-fn room_tells() -> Arc<Stanza> {
+fn room_tells() -> Stanza {
     presence("", "room@contoso.test/eve", "bob@fabrikam.test/desk")
 }
 

@@ -28,7 +28,7 @@ struct FakePeer {
 
 #[derive(Default)]
 struct FakeLink {
-    queue: VecDeque<(u64, Arc<Stanza>)>,
+    queue: VecDeque<(u64, Stanza)>,
     /// Written and not reported.
     open: Vec<u64>,
     closed: bool,
