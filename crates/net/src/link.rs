@@ -89,7 +89,11 @@ impl Link {
         while self.has_work() {
             let began = now();
             self.closed_at = Some(began + CLOSED);
-            let dialed = self.meanwhile(dial::carry(&self.face.clone(), self.pair.clone())).await;
+            // Boxed, as it takes far more than what a link is that has been idle for long.
+            let face = self.face.clone();
+            let pair = self.pair.clone();
+            let dialing = Box::pin(async move { dial::carry(&face, pair).await.map(Box::new) });
+            let dialed = self.meanwhile(dialing).await;
             self.closed_at = None;
             match dialed {
                 Ok(reached) => self.carry(reached).await,
@@ -106,7 +110,7 @@ impl Link {
     }
 
     /// Carries over one stream after another, as long as the next is up when the last one ends.
-    async fn carry(&mut self, reached: Reached) {
+    async fn carry(&mut self, reached: Box<Reached>) {
         let mut next = Some(reached);
         self.carrying = true;
         while let Some(reached) = next {

@@ -41,8 +41,8 @@ const BESIDE: Duration = Duration::from_secs(3);
 /// next, if it was looked for already. What surely never left waits again. What else was written and
 /// the peer didn't take, as far as it could tell, goes back: it may have been delivered, so it isn't
 /// sent again unless policy says so.
-pub(super) async fn carry(link: &mut Link, reached: Reached) -> Option<Reached> {
-    let Reached { machine, transport, target, tls, milestone } = reached;
+pub(super) async fn carry(link: &mut Link, reached: Box<Reached>) -> Option<Box<Reached>> {
+    let Reached { machine, transport, target, tls, milestone } = *reached;
     let (entry, mut commands) = link.face.streams.enter(link.face.face, Direction::Dialed, target.address);
     if let Some(tls) = &tls {
         entry.secured(tls.clone());
@@ -112,7 +112,7 @@ struct Carrying {
     /// That being done.
     beside: JoinSet<Result<Reached, DialError>>,
     /// The one that was, and when it takes this one's place.
-    next: Option<(Reached, Instant)>,
+    next: Option<(Box<Reached>, Instant)>,
     ending: Ending,
     /// Until when the peer may answer our end, as there is more to bring out.
     farewell: Option<Instant>,
@@ -192,7 +192,7 @@ impl Carrying {
                 _ = look.tick(), if self.is_open() || self.doubt != Doubt::None => self.look(link)?,
                 Some(dialed) = self.beside.join_next() => if let Ok(Ok(reached)) = dialed {
                     // Where the line is back, the peer will be heard on this stream, too.
-                    self.next = Some((reached, now() + GRACE));
+                    self.next = Some((Box::new(reached), now() + GRACE));
                 },
                 () = alarms.next.until(self.next.as_ref().map(|(_, at)| *at)) => {
                     self.look(link)?;
