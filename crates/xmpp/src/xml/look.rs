@@ -120,7 +120,14 @@ pub(super) fn text_run(bytes: &[u8]) -> Option<(usize, u8)> {
 
 /// What there is in `text`.
 pub(super) fn traits(text: &[u8]) -> u8 {
-    text.iter().fold(0, |traits, byte| traits | TRAITS[usize::from(*byte)])
+    let (pieces, rest) = text.as_chunks();
+    let of_each = |bytes: &[u8]| bytes.iter().fold(0, |traits, byte| traits | TRAITS[usize::from(*byte)]);
+    let of_piece = |piece| match special(piece) {
+        (0, true) => WIDE,
+        (0, false) => 0,
+        _ => of_each(piece),
+    };
+    pieces.iter().fold(of_each(rest), |traits, piece| traits | of_piece(piece))
 }
 
 /// Which of these bytes don't mean just themselves in an attribute's value, the first in the lowest bit.
