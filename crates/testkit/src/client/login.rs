@@ -77,6 +77,9 @@ pub(super) struct Wire {
     address: SocketAddr,
 }
 
+/// How often a login is tried that the server fails at by its own fault.
+const ATTEMPTS: usize = 3;
+
 /// Logs in; gives the connection and the full JID.
 pub(super) async fn login(
     place: &Place,
@@ -84,6 +87,18 @@ pub(super) async fn login(
     jid: &str,
     password: &str,
 ) -> Result<(Wire, String), LoginError> {
+    // COMPAT(jabberd2 2.7.0): it knows a session by its descriptor's number, so an error that comes late for the session
+    // before ends a new one that has just got the number. Seen once, under load.
+    for _ in 1..ATTEMPTS {
+        match attempt(place, address, jid, password).await {
+            Err(LoginError::Refused { condition, .. }) if condition == "internal-server-error" => {}
+            outcome => return outcome,
+        }
+    }
+    attempt(place, address, jid, password).await
+}
+
+async fn attempt(place: &Place, address: SocketAddr, jid: &str, password: &str) -> Result<(Wire, String), LoginError> {
     let stream = place.connect(address).await.map_err(|source| LoginError::Connection { address, source })?;
     stream.set_nodelay(true).map_err(|source| LoginError::Connection { address, source })?;
     let mut wire = Wire { stream, scanner: scanner(), buffer: BytesMut::new(), address };

@@ -114,6 +114,12 @@ async fn a_refused_login_says_what_the_server_answered() {
 }
 
 #[tokio::test]
+async fn a_login_that_the_server_stumbles_at_is_tried_again() {
+    let lab = Lab::new("PLAIN");
+    assert_eq!(lab.login("late").await.jid(), "late@contoso.test/lab");
+}
+
+#[tokio::test]
 async fn the_end_of_a_stream_is_told_to_whoever_waits() {
     let lab = Lab::new("PLAIN");
     let (romeo, juliet) = (lab.login("romeo").await, lab.login("juliet").await);

@@ -38,6 +38,9 @@ fn header(features: &str) -> String {
     )
 }
 
+const CRASH: &str = "<stream:error><internal-server-error xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>\
+                     </stream:stream>";
+
 async fn serve(stream: TcpStream, mechanism: &str, users: Users) -> Option<()> {
     let (mut input, mut output) = stream.into_split();
     let (to_user, mut outgoing): (_, UnboundedReceiver<String>) = unbounded_channel();
@@ -48,6 +51,7 @@ async fn serve(stream: TcpStream, mechanism: &str, users: Users) -> Option<()> {
         Some(())
     });
     let send = |xml: &str| to_user.send(xml.to_owned()).ok();
+    let known = |user: &str| users.lock().unwrap_or_else(PoisonError::into_inner).contains_key(user);
     let mut scanner = Scanner::new(Limits::default());
     let mut buffer = BytesMut::new();
     let mut jid = String::new();
@@ -76,6 +80,10 @@ async fn serve(stream: TcpStream, mechanism: &str, users: Users) -> Option<()> {
             "auth" => {
                 let given = STANDARD.decode(Element::of(&element).ok()?.text()).ok()?;
                 match String::from_utf8(given).ok()?.split('\0').collect::<Vec<_>>()[..] {
+                    [_, user @ "late", "secret"] if !known(user) => {
+                        users.lock().unwrap_or_else(PoisonError::into_inner).insert(user.to_owned(), to_user.clone());
+                        return send(CRASH);
+                    }
                     [_, user, "secret"] => {
                         jid = format!("{user}@contoso.test");
                         scanner = Scanner::new(Limits::default());
@@ -94,9 +102,7 @@ async fn serve(stream: TcpStream, mechanism: &str, users: Users) -> Option<()> {
                 send(&format!("<iq id='{}' from='contoso.test' type='result'/>", element.id()?))?;
             }
             "message" if element.to().as_deref() == Some("crash.test") => {
-                return send(
-                    "<stream:error><internal-server-error xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>",
-                );
+                return send(CRASH);
             }
             _ => route(&element, &jid, &users)?,
         }
