@@ -35,6 +35,7 @@ pub use presence::Repair;
 use presence::{Presence, Said};
 use returned::is_passing;
 pub(crate) use returned::returned;
+use roll::Roll;
 use sending::Sending;
 
 /// A peer on the trunk: an edge server as a gateway sees it, or a gateway as an edge does.
@@ -145,7 +146,7 @@ impl Hold {
             return Ok(());
         }
         let bytes = stanza.bytes().len();
-        let link = at_work(&mut self.links, &mut self.idle, pair);
+        let link = at_work(&mut self.links, &mut self.idle, &self.sending.roll, pair);
         if link.bytes() > 0 && link.bytes() + bytes > self.sending.limits.link_bytes {
             link.wanted = true;
             return Err(Full);
@@ -171,7 +172,7 @@ impl Hold {
 
     /// Counts a stanza that was turned back before it could be taken, or could neither pass nor go back.
     pub fn turned_back(&mut self, pair: &DomainPair, returned: bool) {
-        let counts = &mut at_work(&mut self.links, &mut self.idle, pair).counts;
+        let counts = &mut at_work(&mut self.links, &mut self.idle, &self.sending.roll, pair).counts;
         counts.accepted += 1;
         *(if returned { &mut counts.returned } else { &mut counts.failed }) += 1;
         self.forget_if_idle(pair);
@@ -264,6 +265,7 @@ impl Hold {
     /// Returns what has been queued for too long, looks for ways where none is open, and makes good what breaks did to
     /// presence.
     pub fn tick(&mut self, now: Instant) {
+        self.idle.tick(now);
         self.make_good(now);
         for pair in self.pairs(|link| link.is_late(now, self.sending.limits.age)) {
             let why = Undeliverable {
@@ -365,8 +367,8 @@ impl Hold {
 
     fn forget_if_idle(&mut self, pair: &DomainPair) {
         if self.links.get(pair).is_some_and(Link::is_idle) {
-            let counts = self.links.remove(pair).map(|link| link.counts()).unwrap_or_default();
-            self.idle.enter(pair, counts);
+            let (counts, peer) = self.links.remove(pair).map(|link| (link.counts(), link.peer)).unwrap_or_default();
+            self.idle.enter(pair, counts, peer);
         }
     }
 
@@ -409,7 +411,11 @@ enum Outcome {
     Refused(Undeliverable),
 }
 
-/// The link of a pair, which goes on counting where it ended.
-fn at_work<'a>(links: &'a mut ByPair<Link>, idle: &mut Idle, pair: &DomainPair) -> &'a mut Link {
-    links.entry(pair.clone()).or_insert_with(|| Link::after(idle.leave(pair)))
+/// The link of a pair, which goes on counting where it ended, and goes by who had it just now.
+fn at_work<'a>(links: &'a mut ByPair<Link>, idle: &mut Idle, roll: &Roll, pair: &DomainPair) -> &'a mut Link {
+    links.entry(pair.clone()).or_insert_with(|| {
+        let (counts, peer) = idle.leave(pair);
+        // For one that is silent, nobody waits whom it owes nothing.
+        Link::after(counts, peer.filter(|peer| roll.peers.get(peer) == Some(&PeerState::Up)))
+    })
 }

@@ -1,33 +1,51 @@
-//! The accounts of links that hold nothing: the latest each by itself, the older ones together.
+//! The accounts of links that hold nothing: the latest each by itself, the older ones together. And who had them last.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use api::local::Counts;
 use xmpp::domain::DomainPair;
 
+use super::PeerId;
 use crate::tables::ByPair;
 
 /// Links that are told apart: a partner chooses how many subdomains it speaks from, and memory and metrics
 /// shall not grow with them.
 pub(crate) const LINKS: usize = 1000;
 
+/// For so long at least, and for twice as long at most, a link stays with who had it. A next server that can't tell what it
+/// has taken may still be reading what came by that one, and would be told by another one what was said later.
+const STAYS: Duration = Duration::from_secs(5);
+
 #[derive(Debug, Default)]
 pub(super) struct Idle {
-    /// With when it became idle, as a number that grows.
-    latest: ByPair<(u64, Counts)>,
+    latest: ByPair<Resting>,
     order: BTreeMap<u64, DomainPair>,
     last: u64,
     /// Of all links that are idle, and of those that were forgotten.
     total: Counts,
+    /// How often `STAYS` has gone by, and when it does next.
+    season: u64,
+    turns: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Resting {
+    /// When it became idle, as a number that grows.
+    since: u64,
+    season: u64,
+    counts: Counts,
+    peer: Option<PeerId>,
 }
 
 impl Idle {
-    /// A link becomes idle, with all that was ever counted on it.
-    pub(super) fn enter(&mut self, pair: &DomainPair, counts: Counts) {
+    /// A link becomes idle, with all that was ever counted on it, and who had it.
+    pub(super) fn enter(&mut self, pair: &DomainPair, counts: Counts, peer: Option<PeerId>) {
         self.total = self.total + counts;
         self.last += 1;
         self.order.insert(self.last, pair.clone());
-        self.latest.insert(pair.clone(), (self.last, counts));
+        let resting = Resting { since: self.last, season: self.season, counts, peer };
+        self.latest.insert(pair.clone(), resting);
         if self.latest.len() > LINKS
             && let Some((_, oldest)) = self.order.pop_first()
         {
@@ -35,12 +53,21 @@ impl Idle {
         }
     }
 
-    /// A link is needed again: what was counted on it before; nothing, if that was forgotten.
-    pub(super) fn leave(&mut self, pair: &DomainPair) -> Counts {
-        let Some((since, counts)) = self.latest.remove(pair) else { return Counts::default() };
+    /// A link is needed again: what was counted on it before; nothing, if that was forgotten. And who had it, if that was
+    /// just now.
+    pub(super) fn leave(&mut self, pair: &DomainPair) -> (Counts, Option<PeerId>) {
+        let Some(Resting { since, season, counts, peer }) = self.latest.remove(pair) else { return Default::default() };
         self.order.remove(&since);
         self.total = self.total - counts;
-        counts
+        (counts, peer.filter(|_| season + 1 >= self.season))
+    }
+
+    /// Time goes by.
+    pub(super) fn tick(&mut self, now: Instant) {
+        if now >= *self.turns.get_or_insert(now + STAYS) {
+            self.season += 1;
+            self.turns = Some(now + STAYS);
+        }
     }
 
     /// What was counted on all links that aren't at work.
@@ -50,7 +77,7 @@ impl Idle {
 
     /// The latest links.
     pub(super) fn latest(&self) -> impl Iterator<Item = (&DomainPair, Counts)> {
-        self.latest.iter().map(|(pair, (_, counts))| (pair, *counts))
+        self.latest.iter().map(|(pair, resting)| (pair, resting.counts))
     }
 }
 
@@ -69,20 +96,31 @@ mod tests {
     #[test]
     fn what_comes_again_goes_on_counting() {
         let mut idle = Idle::default();
-        idle.enter(&pair(1), ONE);
-        let counts = idle.leave(&pair(1));
+        idle.enter(&pair(1), ONE, None);
+        let (counts, _) = idle.leave(&pair(1));
         assert_eq!((counts, idle.total()), (ONE, Counts::default()));
-        idle.enter(&pair(1), counts + ONE);
+        idle.enter(&pair(1), counts + ONE, None);
         assert_eq!(idle.latest().map(|(_, counts)| counts.taken).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn who_had_a_link_is_remembered_for_a_moment() {
+        for (ticks, remembered) in [(0, Some(7)), (9, Some(7)), (10, Some(7)), (20, None)] {
+            let (mut idle, now) = (Idle::default(), Instant::now());
+            idle.tick(now);
+            idle.enter(&pair(1), ONE, Some(7));
+            (1..=ticks).for_each(|tenth| idle.tick(now + STAYS * tenth / 10));
+            assert_eq!(idle.leave(&pair(1)).1, remembered, "after {ticks} tenths");
+        }
     }
 
     #[test]
     fn the_longest_idle_is_forgotten_and_stays_in_the_total() {
         let mut idle = Idle::default();
-        (0..LINKS + 5).for_each(|number| idle.enter(&pair(number), ONE));
+        (0..LINKS + 5).for_each(|number| idle.enter(&pair(number), ONE, None));
         assert_eq!(idle.latest().count(), LINKS);
-        assert_eq!(idle.leave(&pair(4)), Counts::default());
-        assert_eq!(idle.leave(&pair(5)), ONE);
+        assert_eq!(idle.leave(&pair(4)).0, Counts::default());
+        assert_eq!(idle.leave(&pair(5)).0, ONE);
         assert_eq!(idle.total().accepted, LINKS as u64 + 4);
     }
 }

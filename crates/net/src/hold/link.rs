@@ -90,9 +90,9 @@ fn size(item: &Item) -> usize {
 }
 
 impl Link {
-    /// One on which so many have their outcome already.
-    pub(super) fn after(counts: Counts) -> Link {
-        Link { counts, ..Link::default() }
+    /// One on which so many have their outcome already, by this peer the last of them.
+    pub(super) fn after(counts: Counts, peer: Option<PeerId>) -> Link {
+        Link { counts, peer, ..Link::default() }
     }
 
     pub(super) fn queue(&mut self, item: Item) {

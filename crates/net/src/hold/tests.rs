@@ -103,6 +103,38 @@ fn a_new_route_waits_for_what_the_old_peer_has_written() {
 }
 
 #[test]
+fn a_pair_that_pauses_stays_where_its_next_server_may_still_read() {
+    let (mut hold, now) = (Hold::new(limits()), Instant::now());
+    hold.tick(now);
+    (1..=2).for_each(|peer| hold.peer(peer, PeerState::Up));
+    hold.accept(now, &pair(1), &stanza(1, "chat"), None).expect("room");
+    let [(first, _)] = sent(&mut hold)[..] else { panic!("one was sent") };
+    let other = 3 - first;
+    hold.heard(first, Crossing::Taken { pair: pair(1), up_to: 1 });
+    let say = |hold: &mut Hold, now, number| {
+        hold.accept(now, &pair(1), &stanza(number, "chat"), None).expect("room");
+        let sent = sent(hold);
+        hold.heard(sent[0].0, Crossing::Taken { pair: pair(1), up_to: number });
+        sent
+    };
+    // Away for a moment: the other has it, and keeps it when the first is back.
+    hold.peer(first, PeerState::Away);
+    assert_eq!(say(&mut hold, now, 2), [(other, 2)]);
+    hold.peer(first, PeerState::Up);
+    assert_eq!(say(&mut hold, now, 3), [(other, 3)]);
+    // But nobody waits for it,
+    hold.peer(other, PeerState::Silent);
+    assert_eq!(say(&mut hold, now, 4), [(first, 4)]);
+    hold.peer(other, PeerState::Up);
+    hold.peer(first, PeerState::Away);
+    assert_eq!(say(&mut hold, now, 5), [(other, 5)]);
+    hold.peer(first, PeerState::Up);
+    // and after a while it goes where all spread it to.
+    (1..=120).for_each(|tick| hold.tick(now + Duration::from_millis(100) * tick));
+    assert_eq!(say(&mut hold, now, 6), [(first, 6)]);
+}
+
+#[test]
 fn what_a_lost_peer_had_goes_back_or_by_another_as_its_destination_wants_it() {
     for resend in [false, true] {
         let (mut hold, now) = (Hold::new(limits()), Instant::now());
