@@ -40,8 +40,8 @@ impl std::fmt::Display for Fate {
     }
 }
 
-/// By what a stanza is asked for. The id's hash stands for the id: it is small wherever it goes, and of all that is remembered
-/// at a time two being taken for one is as likely as guessing a key.
+/// By what a stanza is asked for. The hash of the id stands for it, as it is small wherever it goes: that an administrator is
+/// told of another stanza than the one he asked for happens once in some 10^15 questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Named {
     id: u64,

@@ -81,8 +81,8 @@ impl Holder {
     }
 
     /// Takes stanzas, in this order, and sees to it that each gets an outcome. Waits while there is no room for the first that
-    /// is left, which holds its sender; if that lasts too long, it goes back at once. Who has a receipt is told when the
-    /// stanza is settled.
+    /// is left, which holds its sender; if that lasts too long, all that are left go back, as they have waited as long, but
+    /// those for which there is room. Who has a receipt is told when the stanza is settled.
     pub async fn accept(&self, coming: &mut VecDeque<Coming>) {
         let mut began = now();
         loop {
@@ -96,7 +96,6 @@ impl Holder {
             let left = self.limits.age.saturating_sub(since(began));
             if tokio::time::timeout(left, change).await.is_err() && since(began) >= self.limits.age {
                 coming.pop_front().into_iter().for_each(|late| self.turn_back(&late));
-                began = now();
             }
         }
     }
@@ -342,5 +341,39 @@ impl Settled {
             self.numbers = *self.numbers.start()..=receipt.number;
         }
         is_next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xmpp::domain::Domain;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_finds_no_room_in_time_goes_back_all_at_once() {
+        let stanza = |id: u32| {
+            let text = format!("<message id='{id}' from='a@contoso.test' to='b@fabrikam.test'/>");
+            Stanza::parse(text.as_bytes()).expect("a stanza")
+        };
+        let room = 2 * stanza(1).bytes().len();
+        let limits = Limits { link_bytes: room, ..Limits::default() };
+        let (holder, mut returns) = Holder::new(limits.clone(), Arc::new(Fates::new(10)));
+        let mut settled = holder.enter_stream(7);
+        let domain = |text: &str| Domain::parse(text).expect("a domain");
+        let pair = DomainPair::new(domain("contoso.test"), domain("fabrikam.test"));
+        let coming = |number: u32| Coming {
+            pair: pair.clone(),
+            stanza: stanza(number),
+            receipt: Some(Receipt { stream: 7, number: number.into() }),
+        };
+        let began = now();
+        holder.accept(&mut (1..=5).map(coming).collect()).await;
+        assert_eq!(since(began), limits.age);
+        assert_eq!(holder.total(), Counts { accepted: 5, returned: 3, in_flight: 2, ..Counts::default() });
+        assert_eq!([3, 4, 5].map(|number| number..=number), [(); 3].map(|()| settled.try_recv().expect("settled")));
+        for id in ["3", "4", "5"] {
+            let (to, error) = returns.try_recv().expect("returned");
+            assert_eq!((to, error.id().as_deref()), (pair.reversed(), Some(id)));
+        }
     }
 }
