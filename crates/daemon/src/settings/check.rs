@@ -17,6 +17,8 @@ use super::file;
 
 /// The least that a stanza may be allowed to measure (RFC 6120 §13.12).
 const LEAST_STANZA: usize = 10_000;
+/// The most: one fits into a frame of the trunk, with what is said beside it.
+const MOST_STANZA: usize = 8 << 20;
 
 /// Times and sizes of a daemon's faces.
 pub fn settings(times: &file::Times, limits: &file::Limits, faults: &mut Faults) -> face::Settings {
@@ -44,6 +46,10 @@ pub fn settings(times: &file::Times, limits: &file::Limits, faults: &mut Faults)
     if stream.limits.stanza_bytes < LEAST_STANZA {
         let what = format!("stanzas could only have {} bytes", stream.limits.stanza_bytes);
         faults.add(limits.stanza_bytes.span(), what, "allow at least 10000 (RFC 6120 §13.12); servers send 262144");
+    }
+    if stream.limits.stanza_bytes > MOST_STANZA {
+        let what = format!("stanzas could have {} bytes", stream.limits.stanza_bytes);
+        faults.add(limits.stanza_bytes.span(), what, "allow at most 8388608 (8 MiB); servers send 262144");
     }
     if *limits.streams.get_ref() == 0 {
         faults.add(limits.streams.span(), "no stream could be accepted", "allow at least one");

@@ -18,6 +18,10 @@ use bytes::{Buf, BytesMut};
 const HEADER: usize = 10_000;
 /// What a header may declare, in bytes: a stanza of ten bytes shall not grow by more than this.
 const DECLARED: usize = 1000;
+/// Of the memory that elements are read into, what one of them may keep beside itself, in about.
+const BESIDE: usize = 32 * 1024;
+/// Where it would keep more, an element is copied that is less than this part of that.
+const PART: usize = 8;
 
 #[derive(Debug, PartialEq, Eq)]
 enum Stage {
@@ -54,6 +58,8 @@ pub struct Scanner {
     has_lang: bool,
     /// The first-level element's attributes and declarations.
     attributes: usize,
+    /// Bytes of complete elements and white space since the buffer's memory was last a new one.
+    passed: usize,
 }
 
 fn fault(what: &'static str) -> XmlError {
@@ -77,6 +83,7 @@ impl Scanner {
             head: None,
             has_lang: false,
             attributes: 0,
+            passed: 0,
         }
     }
 
@@ -107,11 +114,11 @@ impl Scanner {
                 self.within(buffer.len())?;
                 return Ok(None);
             };
-            let place = self.checked..self.checked + length;
-            self.within(place.end)?;
             if let (Token::Text, true) = (token, outside) {
                 return self.whitespace(buffer, length).map(Some);
             }
+            let place = self.checked..self.checked + length;
+            self.within(place.end)?;
             let text = &buffer[place.clone()];
             match token {
                 Token::Text => check_text(text, traits(text))?,
@@ -221,7 +228,33 @@ impl Scanner {
             self.stage = Stage::Prolog;
         }
         buffer.advance(length);
+        self.passed(buffer, length);
         Ok(Frame::Whitespace)
+    }
+
+    /// The bytes of the element that is complete. It shares the buffer's memory with what came beside it. But what is held of
+    /// a stream is counted by its own bytes, so it mustn't keep much that is held no longer.
+    fn take(&mut self, buffer: &mut BytesMut) -> BytesMut {
+        let length = std::mem::take(&mut self.checked);
+        let memory = buffer.capacity();
+        let bytes = if memory >= 2 * BESIDE && length < memory / PART {
+            let copy = BytesMut::from(&buffer[..length]);
+            buffer.advance(length);
+            copy
+        } else {
+            buffer.split_to(length)
+        };
+        self.passed(buffer, length);
+        bytes
+    }
+
+    /// So many bytes were taken off the front. What follows much moves to memory of its own, where it is less than that.
+    fn passed(&mut self, buffer: &mut BytesMut, length: usize) {
+        self.passed += length;
+        if self.passed >= BESIDE && buffer.len() < self.passed {
+            *buffer = BytesMut::from(&buffer[..]);
+            self.passed = 0;
+        }
     }
 
     /// `<?xml version='1.0'?>` at the very beginning, the one declaration that XMPP has.
@@ -346,7 +379,7 @@ impl Scanner {
 
     /// The first-level element is complete: takes it out, together with what the header said of it.
     fn complete(&mut self, buffer: &mut BytesMut) -> Result<Frame, XmlError> {
-        let bytes = buffer.split_to(std::mem::take(&mut self.checked));
+        let bytes = self.take(buffer);
         let Some(mut head) = self.head.take() else { return Err(fault("an element without a start")) };
         let Scanner { prefixes, added, attributes, .. } = self;
         added.clear();

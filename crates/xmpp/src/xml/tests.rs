@@ -198,6 +198,39 @@ fn limits_hold_before_an_element_is_complete() {
 }
 
 #[test]
+fn white_space_between_elements_has_no_limit() {
+    let limits = Limits { stanza_bytes: 300, ..Limits::default() };
+    let text = format!("{HEADER}{}<message/>", " ".repeat(1000));
+    for piece in [1, 7, usize::MAX] {
+        let (frames, error) = scan(&text, piece, limits);
+        assert!(matches!((frames.last(), error), (Some(Frame::Element(_)), None)), "in pieces of {piece}");
+    }
+}
+
+#[test]
+fn a_small_element_does_not_keep_the_memory_of_large_ones() {
+    let (small, large) = ("<message/>", format!("<message>{}</message>", "x".repeat(200_000)));
+    let little = format!("<message>{}</message>", "x".repeat(5_000));
+    for texts in [vec![small, &large], vec![&large, small], vec![&little; 40], vec![&*large, &large, small, &large]] {
+        let mut buffer = BytesMut::from(&*format!("{HEADER}{}", texts.concat()));
+        let mut scanner = Scanner::new(Limits::default());
+        let frames = std::iter::from_fn(|| scanner.next(&mut buffer).expect("no fault"));
+        let elements = frames.filter_map(|frame| match frame {
+            Frame::Element(element) => Some(element.bytes().clone()),
+            _ => None,
+        });
+        let elements: Vec<_> = elements.collect();
+        assert_eq!(elements.iter().map(|bytes| bytes.len()).sum::<usize>(), texts.concat().len());
+        assert!(buffer.capacity() < 64 * 1024, "an idle stream keeps {}", buffer.capacity());
+        // How much memory that is shows where nobody else has it.
+        drop(buffer);
+        let last = elements.into_iter().rfind(|bytes| bytes.len() < 10_000).expect("a small one");
+        let memory = last.try_into_mut().map_or(usize::MAX, |bytes| bytes.capacity());
+        assert!(memory < 64 * 1024, "{memory}");
+    }
+}
+
+#[test]
 fn what_the_header_declared_travels_with_the_element() {
     assert_eq!(
         element("<stream:features><db:x/></stream:features>").as_deref(),

@@ -1,4 +1,4 @@
-//! The domain pairs that were seen last on a stream, so that who speaks again is known by the letters of his address.
+//! The domain pairs that came up last on a stream, so that who speaks again is known by the letters of his address.
 
 use crate::domain::DomainPair;
 
@@ -12,7 +12,7 @@ struct Spelling {
     pair: DomainPair,
 }
 
-/// Pairs that passed, latest last.
+/// Pairs that passed, in the order in which they came up.
 #[derive(Default)]
 pub(super) struct Seen(Vec<Spelling>);
 
