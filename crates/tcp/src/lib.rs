@@ -19,6 +19,8 @@ pub struct Standing {
     pub in_flight: u32,
     /// Whether the other end has room for another full segment.
     pub has_room: bool,
+    /// How often it was asked whether it has room again, since it last answered.
+    pub probes: u8,
     /// Since something last came that could acknowledge anything.
     pub silent: Duration,
     /// How long an acknowledgement takes to come.
@@ -26,10 +28,16 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Whether the other end's kernel owes us an acknowledgement. One that has no room for more doesn't.
+    /// Whether the other end's kernel owes us an acknowledgement. One that has no room for more doesn't, as long as it
+    /// answers when it is asked for some.
     pub fn is_owed(&self) -> bool {
-        // What can't leave this machine isn't in flight either.
-        self.in_flight > 0 || (self.unsent > 0 && self.has_room)
+        // What can't leave this machine isn't in flight either. And when it is asked again, the answer is overdue.
+        self.in_flight > 0 || (self.unsent > 0 && self.has_room) || self.probes > 1
+    }
+
+    /// Whether the other end's kernel has all that was written, as far as it was told.
+    pub fn is_quiet(&self) -> bool {
+        self.in_flight == 0 && self.unsent == 0
     }
 }
 
@@ -45,6 +53,7 @@ pub fn standing(socket: &impl AsFd) -> io::Result<Standing> {
         acknowledged: info.tcpi_bytes_acked,
         in_flight: info.tcpi_unacked,
         has_room: info.tcpi_snd_wnd >= info.tcpi_snd_mss,
+        probes: info.tcpi_probes,
         silent: Duration::from_millis(info.tcpi_last_ack_recv.into()),
         round_trip: Duration::from_micros(info.tcpi_rtt.into()),
     })

@@ -34,6 +34,8 @@ const PARTING: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_millis(1500);
 /// Between two looks at what the kernel of a peer that can't tell has acknowledged.
 const ARRIVE: Duration = Duration::from_millis(20);
+/// What may stand between stanzas and says nothing (RFC 6120 §4.6.1).
+const NOTHING: &[u8] = b" ";
 /// A target that may be gone for so long has another one tried beside it.
 const BESIDE: Duration = Duration::from_secs(3);
 
@@ -342,7 +344,12 @@ impl Carrying {
     /// go another way, and another stream is dialed.
     fn look(&mut self, link: &mut Link) -> io::Result<()> {
         let now = now();
-        let doubt = self.watch.look(now, self.is_open(), self.transport.standing());
+        let standing = self.transport.standing();
+        let doubt = self.watch.look(now, self.is_open(), standing);
+        if self.output.is_out() && !self.machine.is_closing() && self.watch.nudges(now, standing) {
+            self.entry.trace_sent(NOTHING);
+            self.output.bytes.extend_from_slice(NOTHING);
+        }
         let (is_clear, was_clear) = (!doubt.is_serious(), !self.doubt.is_serious());
         self.doubt = doubt;
         if is_clear != was_clear {

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// is on its way when a line breaks may have been delivered, and has to go back.
 const PAUSE: Duration = Duration::from_millis(300);
 const ROUND_TRIPS: u32 = 4;
+/// A server that says nothing for so long, while its kernel has all, is sent a byte that its kernel has to acknowledge: what
+/// it says may be lost on a line that is dead.
+const NUDGE: Duration = Duration::from_millis(500);
 /// A kernel that acknowledges nothing for so long may be gone: several retransmissions, also by satellite.
 const KERNEL: Duration = Duration::from_secs(2);
 /// A server that says nothing for so long, while its kernel takes what it is sent, may be frozen.
@@ -54,30 +57,48 @@ pub(super) struct Watch {
     since: Option<Instant>,
     /// Bytes that its kernel had acknowledged at the last look.
     acknowledged: u64,
+    /// When it was last sent a byte only to hear of its kernel, since something last came.
+    nudged: Option<Instant>,
+    /// What its kernel acknowledges next is that byte.
+    answers_nudge: bool,
 }
 
 impl Watch {
     pub(super) fn new(patience: Patience) -> Watch {
-        Watch { patience, since: None, acknowledged: 0 }
+        Watch { patience, since: None, acknowledged: 0, nudged: None, answers_nudge: false }
     }
 
     /// Something came from the peer itself.
     pub(super) fn heard(&mut self) {
-        self.since = None;
+        (self.since, self.nudged) = (None, None);
+    }
+
+    /// Whether it is time for a byte that says nothing; whoever asks sends it then.
+    pub(super) fn nudges(&mut self, now: Instant, standing: Option<tcp::Standing>) -> bool {
+        let last = self.nudged.or(self.since);
+        let is_due =
+            last.is_some_and(|last| now >= last + NUDGE) && standing.is_some_and(|standing| standing.is_quiet());
+        if is_due {
+            (self.nudged, self.answers_nudge) = (Some(now), true);
+        }
+        is_due
     }
 
     /// What is to be thought of the peer now. `is_open` is whether something was written that it has not
     /// taken; `standing` is what the kernel knows, where it knows anything.
     pub(super) fn look(&mut self, now: Instant, is_open: bool, standing: Option<tcp::Standing>) -> Doubt {
         if !is_open {
-            self.since = None;
+            self.heard();
             return Doubt::None;
         }
         if let Some(standing) = standing
             && standing.acknowledged > self.acknowledged
         {
             self.acknowledged = standing.acknowledged;
-            self.since = None;
+            // That its kernel has got a nudge says nothing of the server.
+            if !std::mem::take(&mut self.answers_nudge) {
+                self.heard();
+            }
         }
         let waited = now.saturating_duration_since(*self.since.get_or_insert(now));
         let owing = standing.filter(tcp::Standing::is_owed);
@@ -109,6 +130,7 @@ mod tests {
             acknowledged,
             in_flight,
             has_room: false,
+            probes: 0,
             silent,
             round_trip: Duration::from_millis(100),
         })
@@ -175,6 +197,40 @@ mod tests {
         // Its window is shut: nothing is in flight, and probes are answered, now and then.
         assert_eq!(watch.look(now, true, standing(900, 0, 0)), Doubt::None);
         assert_eq!(watch.look(seconds(now, 5), true, standing(900, 0, 3)), Doubt::None);
+    }
+
+    #[test]
+    fn one_that_has_no_room_and_answers_no_more_is_a_silent_line() {
+        let (mut watch, now) = (Watch::new(PATIENCE), Instant::now());
+        let shut = |probes, silent| standing(900, 0, silent).map(|standing| tcp::Standing { probes, ..standing });
+        assert_eq!(watch.look(now, true, shut(0, 0)), Doubt::None);
+        assert_eq!(watch.look(seconds(now, 3), true, shut(1, 3)), Doubt::None, "it was asked just now");
+        assert_eq!(watch.look(seconds(now, 4), true, shut(2, 4)), Doubt::Unsure);
+        assert_eq!(watch.look(seconds(now, 5), true, shut(0, 0)), Doubt::None);
+    }
+
+    #[test]
+    fn who_owes_only_words_is_nudged_to_see_whether_the_line_is_dead() {
+        let (mut watch, now) = (Watch::new(PATIENCE), Instant::now());
+        let at = |quarters: u32| now + LOOK * quarters;
+        let quiet = |acknowledged, in_flight, silent: u32| {
+            let silent = LOOK * silent;
+            standing(acknowledged, in_flight, 0).map(|standing| tcp::Standing { unsent: 0, silent, ..standing })
+        };
+        let mut look =
+            |quarter, standing| (watch.look(at(quarter), true, standing), watch.nudges(at(quarter), standing));
+        assert_eq!(look(0, quiet(900, 0, 0)), (Doubt::None, false));
+        assert_eq!(look(1, quiet(900, 0, 1)), (Doubt::None, false));
+        assert_eq!(look(2, quiet(900, 0, 2)), (Doubt::None, true));
+        // Its kernel is there, and the server is waited for, and not from then on only;
+        assert_eq!(look(3, quiet(922, 0, 1)), (Doubt::None, false));
+        assert_eq!(look(4, quiet(922, 0, 2)), (Doubt::None, true));
+        // now it isn't.
+        assert_eq!(look(5, quiet(922, 1, 3)), (Doubt::Wary, false));
+        assert_eq!(look(10, quiet(922, 1, 8)), (Doubt::Unsure, false));
+        // Back, but a server that says nothing for ten seconds is doubted in spite of its kernel.
+        assert_eq!(look(12, quiet(944, 0, 1)), (Doubt::None, true));
+        assert_eq!(look(40, quiet(966, 0, 1)), (Doubt::Unsure, true));
     }
 
     #[test]

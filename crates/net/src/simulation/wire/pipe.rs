@@ -131,6 +131,7 @@ impl Pipe {
             acknowledged: self.arrived + 1,
             in_flight: u32::try_from(self.arrivals.len()).expect("few"),
             has_room: self.sent < self.read + self.make.capacity as u64,
+            probes: 0,
             silent: now - self.last_arrival,
             round_trip: self.make.latency * 2,
         }
