@@ -173,6 +173,9 @@ impl Carrying {
             if link.tried {
                 link.way(!self.doubt.is_serious());
             }
+            if !self.is_open() {
+                self.watch.rest();
+            }
             let may_write = self.ending.is_open() && !self.machine.is_closing() && self.doubt == Doubt::None;
             // In one piece with a question that the machine has just asked.
             if may_write && self.leaving == 0 && self.output.is_whole() && !link.waiting.is_empty() {

@@ -73,6 +73,11 @@ impl Watch {
         (self.since, self.nudged) = (None, None);
     }
 
+    /// Nothing is open: what is written next isn't waited for since earlier.
+    pub(super) fn rest(&mut self) {
+        self.heard();
+    }
+
     /// Whether it is time for a byte that says nothing; whoever asks sends it then.
     pub(super) fn nudges(&mut self, now: Instant, standing: Option<tcp::Standing>) -> bool {
         let last = self.nudged.or(self.since);
@@ -88,7 +93,7 @@ impl Watch {
     /// taken; `standing` is what the kernel knows, where it knows anything.
     pub(super) fn look(&mut self, now: Instant, is_open: bool, standing: Option<tcp::Standing>) -> Doubt {
         if !is_open {
-            self.heard();
+            self.rest();
             return Doubt::None;
         }
         if let Some(standing) = standing
@@ -146,6 +151,15 @@ mod tests {
         assert_eq!(watch.look(now, false, standing(1, 1, 900)), Doubt::None);
         assert_eq!(watch.look(seconds(now, 900), false, standing(1, 1, 1800)), Doubt::None);
         assert_eq!(watch.look(seconds(now, 900), true, standing(1, 1, 1800)), Doubt::None, "written just now");
+    }
+
+    #[test]
+    fn what_is_written_after_a_rest_is_not_waited_for_since_before_it() {
+        let (mut watch, now) = (Watch::new(PATIENCE), Instant::now());
+        assert_eq!(watch.look(now, true, standing(1, 1, 0)), Doubt::None);
+        watch.rest();
+        let later = seconds(now, 100);
+        assert_eq!(watch.look(later, true, standing(1, 1, 100)), Doubt::None, "its kernel has had no time yet");
     }
 
     #[test]
