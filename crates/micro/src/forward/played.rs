@@ -107,6 +107,7 @@ impl<S: Server> Carrier for Wire<S> {
             acknowledged: self.written,
             in_flight: 0,
             has_room: true,
+            probes: 0,
             silent: Duration::ZERO,
             round_trip: Duration::ZERO,
         })

@@ -18,10 +18,8 @@ use bytes::{Buf, BytesMut};
 const HEADER: usize = 10_000;
 /// What a header may declare, in bytes: a stanza of ten bytes shall not grow by more than this.
 const DECLARED: usize = 1000;
-/// Of the memory that elements are read into, what one of them may keep beside itself, in about.
+/// Of the memory that elements are read into, what the next of them may keep of those before it, in about.
 const BESIDE: usize = 32 * 1024;
-/// Where it would keep more, an element is copied that is less than this part of that.
-const PART: usize = 8;
 
 #[derive(Debug, PartialEq, Eq)]
 enum Stage {
@@ -232,23 +230,15 @@ impl Scanner {
         Ok(Frame::Whitespace)
     }
 
-    /// The bytes of the element that is complete. It shares the buffer's memory with what came beside it. But what is held of
-    /// a stream is counted by its own bytes, so it mustn't keep much that is held no longer.
+    /// The bytes of the element that is complete. It shares the buffer's memory with what came beside it.
     fn take(&mut self, buffer: &mut BytesMut) -> BytesMut {
-        let length = std::mem::take(&mut self.checked);
-        let memory = buffer.capacity();
-        let bytes = if memory >= 2 * BESIDE && length < memory / PART {
-            let copy = BytesMut::from(&buffer[..length]);
-            buffer.advance(length);
-            copy
-        } else {
-            buffer.split_to(length)
-        };
-        self.passed(buffer, length);
+        let bytes = buffer.split_to(std::mem::take(&mut self.checked));
+        self.passed(buffer, bytes.len());
         bytes
     }
 
-    /// So many bytes were taken off the front. What follows much moves to memory of its own, where it is less than that.
+    /// So many bytes were taken off the front. What follows much moves to memory of its own, where it is less than that: what
+    /// is held of a stream is counted by its own bytes, and an idle stream shall not keep what it needed once.
     fn passed(&mut self, buffer: &mut BytesMut, length: usize) {
         self.passed += length;
         if self.passed >= BESIDE && buffer.len() < self.passed {

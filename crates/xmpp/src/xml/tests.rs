@@ -208,10 +208,11 @@ fn white_space_between_elements_has_no_limit() {
 }
 
 #[test]
-fn a_small_element_does_not_keep_the_memory_of_large_ones() {
+fn an_element_does_not_keep_the_memory_of_what_came_before_it() {
     let (small, large) = ("<message/>", format!("<message>{}</message>", "x".repeat(200_000)));
     let little = format!("<message>{}</message>", "x".repeat(5_000));
-    for texts in [vec![small, &large], vec![&large, small], vec![&little; 40], vec![&*large, &large, small, &large]] {
+    let space = " ".repeat(200_000);
+    for texts in [vec![&*large, small], vec![&space, small], vec![&little; 40], vec![&*large, &large, small]] {
         let mut buffer = BytesMut::from(&*format!("{HEADER}{}", texts.concat()));
         let mut scanner = Scanner::new(Limits::default());
         let frames = std::iter::from_fn(|| scanner.next(&mut buffer).expect("no fault"));
@@ -220,7 +221,7 @@ fn a_small_element_does_not_keep_the_memory_of_large_ones() {
             _ => None,
         });
         let elements: Vec<_> = elements.collect();
-        assert_eq!(elements.iter().map(|bytes| bytes.len()).sum::<usize>(), texts.concat().len());
+        assert_eq!(elements.iter().map(|bytes| bytes.len()).sum::<usize>(), texts.concat().trim_start().len());
         assert!(buffer.capacity() < 64 * 1024, "an idle stream keeps {}", buffer.capacity());
         // How much memory that is shows where nobody else has it.
         drop(buffer);
