@@ -221,7 +221,7 @@ fn an_element_does_not_keep_the_memory_of_what_came_before_it() {
             _ => None,
         });
         let elements: Vec<_> = elements.collect();
-        assert_eq!(elements.iter().map(|bytes| bytes.len()).sum::<usize>(), texts.concat().trim_start().len());
+        assert_eq!(elements.iter().map(bytes::Bytes::len).sum::<usize>(), texts.concat().trim_start().len());
         assert!(buffer.capacity() < 64 * 1024, "an idle stream keeps {}", buffer.capacity());
         // How much memory that is shows where nobody else has it.
         drop(buffer);
