@@ -70,7 +70,7 @@ impl Watch {
 
     /// Something came from the peer itself.
     pub(super) fn heard(&mut self) {
-        (self.since, self.nudged) = (None, None);
+        (self.since, self.nudged, self.answers_nudge) = (None, None, false);
     }
 
     /// Nothing is open: what is written next isn't waited for since earlier.

@@ -226,20 +226,13 @@ impl Scanner {
             self.stage = Stage::Prolog;
         }
         buffer.advance(length);
-        self.passed(buffer, length);
+        self.leave_behind(buffer, length);
         Ok(Frame::Whitespace)
-    }
-
-    /// The bytes of the element that is complete. It shares the buffer's memory with what came beside it.
-    fn take(&mut self, buffer: &mut BytesMut) -> BytesMut {
-        let bytes = buffer.split_to(std::mem::take(&mut self.checked));
-        self.passed(buffer, bytes.len());
-        bytes
     }
 
     /// So many bytes were taken off the front. What follows much moves to memory of its own, where it is less than that: what
     /// is held of a stream is counted by its own bytes, and an idle stream shall not keep what it needed once.
-    fn passed(&mut self, buffer: &mut BytesMut, length: usize) {
+    fn leave_behind(&mut self, buffer: &mut BytesMut, length: usize) {
         self.passed += length;
         if self.passed >= BESIDE && buffer.len() < self.passed {
             *buffer = BytesMut::from(&buffer[..]);
@@ -369,7 +362,8 @@ impl Scanner {
 
     /// The first-level element is complete: takes it out, together with what the header said of it.
     fn complete(&mut self, buffer: &mut BytesMut) -> Result<Frame, XmlError> {
-        let bytes = self.take(buffer);
+        let bytes = buffer.split_to(std::mem::take(&mut self.checked));
+        self.leave_behind(buffer, bytes.len());
         let Some(mut head) = self.head.take() else { return Err(fault("an element without a start")) };
         let Scanner { prefixes, added, attributes, .. } = self;
         added.clear();
