@@ -416,6 +416,6 @@ fn at_work<'a>(links: &'a mut ByPair<Link>, idle: &mut Idle, roll: &Roll, pair: 
     links.entry(pair.clone()).or_insert_with(|| {
         let (counts, peer) = idle.leave(pair);
         // For one that is silent, nobody waits whom it owes nothing.
-        Link::after(counts, peer.filter(|peer| roll.peers.get(peer) == Some(&PeerState::Up)))
+        Link::after(counts, peer.filter(|peer| roll.is_there(*peer)))
     })
 }

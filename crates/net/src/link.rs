@@ -18,8 +18,7 @@ use crate::alarm::Alarm;
 use crate::clock::{now, since};
 use crate::dial::{self, DialError, Reached};
 use crate::face::FaceState;
-use crate::hold::PeerId;
-use crate::links::{Item, Job, Shared};
+use crate::links::{Item, Job, Recall, Shared};
 use crate::streams::{Command, Registered};
 use crate::trunk::Undeliverable;
 
@@ -54,10 +53,8 @@ pub(crate) struct Link {
     is_closed: bool,
     /// When that is to be said, if no stream is up by then.
     closed_at: Option<Instant>,
-    /// Who wants all back that was written on the stream and isn't taken.
-    given_up_by: Vec<PeerId>,
-    /// Somebody will give the pair's stanzas to another once what was written is taken.
-    leads_elsewhere: bool,
+    /// Who will give the pair's stanzas to another, and waits for our word.
+    recalls: Vec<Recall>,
 }
 
 impl Link {
@@ -78,8 +75,7 @@ impl Link {
             tried: false,
             is_closed: false,
             closed_at: None,
-            given_up_by: Vec::new(),
-            leads_elsewhere: false,
+            recalls: Vec::new(),
         }
     }
 
@@ -118,13 +114,13 @@ impl Link {
             next = carry::carry(self, reached).await;
         }
         self.carrying = false;
-        self.keep();
+        self.answer_recalls();
     }
 
-    /// Nothing is given up, or nothing is left to be: whoever wanted that has back what isn't written.
-    fn keep(&mut self) {
-        for peer in std::mem::take(&mut self.given_up_by) {
-            self.recall(peer);
+    /// Whoever leads the pair's stanzas another way has back what isn't written, and may do so now.
+    fn answer_recalls(&mut self) {
+        for recall in std::mem::take(&mut self.recalls) {
+            self.answer(recall);
         }
     }
 
@@ -161,20 +157,19 @@ impl Link {
         match job {
             Job::Carry(item) if self.shared.is_given_up() && item.origin.is_some() => self.refuse(&item, &given_up()),
             Job::Carry(item) => self.waiting.push_back(item),
-            Job::Recall { peer, give_up } if give_up && self.carrying => self.given_up_by.push(peer),
-            Job::Recall { peer, .. } => self.recall(peer),
+            Job::Recall(recall) if self.carrying => self.recalls.push(recall),
+            Job::Recall(recall) => self.answer(recall),
             Job::Try => self.tried = true,
         }
     }
 
-    fn recall(&mut self, peer: PeerId) {
-        let theirs = |item: &Item| item.origin.filter(|(origin, _)| *origin == peer).map(|(_, number)| number);
+    fn answer(&mut self, recall: Recall) {
+        let theirs = |item: &Item| item.origin.filter(|(origin, _)| *origin == recall.peer).map(|(_, number)| number);
         let first = self.waiting.iter().find_map(theirs);
         let before = self.waiting.len();
         self.waiting.retain(|item| theirs(item).is_none());
         self.shared.count_recalled((before - self.waiting.len()) as u64);
-        self.shared.unsent(peer, &self.pair, first);
-        self.leads_elsewhere = true;
+        self.shared.unsent(&recall, &self.pair, first);
     }
 
     /// Waits for something, and meanwhile refuses what has waited for longer than the hold.

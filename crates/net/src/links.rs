@@ -45,10 +45,20 @@ pub struct Given {
 pub(crate) enum Job {
     /// To bring this out.
     Carry(Item),
-    /// To give back what this peer gave it and wasn't written, and to give up the rest if it says so.
-    Recall { peer: PeerId, give_up: bool },
+    /// To give back what a peer gave it and wasn't written.
+    Recall(Recall),
     /// To find out whether there is a way.
     Try,
+}
+
+/// A peer wants back what it gave and wasn't written, as it leads that another way.
+#[derive(Clone, Copy)]
+pub(crate) struct Recall {
+    pub(crate) peer: PeerId,
+    /// Over which of its connections it asked, counted: on the next one it asks again.
+    connection: u64,
+    /// What was written shall not be waited for either.
+    pub(crate) give_up: bool,
 }
 
 /// A stanza on a link.
@@ -138,6 +148,8 @@ pub(crate) struct Shared {
 #[derive(Default)]
 struct Peer {
     arrivals: Arrivals,
+    /// How many connections it has had.
+    connection: u64,
     /// Nothing while its connection is lost.
     sender: Option<FrameSender>,
 }
@@ -158,6 +170,7 @@ impl Links {
         let peer = peers.entry(peer).or_default();
         peer.arrivals.say_again().into_iter().for_each(|said| sender.send(said));
         peer.sender = Some(sender);
+        peer.connection += 1;
     }
 
     /// The connection to a peer is lost; it may come back.
@@ -185,8 +198,10 @@ impl Links {
     /// written shall not be waited for either.
     pub fn recall(&self, peer: PeerId, pair: &DomainPair, give_up: bool) {
         let open = locked(&self.shared.open);
-        if open.get(pair).is_none_or(|link| link.jobs.send(Job::Recall { peer, give_up }).is_err()) {
-            self.shared.unsent(peer, pair, None);
+        let connection = locked(&self.shared.peers).get(&peer).map_or(0, |peer| peer.connection);
+        let recall = Recall { peer, connection, give_up };
+        if open.get(pair).is_none_or(|link| link.jobs.send(Job::Recall(recall)).is_err()) {
+            self.shared.unsent(&recall, pair, None);
         }
     }
 
@@ -336,9 +351,15 @@ impl Shared {
         self.say(peer, |arrivals| arrivals.refused(pair, number, why.clone()));
     }
 
-    /// What the peer gave for this pair from here on, or nothing of it, was not written.
-    pub(crate) fn unsent(&self, peer: PeerId, pair: &DomainPair, first: Option<u64>) {
-        self.say(peer, |arrivals| arrivals.recall(pair, first));
+    /// What the peer gave for this pair from here on, or nothing of it, was not written. On another connection than it asked
+    /// by, that would be taken for the answer to what it asked there.
+    pub(crate) fn unsent(&self, recall: &Recall, pair: &DomainPair, first: Option<u64>) {
+        if let Some(peer) = locked(&self.peers).get_mut(&recall.peer) {
+            let said = peer.arrivals.recall(pair, first);
+            if let Some(sender) = peer.sender.as_ref().filter(|_| peer.connection == recall.connection) {
+                sender.send(said);
+            }
+        }
     }
 
     /// How the way to the pair's next server is, to whoever may ask to have it gone.

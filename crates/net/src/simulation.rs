@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use xmpp::domain::Domain;
 
+mod border;
 mod certificates;
+mod changed;
 mod host;
 mod ledger;
 mod life;
@@ -30,8 +32,7 @@ fn domain(text: &str) -> Domain {
 }
 
 fn live(seed: u64) -> Result<Summary, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(World::new(seed).run())
+    border::simulated(World::new(seed).run())
 }
 
 fn asked(variable: &str) -> Option<u64> {

@@ -37,6 +37,11 @@ impl Roll {
         self.retired.remove(&peer);
     }
 
+    /// Whether a peer can be asked something and will answer.
+    pub(super) fn is_there(&self, peer: PeerId) -> bool {
+        matches!(self.peers.get(&peer), Some(PeerState::Up | PeerState::Draining))
+    }
+
     /// The place of a peer in the route's order, if it can be given this link's stanzas.
     fn place(&self, pair: &DomainPair, peer: PeerId) -> Option<usize> {
         let domains = self.serves.get(&peer).map(Vec::as_slice).unwrap_or_default();

@@ -32,8 +32,9 @@ impl Sending {
             link.peer = None;
         }
         let Some(chosen) = chosen else { return };
+        // One that is there is asked also when it owes nothing: only it knows whether the next server may still be reading.
         if let Some(peer) = link.peer.filter(|peer| *peer != chosen)
-            && !link.nothing_in_flight()
+            && (!link.nothing_in_flight() || self.roll.is_there(peer))
         {
             let give_up = link.ways.give_up(peer);
             if !link.phase.is_told(give_up) {

@@ -103,6 +103,29 @@ fn a_new_route_waits_for_what_the_old_peer_has_written() {
 }
 
 #[test]
+fn a_new_route_asks_the_old_peer_also_where_it_owes_nothing() {
+    for (state, asked) in [(PeerState::Up, true), (PeerState::Draining, true), (PeerState::Away, false)] {
+        let (mut hold, now) = (Hold::new(limits()), Instant::now());
+        hold.peer(1, PeerState::Up);
+        hold.accept(now, &pair(1), &stanza(1, "chat"), None).expect("room");
+        hold.heard(1, Crossing::Taken { pair: pair(1), up_to: 1 });
+        assert_eq!(sent(&mut hold), [(1, 1)]);
+        hold.peer(1, state);
+        hold.route(vec![vec![2]]);
+        hold.peer(2, PeerState::Up);
+        hold.accept(now, &pair(1), &stanza(2, "chat"), None).expect("room");
+        if asked {
+            let done: Vec<_> = std::iter::from_fn(|| hold.poll()).collect();
+            let recall = |action: &&Action| matches!(action, Action::Send(1, Crossing::Recall { give_up: false, .. }));
+            assert_eq!(done.iter().filter(recall).count(), 1, "{state:?}: {done:?}");
+            assert!(!done.iter().any(|action| matches!(action, Action::Send(_, Crossing::Stanza { .. }))), "{done:?}");
+            hold.heard(1, Crossing::Unsent { pair: pair(1), from: 2 });
+        }
+        assert_eq!(sent(&mut hold), [(2, 2)], "{state:?}");
+    }
+}
+
+#[test]
 fn a_pair_that_pauses_stays_where_its_next_server_may_still_read() {
     let (mut hold, now) = (Hold::new(limits()), Instant::now());
     hold.tick(now);

@@ -28,7 +28,7 @@ use crate::trunk::Undeliverable;
 const BATCH: usize = 128 * 1024;
 /// For a peer to answer our end while there is more to bring out, or to take it.
 const FAREWELL: Duration = Duration::from_secs(5);
-/// For a peer that can't tell what it has taken to answer our end, before it is believed.
+/// For a peer that can't tell what it has taken to have read it, or to answer our end, before it is believed.
 const PARTING: Duration = Duration::from_secs(5);
 /// For a peer to be heard again once another stream to it is up: retries take a second.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -67,6 +67,7 @@ pub(super) async fn carry(link: &mut Link, reached: Box<Reached>) -> Option<Box<
         believed: 0,
         output: Output::default(),
         leaving: 0,
+        wrote: None,
         watch: Watch::new(patience),
         doubt: Doubt::None,
         target: target.address,
@@ -106,6 +107,8 @@ struct Carrying {
     output: Output,
     /// Stanzas in it.
     leaving: u64,
+    /// When the last ones were out.
+    wrote: Option<Instant>,
     watch: Watch,
     doubt: Doubt,
     target: SocketAddr,
@@ -134,6 +137,7 @@ struct Alarms {
     next: Alarm,
     oldest: Alarm,
     arrive: Alarm,
+    parting: Alarm,
 }
 
 impl Carrying {
@@ -155,25 +159,17 @@ impl Carrying {
             }
             self.show_received();
             self.heed_policy(link);
-            if std::mem::take(&mut link.leads_elsewhere)
-                && self.is_open()
-                && !self.machine.tells()
-                && !self.machine.is_closing()
-            {
-                self.part();
-                continue;
+            if self.heed_recalls(link)? {
+                return Err(io::Error::other("another way to the peer was found, and this one leads nowhere"));
             }
             if let Some(command) = self.ending.due(self.written.is_empty(), now()) {
                 self.machine.close(now(), told(command).as_ref());
                 continue;
             }
-            if self.gives_way(link)? {
-                return Err(io::Error::other("another way to the peer was found, and this one leads nowhere"));
-            }
             if link.tried {
                 link.way(!self.doubt.is_serious());
             }
-            if !self.is_open() {
+            if !self.is_awaited(link) {
                 self.watch.rest();
             }
             let may_write = self.ending.is_open() && !self.machine.is_closing() && self.doubt == Doubt::None;
@@ -187,6 +183,7 @@ impl Carrying {
             let deadline = self.machine.deadline().into_iter().chain(self.ending.until()).min();
             let oldest = link.oldest();
             let arrive = (self.believed > self.taken).then(|| now() + ARRIVE);
+            let parting = self.parting.filter(|_| !link.recalls.is_empty());
             let awaited = self.written.iter().any(|item| item.origin.is_some());
             tokio::select! {
                 biased;
@@ -194,7 +191,7 @@ impl Carrying {
                 () = turns_true(&mut link.given_up), if awaited => return Ok(End::Closed),
                 () = alarms.farewell.until(self.farewell) => return Ok(End::Closed),
                 () = alarms.machine.until(deadline) => self.machine.tick(now()),
-                _ = look.tick(), if self.is_open() || self.doubt != Doubt::None => self.look(link)?,
+                _ = look.tick(), if self.is_awaited(link) || self.doubt != Doubt::None => self.look(link)?,
                 Some(dialed) = self.beside.join_next() => if let Ok(Ok(reached)) = dialed {
                     // Where the line is back, the peer will be heard on this stream, too.
                     self.next = Some((Box::new(reached), now() + GRACE));
@@ -218,6 +215,7 @@ impl Carrying {
                 Some(job) = link.queue.recv() => link.take_all(job),
                 () = alarms.oldest.until(oldest) => link.refuse_late(),
                 () = alarms.arrive.until(arrive) => {}
+                () = alarms.parting.until(parting) => {}
             }
             self.arrive(link);
         }
@@ -277,6 +275,37 @@ impl Carrying {
         self.parting = Some(now() + PARTING);
     }
 
+    /// Those who lead the pair another way may do so when nothing that they gave can be overtaken any more, or this way leads
+    /// nowhere. Whether the stream is given up for them: another way was found, and this one is silent. That is looked at
+    /// once more, as the line may be back since the last look. Then the peer's system has what the next stream would
+    /// overtake, and nothing of it has to go back, unless the peer falls silent again.
+    fn heed_recalls(&mut self, link: &mut Link) -> io::Result<bool> {
+        if link.recalls.iter().any(|recall| recall.give_up) {
+            self.replaced = true;
+            self.look(link)?;
+            if self.doubt.is_serious() {
+                return Ok(true);
+            }
+            link.recalls.iter_mut().for_each(|recall| recall.give_up = false);
+        }
+        self.replaced &= !self.written.is_empty();
+        if !link.recalls.is_empty() {
+            if self.parting.is_none() && !self.machine.tells() && self.may_be_read() {
+                self.part();
+            }
+            let is_read = self.parting.is_none_or(|until| now() >= until);
+            if is_read || self.doubt.is_serious() {
+                link.answer_recalls();
+            }
+        }
+        Ok(self.replaced && self.doubt.is_serious())
+    }
+
+    /// Whether a peer that can't tell may still be reading what was written.
+    fn may_be_read(&self) -> bool {
+        self.is_open() || self.wrote.is_some_and(|wrote| now() < wrote + PARTING)
+    }
+
     /// Writes no more; our side ends once the peer has taken everything, or has had the time to.
     fn end_with(&mut self, link: &Link, command: Command) {
         self.ending = Ending::Told(command, now() + link.face.settings.stream.drain);
@@ -306,6 +335,7 @@ impl Carrying {
         if self.leaving > 0 && self.output.is_out() {
             let stanzas = std::mem::take(&mut self.leaving);
             self.entry.passed(stanzas);
+            self.wrote = Some(now());
             self.batches.out(self.transport.written());
             self.machine.sent(now(), stanzas);
         }
@@ -328,19 +358,9 @@ impl Carrying {
         !self.written.is_empty() || !self.output.is_out()
     }
 
-    /// Whether what is written is given up, as another way was found and this one is silent. That is looked at once more: the
-    /// line may be back since the last look. Then the peer's system has what the next stream would overtake, and nothing of it
-    /// has to go back, unless the peer falls silent again.
-    fn gives_way(&mut self, link: &mut Link) -> io::Result<bool> {
-        if !link.given_up_by.is_empty() {
-            self.replaced = true;
-            self.look(link)?;
-            if !self.doubt.is_serious() {
-                link.keep();
-            }
-        }
-        self.replaced &= !self.written.is_empty();
-        Ok(!link.given_up_by.is_empty() || self.replaced && self.doubt.is_serious())
+    /// Whether the peer owes something: a word about what it was given, or its end to somebody who leads the pair elsewhere.
+    fn is_awaited(&self, link: &Link) -> bool {
+        self.is_open() || !link.recalls.is_empty()
     }
 
     /// Looks whether the peer is still there. Where that is unsure nothing more is written, so that it can
@@ -348,7 +368,7 @@ impl Carrying {
     fn look(&mut self, link: &mut Link) -> io::Result<()> {
         let now = now();
         let standing = self.transport.standing();
-        let doubt = self.watch.look(now, self.is_open(), standing);
+        let doubt = self.watch.look(now, self.is_awaited(link), standing);
         if self.output.is_out() && !self.machine.is_closing() && self.watch.nudges(now, standing) {
             self.entry.trace_sent(NOTHING);
             self.output.bytes.extend_from_slice(NOTHING);

@@ -168,13 +168,20 @@ impl Network {
         self.changes.send_replace(());
     }
 
-    /// What is frozen moves again, but whoever is at that place reads nothing of the connections that are there now.
-    pub(super) fn thaw_unread(&self, reader: Place) {
+    /// Whoever is at that place reads nothing of the connections that are there now.
+    pub(super) fn leave_unread(&self, reader: Place) {
         for (ends, wire) in self.inner().wires.iter().filter(|(ends, _)| ends.contains(&reader)) {
             wire.stop(usize::from(ends[1] == reader), true);
-            wire.freeze(false);
         }
-        self.inner().frozen.clear();
+    }
+
+    /// What is frozen moves again, but that place leaves unread what was there.
+    pub(super) fn thaw_unread(&self, reader: Place) {
+        self.leave_unread(reader);
+        let mut inner = self.inner();
+        inner.wires.iter().for_each(|(_, wire)| wire.freeze(false));
+        inner.frozen.clear();
+        drop(inner);
         self.changes.send_replace(());
     }
 

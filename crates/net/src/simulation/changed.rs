@@ -1,0 +1,45 @@
+//! A route that changes while a partner's server that can't tell what it has taken still has to read what came by the old one.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::border::{Border, Outcome, simulated};
+use super::host::name;
+use super::life::OUTSIDE;
+use super::speakers::Kind;
+
+/// The partner's server stops reading the stream that carries, for so long; its system acknowledges what comes, so that
+/// nothing is in flight when the route moves to the other edge server. Of a new stream it would read at once. And how many came
+/// meanwhile.
+async fn live(kind: Kind, unread: Duration) -> (Outcome, usize) {
+    let border = Border::in_flow(kind).await;
+    let carrier = border.carrier();
+    border.network.leave_unread(OUTSIDE);
+    sleep(Duration::from_millis(450)).await;
+    border.gateway.face.holder.settled().await;
+    let other = border.edges.iter().map(|edge| edge.life.0).find(|edge| *edge != carrier).expect("there are two");
+    border.gateway.members.route(vec![vec![name(other)]]);
+    let before = border.delivered();
+    sleep(unread).await;
+    let meanwhile = border.delivered() - before;
+    border.network.thaw();
+    (border.outcome().await, meanwhile)
+}
+
+#[test]
+fn nothing_overtakes_what_a_server_has_not_read() {
+    for kind in [Kind::Mute, Kind::Silent] {
+        for unread in [0, 500, 2_000, 4_500].map(Duration::from_millis) {
+            let (outcome, meanwhile) = simulated(live(kind, unread));
+            let seen = (outcome.returned, outcome.in_order, meanwhile);
+            assert_eq!(seen, (0, true, 0), "{kind:?}: returned, in order, and overtaking, after {unread:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_reads_nothing_is_not_waited_for_for_long() {
+    let (outcome, meanwhile) = simulated(live(Kind::Silent, Duration::from_secs(10)));
+    assert!(outcome.returned == 0 && meanwhile > 0, "{} were returned, {meanwhile} went on", outcome.returned);
+}
