@@ -29,7 +29,7 @@ mod tests;
 mod ways;
 
 use idle::Idle;
-pub(crate) use idle::LINKS;
+pub(crate) use idle::{LINKS, READING};
 use link::{Item, Link, Phase};
 pub use presence::Repair;
 use presence::{Presence, Said};
@@ -193,6 +193,7 @@ impl Hold {
                         link.unsent(from);
                     }
                     self.sending.pump(&pair, link);
+                    self.forget_if_idle(&pair);
                 }
             }
             Crossing::Stuck { pair } => self.heard_of_way(peer, &pair, false),

@@ -25,6 +25,7 @@ use crate::trunk::Undeliverable;
 mod batches;
 mod carry;
 mod doubt;
+mod parting;
 
 /// Between two rounds of dialing: the first pause, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(3));
@@ -115,6 +116,12 @@ impl Link {
         }
         self.carrying = false;
         self.answer_recalls();
+    }
+
+    /// Whether something waits that isn't about to go another way.
+    fn has_more(&self) -> bool {
+        let leaves = |peer| self.recalls.iter().any(|recall| recall.peer == peer);
+        self.waiting.iter().any(|item| item.origin.is_none_or(|(peer, _)| !leaves(peer)))
     }
 
     /// Whoever leads the pair's stanzas another way has back what isn't written, and may do so now.

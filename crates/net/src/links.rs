@@ -55,8 +55,8 @@ pub(crate) enum Job {
 #[derive(Clone, Copy)]
 pub(crate) struct Recall {
     pub(crate) peer: PeerId,
-    /// Over which of its connections it asked, counted: on the next one it asks again.
-    connection: u64,
+    /// How many connections it had had when it asked: on the next one it asks again.
+    connections: u64,
     /// What was written shall not be waited for either.
     pub(crate) give_up: bool,
 }
@@ -149,7 +149,7 @@ pub(crate) struct Shared {
 struct Peer {
     arrivals: Arrivals,
     /// How many connections it has had.
-    connection: u64,
+    connections: u64,
     /// Nothing while its connection is lost.
     sender: Option<FrameSender>,
 }
@@ -170,7 +170,7 @@ impl Links {
         let peer = peers.entry(peer).or_default();
         peer.arrivals.say_again().into_iter().for_each(|said| sender.send(said));
         peer.sender = Some(sender);
-        peer.connection += 1;
+        peer.connections += 1;
     }
 
     /// The connection to a peer is lost; it may come back.
@@ -198,8 +198,8 @@ impl Links {
     /// written shall not be waited for either.
     pub fn recall(&self, peer: PeerId, pair: &DomainPair, give_up: bool) {
         let open = locked(&self.shared.open);
-        let connection = locked(&self.shared.peers).get(&peer).map_or(0, |peer| peer.connection);
-        let recall = Recall { peer, connection, give_up };
+        let connections = locked(&self.shared.peers).get(&peer).map_or(0, |peer| peer.connections);
+        let recall = Recall { peer, connections, give_up };
         if open.get(pair).is_none_or(|link| link.jobs.send(Job::Recall(recall)).is_err()) {
             self.shared.unsent(&recall, pair, None);
         }
@@ -356,7 +356,7 @@ impl Shared {
     pub(crate) fn unsent(&self, recall: &Recall, pair: &DomainPair, first: Option<u64>) {
         if let Some(peer) = locked(&self.peers).get_mut(&recall.peer) {
             let said = peer.arrivals.recall(pair, first);
-            if let Some(sender) = peer.sender.as_ref().filter(|_| peer.connection == recall.connection) {
+            if let Some(sender) = peer.sender.as_ref().filter(|_| peer.connections == recall.connections) {
                 sender.send(said);
             }
         }

@@ -54,7 +54,8 @@ pub enum Crossing {
         /// Nor wait for what was written: another way was found, and this one leads nowhere.
         give_up: bool,
     },
-    /// The pair's stanzas from this one on were not written, and won't be.
+    /// The answer to `Recall`, seconds later at most: the pair's stanzas from this one on were not written, and won't be. Of what
+    /// came before, nothing but what has no outcome yet could still be overtaken.
     Unsent {
         /// Who speaks to whom.
         pair: DomainPair,

@@ -13,9 +13,9 @@ use crate::tables::ByPair;
 /// shall not grow with them.
 pub(crate) const LINKS: usize = 1000;
 
-/// For so long at least, and for twice as long at most, a link stays with who had it. A next server that can't tell what it
-/// has taken may still be reading what came by that one, and would be told by another one what was said later.
-const STAYS: Duration = Duration::from_secs(5);
+/// For so long a next server that can't tell what it has taken may still be reading what its system has of it. So long at
+/// least, and twice as long at most, a link stays with who had it; else it would be told by another one what was said later.
+pub(crate) const READING: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 pub(super) struct Idle {
@@ -24,7 +24,7 @@ pub(super) struct Idle {
     last: u64,
     /// Of all links that are idle, and of those that were forgotten.
     total: Counts,
-    /// How often `STAYS` has gone by, and when it does next.
+    /// How often `READING` has gone by, and when it does next.
     season: u64,
     turns: Option<Instant>,
 }
@@ -64,9 +64,9 @@ impl Idle {
 
     /// Time goes by.
     pub(super) fn tick(&mut self, now: Instant) {
-        if now >= *self.turns.get_or_insert(now + STAYS) {
+        if now >= *self.turns.get_or_insert(now + READING) {
             self.season += 1;
-            self.turns = Some(now + STAYS);
+            self.turns = Some(now + READING);
         }
     }
 
@@ -109,7 +109,7 @@ mod tests {
             let (mut idle, now) = (Idle::default(), Instant::now());
             idle.tick(now);
             idle.enter(&pair(1), ONE, Some(7));
-            (1..=ticks).for_each(|tenth| idle.tick(now + STAYS * tenth / 10));
+            (1..=ticks).for_each(|tenth| idle.tick(now + READING * tenth / 10));
             assert_eq!(idle.leave(&pair(1)).1, remembered, "after {ticks} tenths");
         }
     }

@@ -42,6 +42,11 @@ impl Roll {
         matches!(self.peers.get(&peer), Some(PeerState::Up | PeerState::Draining))
     }
 
+    /// Whether the connection to a peer is lost and may come back.
+    pub(super) fn is_away(&self, peer: PeerId) -> bool {
+        self.peers.get(&peer) == Some(&PeerState::Away)
+    }
+
     /// The place of a peer in the route's order, if it can be given this link's stanzas.
     fn place(&self, pair: &DomainPair, peer: PeerId) -> Option<usize> {
         let domains = self.serves.get(&peer).map(Vec::as_slice).unwrap_or_default();

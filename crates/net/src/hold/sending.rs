@@ -27,7 +27,13 @@ impl Sending {
     /// Sends what may be sent now.
     pub(super) fn pump(&mut self, pair: &DomainPair, link: &mut Link) {
         let chosen = self.roll.choose(pair, link);
-        if matches!(link.phase, Phase::Settling { .. }) && link.nothing_in_flight() {
+        let has_left = match link.phase {
+            Phase::Sending => false,
+            Phase::Settling { .. } => true,
+            // Its answer is lost with its connection.
+            Phase::Recalled { .. } => link.peer.is_some_and(|peer| self.roll.is_away(peer)),
+        };
+        if has_left && link.nothing_in_flight() {
             link.phase = Phase::Sending;
             link.peer = None;
         }
@@ -36,7 +42,7 @@ impl Sending {
         if let Some(peer) = link.peer.filter(|peer| *peer != chosen)
             && (!link.nothing_in_flight() || self.roll.is_there(peer))
         {
-            let give_up = link.ways.give_up(peer);
+            let give_up = !link.nothing_in_flight() && link.ways.give_up(peer);
             if !link.phase.is_told(give_up) {
                 link.phase = link.phase.recall(give_up);
                 let pair = pair.clone();

@@ -126,6 +126,22 @@ fn a_new_route_asks_the_old_peer_also_where_it_owes_nothing() {
 }
 
 #[test]
+fn who_was_asked_and_owes_nothing_is_not_waited_for_when_its_connection_is_lost() {
+    let (mut hold, now) = (Hold::new(limits()), Instant::now());
+    hold.peer(1, PeerState::Up);
+    hold.accept(now, &pair(1), &stanza(1, "chat"), None).expect("room");
+    hold.heard(1, Crossing::Taken { pair: pair(1), up_to: 1 });
+    hold.peer(2, PeerState::Up);
+    hold.route(vec![vec![2]]);
+    hold.accept(now, &pair(1), &stanza(2, "chat"), None).expect("room");
+    assert_eq!(sent(&mut hold), [(1, 1)], "the other waits for an answer");
+    hold.peer(1, PeerState::Away);
+    assert_eq!(sent(&mut hold), [(2, 2)]);
+    hold.peer(1, PeerState::Up);
+    assert!(hold.poll().is_none(), "it isn't asked again");
+}
+
+#[test]
 fn a_pair_that_pauses_stays_where_its_next_server_may_still_read() {
     let (mut hold, now) = (Hold::new(limits()), Instant::now());
     hold.tick(now);

@@ -107,6 +107,7 @@ impl Hold {
             link.ways.closed(peer);
         }
         self.sending.pump(pair, link);
+        self.forget_if_idle(pair);
     }
 
     /// Asks for other ways where one is closed, or a better one was and may not be any more.

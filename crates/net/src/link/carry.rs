@@ -14,6 +14,7 @@ use xmpp::stream::{Dialed, End, Step};
 
 use super::batches::Batches;
 use super::doubt::{Doubt, LOOK, Patience, Watch};
+use super::parting::{Known, Next, Parting};
 use super::{Link, PAUSE, log_end, told, turns_true};
 use crate::alarm::Alarm;
 use crate::clock::now;
@@ -28,8 +29,6 @@ use crate::trunk::Undeliverable;
 const BATCH: usize = 128 * 1024;
 /// For a peer to answer our end while there is more to bring out, or to take it.
 const FAREWELL: Duration = Duration::from_secs(5);
-/// For a peer that can't tell what it has taken to have read it, or to answer our end, before it is believed.
-const PARTING: Duration = Duration::from_secs(5);
 /// For a peer to be heard again once another stream to it is up: retries take a second.
 const GRACE: Duration = Duration::from_millis(1500);
 /// Between two looks at what the kernel of a peer that can't tell has acknowledged.
@@ -67,7 +66,6 @@ pub(super) async fn carry(link: &mut Link, reached: Box<Reached>) -> Option<Box<
         believed: 0,
         output: Output::default(),
         leaving: 0,
-        wrote: None,
         watch: Watch::new(patience),
         doubt: Doubt::None,
         target: target.address,
@@ -76,13 +74,13 @@ pub(super) async fn carry(link: &mut Link, reached: Box<Reached>) -> Option<Box<
         next: None,
         ending: Ending::default(),
         farewell: None,
-        parting: None,
+        parting: Parting::default(),
         replaced: false,
         policy: link.face.policy.load_full(),
     };
     let end = carrying.run(link, &mut commands).await;
     carrying.show_received();
-    carrying.parting = None;
+    carrying.parting.end();
     carrying.arrive(link);
     let taken_back = carrying.give_back(link);
     if end.is_ok() && !taken_back {
@@ -107,8 +105,6 @@ struct Carrying {
     output: Output,
     /// Stanzas in it.
     leaving: u64,
-    /// When the last ones were out.
-    wrote: Option<Instant>,
     watch: Watch,
     doubt: Doubt,
     target: SocketAddr,
@@ -121,8 +117,8 @@ struct Carrying {
     ending: Ending,
     /// Until when the peer may answer our end, as there is more to bring out.
     farewell: Option<Instant>,
-    /// Until when nothing is believed, as the peer's end will tell.
-    parting: Option<Instant>,
+    /// Who leads the pair another way may have to wait; nothing is believed while the peer's end will tell.
+    parting: Parting,
     /// Another way was found for what comes after that which is written.
     replaced: bool,
     /// By which the stream was dialed.
@@ -159,8 +155,11 @@ impl Carrying {
             }
             self.show_received();
             self.heed_policy(link);
-            if self.heed_recalls(link)? {
+            if self.gives_way(link)? {
                 return Err(io::Error::other("another way to the peer was found, and this one leads nowhere"));
+            }
+            if self.parts(link) {
+                continue;
             }
             if let Some(command) = self.ending.due(self.written.is_empty(), now()) {
                 self.machine.close(now(), told(command).as_ref());
@@ -177,18 +176,17 @@ impl Carrying {
             if may_write && self.leaving == 0 && self.output.is_whole() && !link.waiting.is_empty() {
                 self.write(link);
             }
-            if self.machine.is_closing() && !link.waiting.is_empty() {
-                self.farewell.get_or_insert_with(|| now() + FAREWELL);
-            }
+            let has_more = self.machine.is_closing() && link.has_more();
+            self.farewell = has_more.then(|| self.farewell.unwrap_or_else(|| now() + FAREWELL));
             let deadline = self.machine.deadline().into_iter().chain(self.ending.until()).min();
             let oldest = link.oldest();
             let arrive = (self.believed > self.taken).then(|| now() + ARRIVE);
-            let parting = self.parting.filter(|_| !link.recalls.is_empty());
-            let awaited = self.written.iter().any(|item| item.origin.is_some());
+            let parting = self.parting.until(now()).filter(|_| !link.recalls.is_empty());
+            let somebody_waits = self.written.iter().any(|item| item.origin.is_some());
             tokio::select! {
                 biased;
                 Some(command) = commands.recv(), if self.ending.is_open() => self.end_with(link, command),
-                () = turns_true(&mut link.given_up), if awaited => return Ok(End::Closed),
+                () = turns_true(&mut link.given_up), if somebody_waits => return Ok(End::Closed),
                 () = alarms.farewell.until(self.farewell) => return Ok(End::Closed),
                 () = alarms.machine.until(deadline) => self.machine.tick(now()),
                 _ = look.tick(), if self.is_awaited(link) || self.doubt != Doubt::None => self.look(link)?,
@@ -268,42 +266,24 @@ impl Carrying {
         }
     }
 
-    /// The pair's next stanzas go to the peer by another way. One that can't tell what it has taken is asked by our end: its
-    /// own comes behind all of it. Else what its system has and it hasn't read would be overtaken.
-    fn part(&mut self) {
-        self.machine.part(now());
-        self.parting = Some(now() + PARTING);
-    }
-
-    /// Those who lead the pair another way may do so when nothing that they gave can be overtaken any more, or this way leads
-    /// nowhere. Whether the stream is given up for them: another way was found, and this one is silent. That is looked at
-    /// once more, as the line may be back since the last look. Then the peer's system has what the next stream would
-    /// overtake, and nothing of it has to go back, unless the peer falls silent again.
-    fn heed_recalls(&mut self, link: &mut Link) -> io::Result<bool> {
-        if link.recalls.iter().any(|recall| recall.give_up) {
-            self.replaced = true;
-            self.look(link)?;
-            if self.doubt.is_serious() {
-                return Ok(true);
-            }
-            link.recalls.iter_mut().for_each(|recall| recall.give_up = false);
+    /// Those who lead the pair another way may do so when nothing of it can be overtaken any more. One that can't tell what it
+    /// has taken is asked by our end: its own comes behind all that it has read. Whether our side has ended for that just now.
+    fn parts(&mut self, link: &mut Link) -> bool {
+        if link.recalls.is_empty() {
+            return false;
         }
-        self.replaced &= !self.written.is_empty();
-        if !link.recalls.is_empty() {
-            if self.parting.is_none() && !self.machine.tells() && self.may_be_read() {
-                self.part();
+        let known =
+            Known { is_open: self.is_open(), has_told: self.machine.has_told(), is_silent: self.doubt.is_serious() };
+        let next = self.parting.next(now(), known);
+        match next {
+            Next::Part => {
+                self.machine.part(now());
+                self.parting.begin(now());
             }
-            let is_read = self.parting.is_none_or(|until| now() >= until);
-            if is_read || self.doubt.is_serious() {
-                link.answer_recalls();
-            }
+            Next::Wait => {}
+            Next::Go => link.answer_recalls(),
         }
-        Ok(self.replaced && self.doubt.is_serious())
-    }
-
-    /// Whether a peer that can't tell may still be reading what was written.
-    fn may_be_read(&self) -> bool {
-        self.is_open() || self.wrote.is_some_and(|wrote| now() < wrote + PARTING)
+        next == Next::Part
     }
 
     /// Writes no more; our side ends once the peer has taken everything, or has had the time to.
@@ -335,7 +315,7 @@ impl Carrying {
         if self.leaving > 0 && self.output.is_out() {
             let stanzas = std::mem::take(&mut self.leaving);
             self.entry.passed(stanzas);
-            self.wrote = Some(now());
+            self.parting.moved(now());
             self.batches.out(self.transport.written());
             self.machine.sent(now(), stanzas);
         }
@@ -343,12 +323,14 @@ impl Carrying {
 
     /// A peer that can't tell has taken what its kernel acknowledged.
     fn arrive(&mut self, link: &Link) {
-        let is_parting = self.parting.is_some_and(|until| now() < until);
-        if self.believed > self.taken && !is_parting {
+        if self.believed > self.taken && self.parting.until(now()).is_none() {
             let arrived = match self.transport.standing() {
                 Some(standing) => self.batches.arrived(standing.acknowledged.saturating_sub(1)) as u64,
                 None => u64::MAX,
             };
+            if arrived > 0 {
+                self.parting.moved(now());
+            }
             self.settle(link, self.believed.min(self.taken.saturating_add(arrived)));
         }
     }
@@ -356,6 +338,22 @@ impl Carrying {
     /// Whether something was written that the peer hasn't taken.
     fn is_open(&self) -> bool {
         !self.written.is_empty() || !self.output.is_out()
+    }
+
+    /// Whether what is written is given up, as another way was found and this one is silent. That is looked at once more: the
+    /// line may be back since the last look. Then the peer's system has what the next stream would overtake, and nothing of it
+    /// has to go back, unless the peer falls silent again.
+    fn gives_way(&mut self, link: &mut Link) -> io::Result<bool> {
+        if link.recalls.iter().any(|recall| recall.give_up) {
+            self.replaced = true;
+            self.look(link)?;
+            if self.doubt.is_serious() {
+                return Ok(true);
+            }
+            link.recalls.iter_mut().for_each(|recall| recall.give_up = false);
+        }
+        self.replaced &= !self.written.is_empty();
+        Ok(self.replaced && self.doubt.is_serious())
     }
 
     /// Whether the peer owes something: a word about what it was given, or its end to somebody who leads the pair elsewhere.

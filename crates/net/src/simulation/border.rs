@@ -14,13 +14,15 @@ use xmpp::dialback::Secrets;
 use super::certificates::{LOCALS, PARTNERS};
 use super::host::{Host, Plan, name};
 use super::ledger::Ledger;
-use super::life::{EDGES, GATEWAYS, INSIDE, OUTSIDE, next_hop, settings};
+use super::life::{self, EDGES, GATEWAYS, INSIDE, OUTSIDE, next_hop};
 use super::network::{Network, Place};
 use super::random::Random;
 use super::server::{Server, Task};
 use super::speakers::Kind;
 use super::wire::Make;
 use crate::crypto::Sha2;
+use crate::face::Settings;
+use crate::hold::Limits;
 use crate::streams::Direction;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,6 +42,20 @@ pub(super) struct Outcome {
     pub(super) returned: usize,
     /// Whether those that came did so in their order.
     pub(super) in_order: bool,
+}
+
+/// With room for some of what is said while nothing is written.
+pub(super) fn settings() -> Settings {
+    let mut settings = life::settings();
+    let limits = settings.hold;
+    settings.hold = Limits {
+        window_bytes: 10 * limits.window_bytes,
+        window_stanzas: 10 * limits.window_stanzas,
+        link_bytes: 10 * limits.link_bytes,
+        total_bytes: 10 * limits.total_bytes,
+        age: limits.age,
+    };
+    settings
 }
 
 impl Border {
@@ -125,10 +141,4 @@ impl Border {
         let in_order = came.is_sorted();
         Outcome { returned: book.entries.iter().map(|entry| entry.returned).sum(), in_order }
     }
-}
-
-/// Lets that happen in no time.
-pub(super) fn simulated<T>(what: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(what)
 }

@@ -4,10 +4,17 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::border::{Border, Outcome, simulated};
+use super::border::{Border, Outcome};
 use super::host::name;
 use super::life::OUTSIDE;
+use super::network::Place;
+use super::simulated;
 use super::speakers::Kind;
+
+fn move_from(border: &Border, carrier: Place) {
+    let other = border.edges.iter().map(|edge| edge.life.0).find(|edge| *edge != carrier).expect("there are two");
+    border.gateway.members.route(vec![vec![name(other)]]);
+}
 
 /// The partner's server stops reading the stream that carries, for so long; its system acknowledges what comes, so that
 /// nothing is in flight when the route moves to the other edge server. Of a new stream it would read at once. And how many came
@@ -18,8 +25,7 @@ async fn live(kind: Kind, unread: Duration) -> (Outcome, usize) {
     border.network.leave_unread(OUTSIDE);
     sleep(Duration::from_millis(450)).await;
     border.gateway.face.holder.settled().await;
-    let other = border.edges.iter().map(|edge| edge.life.0).find(|edge| *edge != carrier).expect("there are two");
-    border.gateway.members.route(vec![vec![name(other)]]);
+    move_from(&border, carrier);
     let before = border.delivered();
     sleep(unread).await;
     let meanwhile = border.delivered() - before;
@@ -42,4 +48,21 @@ fn nothing_overtakes_what_a_server_has_not_read() {
 fn a_server_that_reads_nothing_is_not_waited_for_for_long() {
     let (outcome, meanwhile) = simulated(live(Kind::Silent, Duration::from_secs(10)));
     assert!(outcome.returned == 0 && meanwhile > 0, "{} were returned, {meanwhile} went on", outcome.returned);
+}
+
+#[test]
+fn what_a_silent_line_has_is_waited_for_after_the_route_has_moved() {
+    for kind in [Kind::Counting, Kind::Mute, Kind::Silent] {
+        let outcome = simulated(async {
+            let border = Border::in_flow(kind).await;
+            border.edges.iter().for_each(|edge| border.network.freeze(edge.life.0, OUTSIDE));
+            // By now nothing more is written, and something waits.
+            sleep(Duration::from_secs(1)).await;
+            move_from(&border, border.carrier());
+            sleep(Duration::from_secs(8)).await;
+            border.network.thaw();
+            border.outcome().await
+        });
+        assert_eq!((outcome.returned, outcome.in_order), (0, true), "{kind:?}: returned, and in order");
+    }
 }

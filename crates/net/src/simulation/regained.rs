@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::border::{Border, Outcome, simulated};
-use super::life::{OUTSIDE, settings};
+use super::border::{Border, Outcome, settings};
+use super::life::OUTSIDE;
+use super::simulated;
 use super::speakers::Kind;
 
 /// The line is away for so long; then it is back, but the partner's server reads nothing for a moment. After that the

@@ -391,6 +391,11 @@ impl Dialed {
         self.acks.as_ref().is_some_and(Acks::tells)
     }
 
+    /// Whether it has told so of all that it was said to have taken, and is believed to have none of it.
+    pub fn has_told(&self) -> bool {
+        self.acks.as_ref().is_some_and(Acks::has_told)
+    }
+
     /// How a peer that doesn't count tells what it has taken.
     fn barrier(&self) -> Acks {
         // COMPAT(Prosody 13): without `mod_dialback` it ends a stream on which dialback comes.

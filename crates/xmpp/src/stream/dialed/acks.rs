@@ -60,6 +60,8 @@ pub(super) struct Acks {
     /// How long the first answer may take.
     patience: Duration,
     answered_once: bool,
+    /// Of those taken, so many the peer itself has told of; it is only believed to have taken the others.
+    told: u64,
     /// When the next question may be asked, after an answer with nothing new.
     not_before: Option<Instant>,
 }
@@ -94,6 +96,7 @@ impl Acks {
             asked: VecDeque::new(),
             patience,
             answered_once: false,
+            told: 0,
             not_before: None,
         }
     }
@@ -118,6 +121,17 @@ impl Acks {
     /// Whether the peer has ever told anything, or has promised to count and so is going to.
     pub(super) fn tells(&self) -> bool {
         self.way == Way::Counting || self.answered_once
+    }
+
+    /// Whether the peer has told of all that is taken.
+    pub(super) fn has_told(&self) -> bool {
+        self.tells() && self.told >= self.taken
+    }
+
+    /// So many were taken in all, by its own word, if that is news.
+    fn tell(&mut self, taken: u64) -> Option<u64> {
+        self.told = self.told.max(taken);
+        self.news(taken)
     }
 
     /// How many were taken in all, if that is news.
@@ -185,7 +199,7 @@ impl Acks {
         let behind = (low.wrapping_sub(self.taken)) & 0xffff_ffff;
         // A count that goes back, or beyond what was written, is nonsense and no news.
         let most = self.written + self.leaving;
-        let news = self.taken.checked_add(behind).filter(|taken| *taken <= most).and_then(|taken| self.news(taken));
+        let news = self.taken.checked_add(behind).filter(|taken| *taken <= most).and_then(|taken| self.tell(taken));
         // Where an answer before told it all already, there is nothing to wait for.
         self.not_before = (news.is_none() && self.taken < covered).then(|| now + AGAIN);
         // A peer that finds several questions before it answers may answer them at once. One that waits for an
@@ -201,13 +215,13 @@ impl Acks {
         let place = self.asked.iter().position(is_it)?;
         let (written, _) = self.asked.drain(..=place).next_back()?;
         self.answered_once = true;
-        self.news(written)
+        self.tell(written)
     }
 
     /// The peer has answered our end by its own (RFC 6120 §4.4), behind all that we wrote: one that can't tell in another
     /// way has told by that. Gives how many were taken in all, if that is news.
     pub(super) fn ended(&mut self) -> Option<u64> {
-        if self.tells() { None } else { self.news(self.written) }
+        if self.tells() { None } else { self.tell(self.written) }
     }
 
     /// From when on a peer is believed that has never answered; none that has, or has promised to count.

@@ -225,6 +225,19 @@ fn one_that_answers_late_tells_of_everything_before_its_end() {
 }
 
 #[test]
+fn who_answers_for_the_first_time_has_not_told_of_what_he_was_believed_to_have() {
+    let (mut acks, now) = (Acks::barrier(DECLARED), Instant::now());
+    acks.wrote(now, 3);
+    assert!(acks.question(now, &pair()).is_some());
+    acks.wrote(now, 2);
+    assert_eq!(acks.tick(now + DECLARED), Some(5));
+    assert_eq!((acks.answered("taken-3"), acks.tells(), acks.has_told()), (None, true, false));
+    acks.wrote(now, 1);
+    assert!(acks.question(now, &pair()).is_some());
+    assert_eq!((acks.answered("taken-6"), acks.has_told()), (Some(6), true));
+}
+
+#[test]
 fn the_end_of_one_that_can_tell_covers_what_it_told() {
     let now = Instant::now();
     let (mut barrier, mut counting) = (Acks::barrier(DECLARED), Acks::counting());
