@@ -198,12 +198,17 @@ impl Controller {
         wanted: &mut watch::Receiver<Wanted>,
         seen: &watch::Sender<Seen>,
     ) -> Option<DialError> {
+        // A new connection has just said how it stands.
+        let mut is_told = true;
         loop {
             let now = wanted.borrow_and_update().clone();
             if now.target != *target {
                 return None;
             }
             let heard = Instant::now();
+            if !is_told && let Err(error) = connection.refresh().await {
+                return Some(error);
+            }
             let (step, problem) = match self.take(&mut connection, &now).await {
                 Ok(step) => (Some(step), None),
                 // It is there, and says what is wrong.
@@ -231,18 +236,20 @@ impl Controller {
                 (seen.hello, seen.heard) = (Some(connection.hello().clone()), Some(heard));
                 seen.becomes(true, problem);
             });
-            if matches!(step, Some(Step::Renew | Step::Send)) {
+            if step == Some(Step::Renew) {
+                is_told = true;
                 continue;
             }
-            match wait(&mut connection, pause, wanted, seen).await {
-                Ok(true) => {}
+            let is_well = step.is_some_and(|step| !matches!(step, Step::Behind(_)));
+            is_told = match wait(&mut connection, pause, wanted, seen).await {
+                Ok(Woke::InTime) => false,
+                Ok(Woke::ByWish) => {
+                    is_well && is_awaited(connection.hello(), &wanted.borrow(), unix(SystemTime::now()))
+                }
                 // The next look at it says so.
-                Ok(false) => return None,
+                Ok(Woke::Unwanted) => return None,
                 Err(error) => return Some(error),
-            }
-            if let Err(error) = connection.refresh().await {
-                return Some(error);
-            }
+            };
         }
     }
 
@@ -263,14 +270,30 @@ impl Controller {
     }
 }
 
+/// Whether a member is sent something without being asked first how it stands: somebody depends on how soon it has that, and
+/// its answer says as much. Where another controller was faster, it refuses what is older, and goes by what is the same.
+/// `hello` is how it stood last, `now` in seconds since 1970.
+pub fn is_awaited(hello: &Hello, wanted: &Wanted, now: u64) -> bool {
+    wanted.closely && step(hello, wanted, now) == Step::Send
+}
+
+/// Why a wait has ended.
+enum Woke {
+    InTime,
+    /// Something else is wanted.
+    ByWish,
+    /// Nobody wants anything any more.
+    Unwanted,
+}
+
 /// Waits for so long, or until something else is wanted, and asks meanwhile how the member is. Whoever answers that slowly
-/// holds up nothing. Says whether anybody still wants something.
+/// holds up nothing.
 async fn wait(
     connection: &mut Connection,
     pause: Duration,
     wanted: &mut watch::Receiver<Wanted>,
     seen: &watch::Sender<Seen>,
-) -> Result<bool, DialError> {
+) -> Result<Woke, DialError> {
     let until = Instant::now() + pause;
     while Instant::now() < until {
         let next = until.min(Instant::now() + LOOK);
@@ -285,13 +308,13 @@ async fn wait(
             std::future::pending::<Result<(), DialError>>().await
         };
         tokio::select! {
-            changed = wanted.changed() => return Ok(changed.is_ok()),
+            changed = wanted.changed() => return Ok(if changed.is_ok() { Woke::ByWish } else { Woke::Unwanted }),
             looked = timeout_at(next, looked) => if let Ok(Err(error)) = looked {
                 return Err(error);
             },
         }
     }
-    Ok(true)
+    Ok(Woke::InTime)
 }
 
 /// What it says to the question how it is; nothing, where it doesn't know the question.
@@ -349,6 +372,15 @@ mod tests {
         let failed = Hello { applied: false, ..hello(Some(&now)) };
         assert_eq!(step(&failed, &now, NOW), Step::Send, "it was kept, and couldn't be applied");
         assert_eq!(step(&hello(Some(&now)), &now, NOW + 600), Step::Renew);
+    }
+
+    #[test]
+    fn only_who_is_waited_for_is_sent_something_unasked() {
+        let (before, now) = (hello(Some(&wanted(3, 1))), Wanted { closely: true, ..wanted(3, 2) });
+        assert!(is_awaited(&before, &now, NOW));
+        assert!(!is_awaited(&before, &wanted(3, 2), NOW), "nobody waits");
+        assert!(!is_awaited(&hello(Some(&now)), &now, NOW), "it has that");
+        assert!(!is_awaited(&before, &Wanted { certain: false, ..now }, NOW), "who doesn't know");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use api::probe::{Name, Probed, Request, TOGETHER, Target, Verdict};
-use topology::document::{Edge, Member, Topology};
+use topology::document::{Edge, Member, Pool, Topology};
 use topology::tlsa::Tlsa;
 
 use super::sight::Sight;
@@ -88,40 +88,67 @@ pub fn lookers_at(topology: &Topology, sight: &Sight, edge: &Edge, address: IpAd
     by(topology, sight, edge, |his| sees(his).then_some(address))
 }
 
-/// Who could look, where it is said at which address somebody with these ones of his own does.
-fn by(
-    topology: &Topology,
-    sight: &Sight,
-    edge: &Edge,
-    reachable: impl Fn(&[IpAddr]) -> Option<IpAddr> + Copy,
-) -> Vec<Looker> {
-    let locals = topology.policy.locals().iter().filter(|local| !local.pattern.is_wildcard());
-    let locals: Vec<String> = locals.map(|local| local.pattern.domain().to_string()).collect();
+/// Whether anybody could.
+pub fn has_lookers(topology: &Topology, sight: &Sight, edge: &Edge) -> bool {
+    named_locals(topology).next().is_some()
+        && others(topology, sight, edge, |his| reachable(his, edge)).next().is_some()
+}
+
+/// Who could look, where it is said at which address somebody with these ones of his own does. Of those that are as good as
+/// each other, each edge server of a pool has another one first, as they may all be looked at at once.
+fn by(topology: &Topology, sight: &Sight, edge: &Edge, reachable: impl Fn(&[IpAddr]) -> Option<IpAddr>) -> Vec<Looker> {
+    let locals: Vec<String> = named_locals(topology).collect();
     let mut domains = sample(&locals).into_iter();
     let Some(domain) = domains.next() else { return Vec::new() };
     let also: Vec<String> = domains.collect();
     let left_out = locals.len() - 1 - also.len();
-    let own = topology.pools.iter().find(|pool| pool.edges.contains(edge));
+    let own = own_pool(topology, edge);
     let tlsa = own.map(|own| own.tlsa.clone()).unwrap_or_default();
-    let witnesses =
-        topology.witnesses.iter().map(|witness| (Vantage::Witness, &witness.member, reachable(&witness.external)));
-    let edges = topology.pools.iter().flat_map(|pool| pool.edges.iter().map(move |other| (pool, other)));
-    let edges = edges.map(|(pool, other)| {
-        let from = if own == Some(pool) { Vantage::OwnPool } else { Vantage::OtherPool };
-        (from, &other.member, reachable(&other.external))
+    let mut others: Vec<(Vantage, &Member, IpAddr)> = others(topology, sight, edge, reachable).collect();
+    let rank = |(from, by, _): &(Vantage, &Member, IpAddr)| {
+        let near = own.is_some_and(|own| own.site == by.site);
+        (*from == Vantage::OwnPool, near, *from != Vantage::Witness)
+    };
+    others.sort_by_key(rank);
+    let mut members = own.iter().flat_map(|own| &own.edges).map(|other| &other.member.fqdn);
+    let place = members.position(|fqdn| *fqdn == edge.member.fqdn).unwrap_or_default();
+    for alike in others.chunk_by_mut(|one, other| rank(one) == rank(other)) {
+        alike.rotate_left(place % alike.len());
+    }
+    let lookers = others.into_iter().map(|(from, by, at)| {
+        let (by, domain, also, tlsa) = (by.clone(), domain.clone(), also.clone(), tlsa.clone());
+        Looker { by, from, at: Some(SocketAddr::new(at, PORT)), domain, also, left_out, tlsa }
+    });
+    lookers.collect()
+}
+
+/// Everybody who is there and isn't this edge server itself, and at which address he looks.
+fn others<'a>(
+    topology: &'a Topology,
+    sight: &'a Sight,
+    edge: &'a Edge,
+    reachable: impl Fn(&[IpAddr]) -> Option<IpAddr> + 'a,
+) -> impl Iterator<Item = (Vantage, &'a Member, IpAddr)> {
+    let own = own_pool(topology, edge).map(|own| &own.fqdn);
+    let witnesses = topology.witnesses.iter().map(|witness| (Vantage::Witness, &witness.member, &witness.external));
+    let edges = topology.pools.iter().flat_map(move |pool| {
+        let from = if own == Some(&pool.fqdn) { Vantage::OwnPool } else { Vantage::OtherPool };
+        pool.edges.iter().map(move |other| (from, &other.member, &other.external))
     });
     let is_there = |member: &Member| sight.members.get(member.fqdn.as_str()).is_some_and(|facts| facts.reached);
-    let others = witnesses.chain(edges).filter(|(_, member, _)| member.fqdn != edge.member.fqdn && is_there(member));
-    let lookers = others.filter_map(|(from, by, at)| {
-        let (at, by, domain, also, tlsa) = (at?, by.clone(), domain.clone(), also.clone(), tlsa.clone());
-        Some(Looker { by, from, at: Some(SocketAddr::new(at, PORT)), domain, also, left_out, tlsa })
-    });
-    let mut lookers: Vec<Looker> = lookers.collect();
-    lookers.sort_by_key(|looker| {
-        let near = own.is_some_and(|own| own.site == looker.by.site);
-        (looker.from == Vantage::OwnPool, near, looker.from != Vantage::Witness)
-    });
-    lookers
+    let others =
+        witnesses.chain(edges).filter(move |(_, member, _)| member.fqdn != edge.member.fqdn && is_there(member));
+    others.filter_map(move |(from, member, his)| Some((from, member, reachable(his)?)))
+}
+
+/// The local domains that can be asked for: what a pattern matches isn't known.
+fn named_locals(topology: &Topology) -> impl Iterator<Item = String> {
+    let locals = topology.policy.locals().iter().filter(|local| !local.pattern.is_wildcard());
+    locals.map(|local| local.pattern.domain().to_string())
+}
+
+fn own_pool<'a>(topology: &'a Topology, edge: &Edge) -> Option<&'a Pool> {
+    topology.pools.iter().find(|pool| pool.edges.iter().any(|other| other.member.fqdn == edge.member.fqdn))
 }
 
 /// The address of this edge server at which somebody with these addresses can be expected to reach it: the first of a family of

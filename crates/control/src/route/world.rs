@@ -233,7 +233,7 @@ impl<M: Reach> Real<M> {
     pub fn has_lookers(&self, current: &Current, sight: &Sight, edge: &str) -> bool {
         let mut edges = current.topology.pools.iter().flat_map(|pool| &pool.edges);
         let edge = edges.find(|other| other.member.fqdn.as_str() == edge);
-        edge.is_some_and(|edge| !outside::lookers(&current.topology, sight, edge).is_empty())
+        edge.is_some_and(|edge| outside::has_lookers(&current.topology, sight, edge))
     }
 
     /// Looks at the external addresses of a pool from outside, unless that was done a moment ago.
@@ -241,10 +241,13 @@ impl<M: Reach> Real<M> {
         let now = Instant::now();
         for edge in &pool.edges {
             let fqdn = edge.member.fqdn.to_string();
-            let lookers = outside::lookers(&current.topology, sight, edge);
             let mut probes = held(&self.probes);
             let probing = probes.entry(fqdn.clone()).or_default();
-            if !probing.is_due(now) || lookers.is_empty() {
+            if !probing.is_due(now) {
+                continue;
+            }
+            let lookers = outside::lookers(&current.topology, sight, edge);
+            if lookers.is_empty() {
                 continue;
             }
             let (members, all, changed) = (self.members.clone(), self.probes.clone(), self.changed.clone());

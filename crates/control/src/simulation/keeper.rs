@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use agent::dial::Target;
-use agent::keep::{Seen, Step, Wanted, step};
+use agent::keep::{Seen, Step, Wanted, is_awaited, step};
 use agent::state::Kept;
 use api::agent::{Digest, Head, Route};
 use api::local::{Rest, ServiceAction};
@@ -228,13 +228,20 @@ impl Keeper {
 
     /// Attends to a member until it isn't there any more, and says why.
     async fn attend(&self, fqdn: &str, wanted: &mut watch::Receiver<Wanted>, seen: &watch::Sender<Seen>) -> String {
+        let mut told = None;
         loop {
             let now = wanted.borrow_and_update().clone();
             let heard = Instant::now();
-            if let Err(gone) = self.ground.talk(&self.own, fqdn).await {
-                return gone;
-            }
-            let Some(hello) = self.ground.hello(fqdn) else { return "connection reset".to_owned() };
+            let hello = match told.take() {
+                Some(hello) => hello,
+                None => {
+                    if let Err(gone) = self.ground.talk(&self.own, fqdn).await {
+                        return gone;
+                    }
+                    let Some(hello) = self.ground.hello(fqdn) else { return "connection reset".to_owned() };
+                    hello
+                }
+            };
             let step = step(&hello, &now, 0);
             let head = &now.snapshot.head;
             let problem = match &step {
@@ -252,14 +259,11 @@ impl Keeper {
                 (false, Some(_)) => AGAIN,
                 (false, None) => LOOK,
             };
-            let sent = matches!(step, Step::Send) && problem.is_none();
+            let is_well = problem.is_none();
             seen.send_modify(|seen| {
-                (seen.hello, seen.heard) = (Some(hello), Some(heard));
+                (seen.hello, seen.heard) = (Some(hello.clone()), Some(heard));
                 (seen.connected, seen.problem) = (true, problem);
             });
-            if sent {
-                continue;
-            }
             let asked = Instant::now();
             if let Err(gone) = self.ground.talk(&self.own, fqdn).await {
                 return gone;
@@ -269,9 +273,12 @@ impl Keeper {
             seen.send_modify(|seen| (seen.status, seen.asked) = (status.map(|status| (status, at)), Some(asked)));
             tokio::select! {
                 biased;
-                changed = wanted.changed() => if changed.is_err() {
-                    return "nobody wants anything of it".to_owned();
-                },
+                changed = wanted.changed() => {
+                    if changed.is_err() {
+                        return "nobody wants anything of it".to_owned();
+                    }
+                    told = Some(hello).filter(|hello| is_well && is_awaited(hello, &wanted.borrow(), 0));
+                }
                 () = sleep(pause) => {}
             }
         }

@@ -24,6 +24,21 @@ fn those_of_other_pools_look_before_those_of_its_own_and_nobody_at_himself() {
     assert_eq!(all(&topology, &without(sight(1), &EDGES[..2]), three), []);
 }
 
+#[test]
+fn each_member_of_a_pool_is_looked_at_first_by_another_one() {
+    let (mut topology, mut sight) = (current(1, 1).topology, sight(1));
+    let mut fourth = topology.pools[1].edges[0].clone();
+    fourth.member.fqdn = "edge4.contoso.test".parse().expect("a name");
+    sight.members.insert(fourth.member.fqdn.to_string(), sight.members[EDGES[2]].clone());
+    topology.pools[1].edges.push(fourth);
+    for pool in &topology.pools {
+        let first = |edge: &Edge| lookers(&topology, &sight, edge)[0].clone();
+        let [one, two] = [first(&pool.edges[0]), first(&pool.edges[1])];
+        assert_eq!([one.from, two.from], [Vantage::OtherPool; 2]);
+        assert_ne!(one.by.fqdn, two.by.fqdn);
+    }
+}
+
 /// The example with this witness in a third site, and everybody there.
 fn witnessed(external: &str) -> (Topology, Sight) {
     let more = format!(
