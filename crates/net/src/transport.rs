@@ -64,6 +64,9 @@ pub trait Carrier: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug {
     /// What is known of how far what was written has come, as a kernel would count it.
     fn standing(&self) -> Option<tcp::Standing>;
 
+    /// How many bytes were written.
+    fn written(&self) -> u64;
+
     /// From now on, ending the connection takes back what the other end hasn't got yet.
     fn take_back(&mut self);
 }
@@ -193,7 +196,7 @@ impl Transport {
         match self {
             Transport::Plain(socket) => socket.written(),
             Transport::Tls(tls) => tls.get_ref().0.written(),
-            Transport::Other(carrier) => carrier.standing().map_or(0, |standing| standing.written),
+            Transport::Other(carrier) => carrier.written(),
             Transport::Gone => 0,
         }
     }

@@ -290,7 +290,7 @@ impl Driver {
         let began = now();
         loop {
             let Some(standing) = self.transport.standing() else { return Ok(()) };
-            if standing.acknowledged >= standing.written {
+            if standing.is_quiet() {
                 self.heard = now();
                 return Ok(());
             }

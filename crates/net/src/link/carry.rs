@@ -420,7 +420,7 @@ impl Carrying {
     /// where policy says so; the rest goes back. Whether the connection was made to take back what hasn't arrived yet;
     /// then it ends without a word.
     fn give_back(&mut self, link: &mut Link) -> bool {
-        let sent = self.transport.standing().map(|standing| standing.written - standing.unsent);
+        let sent = self.transport.standing().map(|standing| self.transport.written().saturating_sub(standing.unsent));
         let never_left = match sent {
             _ if self.policy.resends(&link.pair) => self.written.len(),
             Some(sent) => self.batches.never_left(sent),

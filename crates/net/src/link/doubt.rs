@@ -130,7 +130,6 @@ mod tests {
     fn standing(acknowledged: u64, in_flight: u32, silent: u64) -> Option<tcp::Standing> {
         let silent = Duration::from_secs(silent);
         Some(tcp::Standing {
-            written: 1000,
             unsent: 50,
             acknowledged,
             in_flight,

@@ -202,6 +202,10 @@ impl Carrier for Socket {
         Some(both.pipes[self.side].standing(Instant::now(), frozen))
     }
 
+    fn written(&self) -> u64 {
+        self.wire.both().pipes[self.side].written()
+    }
+
     fn take_back(&mut self) {
         self.takes_back = true;
     }

@@ -122,11 +122,14 @@ impl Pipe {
         self.bytes.truncate(usize::try_from(self.arrived - self.read).expect("little"));
     }
 
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
     /// As a kernel tells it, which counts one more than was acknowledged.
     pub(super) fn standing(&mut self, now: Instant, frozen: bool) -> tcp::Standing {
         self.arrive(now, frozen);
         tcp::Standing {
-            written: self.written,
             unsent: self.written - self.sent,
             acknowledged: self.arrived + 1,
             in_flight: u32::try_from(self.arrivals.len()).expect("few"),
