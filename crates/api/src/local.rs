@@ -215,7 +215,7 @@ pub struct Drained {
     pub finished: u64,
     /// Sent back to their senders as errors.
     pub returned: u64,
-    /// Without an outcome when it ended.
+    /// Without an outcome when it ended, and errors that couldn't be brought to their senders.
     pub left: u64,
     /// How long it took.
     pub seconds: u64,
@@ -325,6 +325,9 @@ pub struct FaceStatus {
     pub places: Option<u64>,
     /// What became of the stanzas that came in on it.
     pub stanzas: Counts,
+    /// Errors on their way back to the senders of such stanzas. Older versions don't tell.
+    #[serde(default)]
+    pub errors: u64,
 }
 
 /// What became of stanzas. At any time `accepted = taken + returned + failed + in_flight`.

@@ -123,6 +123,9 @@ fn status_text(status: &Status) -> String {
             "  stanzas that came in: {} = {} taken + {} returned + {} failed + {} in flight",
             counts.accepted, counts.taken, counts.returned, counts.failed, counts.in_flight
         );
+        if face.errors > 0 {
+            let _ = writeln!(text, "  errors on their way back to senders: {}", face.errors);
+        }
     }
     if let Some(service) = &status.service {
         text.push_str(&service::text(service));

@@ -372,6 +372,7 @@ impl Desk {
                 // Each is an open file, too.
                 places: Some((face.settings.streams as u64).min(files)),
                 stanzas: face.holder.total(),
+                errors: face.holder.errors() as u64,
             }
         };
         let members = self.office.members().into_iter().map(|standing| Member {

@@ -156,7 +156,10 @@ pub async fn drain(at_work: &mut [Served], streams: &Streams, most: Duration) ->
     if !all_settled {
         // What can't be delivered goes back as long as there is somebody to bring it back.
         at_work.iter().for_each(|served| served.end.links.give_up());
-        let _ = tokio::time::timeout(FAREWELL, settled(at_work)).await;
+        if tokio::time::timeout(FAREWELL, settled(at_work)).await.is_err() {
+            // Of what is at another process, nobody will hear any more.
+            at_work.iter().for_each(|served| served.end.face.holder.give_up());
+        }
     }
     for served in at_work.iter() {
         let _ = tokio::time::timeout(FAREWELL, served.end.links.idle()).await;
@@ -171,15 +174,18 @@ pub async fn drain(at_work: &mut [Served], streams: &Streams, most: Duration) ->
             failed = counts.failed, left = counts.in_flight, "stanzas that came in"
         );
     }
-    tracing::info!(seconds = began.elapsed().as_secs(), accepted_are_gone, all_settled, dialed_are_gone, "drained");
     let after = total(at_work);
-    Drained {
+    let errors: usize = at_work.iter().map(|served| served.end.face.holder.errors()).sum();
+    let drained = Drained {
         finished: after.taken - before.taken,
         returned: after.returned + after.failed - before.returned - before.failed,
-        left: after.in_flight,
+        left: after.in_flight + errors as u64,
         seconds: began.elapsed().as_secs(),
         stay: 0,
-    }
+    };
+    let Drained { finished, returned, left, seconds, .. } = drained;
+    tracing::info!(seconds, finished, returned, left, accepted_are_gone, all_settled, dialed_are_gone, "drained");
+    drained
 }
 
 /// What became of everything that came in so far, on all faces; and of what the other face has given, where that is another

@@ -157,7 +157,7 @@ pub(crate) fn hold(stanzas: Stanzas) -> anyhow::Result<Work> {
     let (pair, now) = (pair()?, Instant::now());
     let parsed = parsed(&stanzas)?;
     let mut hold = Hold::new(Limits::default());
-    hold.peer(PEER, PeerState::Up);
+    hold.state(PEER, PeerState::Up);
     while hold.poll().is_some() {}
     Ok(Box::new(move || {
         let mut settled = 0;

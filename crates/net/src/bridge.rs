@@ -39,6 +39,15 @@ struct Finish {
     heard: watch::Sender<HashMap<PeerId, u64>>,
 }
 
+/// Does that when it leaves scope.
+pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 /// Both faces of one process: each is the other's only peer, and never goes away.
 pub fn join(external: &End, internal: &End, tasks: &mut JoinSet<()>) {
     const OTHER: PeerId = 0;
@@ -91,13 +100,16 @@ impl End {
         if self.state() == PeerState::Draining {
             sender.frame(Frame::State(PeerState::Draining));
         }
+        // However it ends, also with the task that serves it.
+        let _away = OnDrop(|| {
+            self.links.away(peer);
+            self.face.holder.away(peer);
+        });
         let mut came = Vec::new();
         while frames.recv_many(&mut came, TOGETHER).await > 0 {
             let now = now();
             came.drain(..).for_each(|frame| self.came(now, peer, &sender, frame));
         }
-        self.links.away(peer);
-        self.face.holder.away(peer);
     }
 
     fn came(&self, now: Instant, peer: PeerId, sender: &FrameSender, frame: Frame) {

@@ -38,6 +38,9 @@ pub(crate) use returned::returned;
 use roll::Roll;
 use sending::Sending;
 
+/// What a stanza takes beside its bytes.
+const ITEM: usize = 200;
+
 /// A peer on the trunk: an edge server as a gateway sees it, or a gateway as an edge does.
 pub type PeerId = u32;
 
@@ -50,7 +53,7 @@ pub struct Limits {
     pub window_stanzas: usize,
     /// Bytes that a link may hold, queued and in flight.
     pub link_bytes: usize,
-    /// Bytes that all links together may hold.
+    /// Bytes that all links together may hold, with what each stanza takes besides.
     pub total_bytes: usize,
     /// How long a stanza may be queued.
     pub age: Duration,
@@ -104,6 +107,8 @@ pub struct Hold {
     links: ByPair<Link>,
     sending: Sending,
     held_bytes: usize,
+    /// How many stanzas that is.
+    held: usize,
     /// Somebody waits for the total to shrink.
     wanted: bool,
     /// Of links that hold nothing.
@@ -119,6 +124,7 @@ impl Hold {
             links: ByPair::default(),
             sending: Sending::new(limits),
             held_bytes: 0,
+            held: 0,
             wanted: false,
             idle: Idle::default(),
             presence: Presence::default(),
@@ -151,12 +157,13 @@ impl Hold {
             link.wanted = true;
             return Err(Full);
         }
-        if self.held_bytes > 0 && self.held_bytes + bytes > self.sending.limits.total_bytes {
+        if self.held > 0 && memory(self.held_bytes + bytes, self.held + 1) > self.sending.limits.total_bytes {
             self.wanted = true;
             self.forget_if_idle(pair);
             return Err(Full);
         }
         self.held_bytes += bytes;
+        self.held += 1;
         link.counts.accepted += 1;
         let named = Named::of(stanza);
         link.queue(Item { stanza: stanza.clone(), since: now, receipt, named });
@@ -202,13 +209,23 @@ impl Hold {
         }
     }
 
-    /// A peer appeared, or its state changed.
-    pub fn peer(&mut self, peer: PeerId, state: PeerState) {
-        let before = self.sending.roll.peers.insert(peer, state);
-        if before == Some(PeerState::Away) && state != PeerState::Away {
+    /// A peer can be reached by a new connection. What was sent by one before may be lost, whether or not its end is known.
+    pub fn connected(&mut self, peer: PeerId, state: PeerState) {
+        if self.sending.roll.peers.insert(peer, state).is_some() {
             self.send_again(peer);
         }
         self.pump_all();
+    }
+
+    /// A peer says what it can be given.
+    pub fn state(&mut self, peer: PeerId, state: PeerState) {
+        self.sending.roll.peers.insert(peer, state);
+        self.pump_all();
+    }
+
+    /// The connection to a peer is lost; it may come back.
+    pub fn away(&mut self, peer: PeerId) {
+        self.state(peer, PeerState::Away);
     }
 
     /// What a peer is called, everywhere: by that all who spread pairs over the same peers spread them alike, whatever
@@ -221,6 +238,7 @@ impl Hold {
     /// A peer takes stanzas to these domains only; to any, if there are none.
     pub fn serves(&mut self, peer: PeerId, domains: Vec<Pattern>) {
         self.sending.roll.serves.insert(peer, domains);
+        self.pump_all();
     }
 
     /// A peer gets nothing new from now on, whatever it says of itself, and may finish what it has; or it does again.
@@ -304,7 +322,18 @@ impl Hold {
 
     /// Whether everything has its outcome.
     pub fn is_settled(&self) -> bool {
-        self.held_bytes == 0
+        self.held == 0
+    }
+
+    /// Returns everything that has no outcome yet: nobody will be here to hear of one.
+    pub fn give_up(&mut self) {
+        let why = Undeliverable {
+            condition: StanzaCondition::RemoteServerTimeout,
+            text: "the server in between is shutting down; it may have been delivered".to_owned(),
+        };
+        for pair in self.pairs(|link| !link.is_empty()) {
+            self.end(&pair, Link::empty, &Outcome::Refused(why.clone()));
+        }
     }
 
     /// Bytes of what has no outcome yet.
@@ -339,6 +368,7 @@ impl Hold {
                 Outcome::Refused(_) => {}
             }
             self.held_bytes -= stanza.bytes().len();
+            self.held -= 1;
             self.sending.actions.extend(receipt.map(Action::Settled));
             let (count, fate) = match outcome {
                 Outcome::Taken => (&mut link.counts.taken, Fate::Taken),
@@ -357,7 +387,8 @@ impl Hold {
             self.sending.actions.push_back(Action::Room);
         }
         // Those who waited for the total to shrink.
-        if self.held_bytes <= self.sending.limits.total_bytes / 2 && std::mem::take(&mut self.wanted) {
+        if memory(self.held_bytes, self.held) <= self.sending.limits.total_bytes / 2 && std::mem::take(&mut self.wanted)
+        {
             self.sending.actions.push_back(Action::Room);
         }
         self.sending.pump(pair, link);
@@ -405,6 +436,11 @@ impl Hold {
             }
         }
     }
+}
+
+/// What so many stanzas of so many bytes take.
+fn memory(bytes: usize, stanzas: usize) -> usize {
+    bytes + stanzas * ITEM
 }
 
 enum Outcome {

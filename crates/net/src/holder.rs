@@ -29,6 +29,8 @@ pub struct Holder {
     returns: mpsc::UnboundedSender<(DomainPair, Stanza)>,
     /// Sent there and not handed over yet.
     returning: AtomicUsize,
+    /// Errors that wait on links.
+    errors: AtomicUsize,
     fates: Arc<Fates>,
     /// Whether there is a peer that can be given stanzas.
     served: watch::Sender<bool>,
@@ -76,8 +78,9 @@ impl Holder {
         let (returns, receiver) = mpsc::unbounded_channel();
         let hold = Hold::new(limits.clone());
         let inner = Mutex::new(Inner { hold, peers: BTreeMap::new(), other_peers: false, streams: HashMap::new() });
-        let (change, returning, served) = (Notify::new(), AtomicUsize::new(0), watch::Sender::new(false));
-        (Holder { inner, limits, change, returns, returning, fates, served }, receiver)
+        let (change, served) = (Notify::new(), watch::Sender::new(false));
+        let (returning, errors) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        (Holder { inner, limits, change, returns, returning, errors, fates, served }, receiver)
     }
 
     /// Takes stanzas, in this order, and sees to it that each gets an outcome. Waits while there is no room for the first that
@@ -90,13 +93,15 @@ impl Holder {
             if self.with(|inner| inner.accept(now(), coming)) {
                 return;
             }
+            let waited = since(began);
             if coming.len() < before {
                 began = now();
-            }
-            let left = self.limits.age.saturating_sub(since(began));
-            if tokio::time::timeout(left, change).await.is_err() && since(began) >= self.limits.age {
+            } else if waited >= self.limits.age {
                 coming.pop_front().into_iter().for_each(|late| self.turn_back(&late));
+                continue;
             }
+            // Room is told of once there is much; at the end of its patience, each looks by itself.
+            let _ = tokio::time::timeout(self.limits.age.saturating_sub(since(began)), change).await;
         }
     }
 
@@ -146,6 +151,21 @@ impl Holder {
         self.change.notify_waiters();
     }
 
+    /// One more error waits on a link.
+    pub(crate) fn error_waits(&self) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One less does: it was brought out, or couldn't be.
+    pub(crate) fn error_left(&self) {
+        self.errors.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many errors are on their way back to senders' servers. They are outside of the account.
+    pub fn errors(&self) -> usize {
+        self.returning.load(Ordering::Relaxed) + self.errors.load(Ordering::Relaxed)
+    }
+
     /// What a peer says of stanzas that it was sent.
     pub fn heard(&self, peer: PeerId, crossing: Crossing) {
         self.with(|inner| inner.hold.heard(peer, crossing));
@@ -156,7 +176,7 @@ impl Holder {
         self.with(|inner| {
             inner.other_peers = true;
             inner.peers.insert(peer, (sender, state));
-            inner.hold.peer(peer, state);
+            inner.hold.connected(peer, state);
         });
     }
 
@@ -176,7 +196,7 @@ impl Holder {
             if let Some((_, known)) = inner.peers.get_mut(&peer) {
                 *known = state;
                 inner.other_peers = true;
-                inner.hold.peer(peer, state);
+                inner.hold.state(peer, state);
             }
         });
     }
@@ -184,9 +204,11 @@ impl Holder {
     /// The connection to a peer is lost; it may come back.
     pub fn away(&self, peer: PeerId) {
         self.with(|inner| {
-            inner.other_peers = true;
-            inner.peers.remove(&peer);
-            inner.hold.peer(peer, PeerState::Away);
+            // One that is gone for good doesn't come back by the end of its connection.
+            if inner.peers.remove(&peer).is_some() {
+                inner.other_peers = true;
+                inner.hold.away(peer);
+            }
         });
     }
 
@@ -236,6 +258,11 @@ impl Holder {
             }
             change.await;
         }
+    }
+
+    /// Returns everything that has no outcome yet, as the process ends.
+    pub fn give_up(&self) {
+        self.with(|inner| inner.hold.give_up());
     }
 
     /// The whole account, taken at one moment.

@@ -171,6 +171,9 @@ impl Link {
     }
 
     fn answer(&mut self, recall: Recall) {
+        if !self.shared.is_asked(&recall) {
+            return;
+        }
         let theirs = |item: &Item| item.origin.filter(|(origin, _)| *origin == recall.peer).map(|(_, number)| number);
         let first = self.waiting.iter().find_map(theirs);
         let before = self.waiting.len();

@@ -70,19 +70,38 @@ pub(crate) struct Item {
     _counted: Counted,
 }
 
-/// One more stanza that links haven't brought out, until it is dropped; and the bytes of errors on its
-/// link, if it is one.
+/// One more stanza that links haven't brought out, until it is dropped.
 struct Counted {
     shared: Arc<Shared>,
-    errors: Option<(Arc<AtomicUsize>, usize)>,
+    error: Option<CountedError>,
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if let Some((errors, bytes)) = &self.errors {
-            errors.fetch_sub(*bytes, Ordering::Relaxed);
-        }
+        drop(self.error.take());
         self.shared.waiting.leave();
+    }
+}
+
+/// One more error on its way back, and its bytes on its link, until it is dropped.
+struct CountedError {
+    face: Arc<FaceState>,
+    link: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl CountedError {
+    fn new(face: Arc<FaceState>, link: Arc<AtomicUsize>, bytes: usize) -> CountedError {
+        link.fetch_add(bytes, Ordering::Relaxed);
+        face.holder.error_waits();
+        CountedError { face, link, bytes }
+    }
+}
+
+impl Drop for CountedError {
+    fn drop(&mut self) {
+        self.link.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.face.holder.error_left();
     }
 }
 
@@ -224,7 +243,7 @@ impl Links {
     fn put(&self, now: Instant, pair: &DomainPair, origin: Option<(PeerId, u64)>, stanza: Stanza) {
         let mut open = locked(&self.shared.open);
         let link = self.link(&mut open, pair);
-        let mut errors = None;
+        let mut error = None;
         if origin.is_none() {
             let bytes = stanza.bytes().len();
             let most = ERRORS * self.face.settings.hold.window_bytes;
@@ -232,14 +251,13 @@ impl Links {
                 tracing::debug!(face = %self.face.face, %pair, "too many errors wait to go back; one more was dropped");
                 return;
             }
-            link.errors.fetch_add(bytes, Ordering::Relaxed);
-            errors = Some((link.errors.clone(), bytes));
+            error = Some(CountedError::new(self.face.clone(), link.errors.clone(), bytes));
         } else {
             self.shared.count(|given| (given.accepted, given.in_flight) = (given.accepted + 1, given.in_flight + 1));
             self.shared.given_one.notify_waiters();
         }
         self.shared.waiting.enter();
-        let counted = Counted { shared: self.shared.clone(), errors };
+        let counted = Counted { shared: self.shared.clone(), error };
         link.give(Job::Carry(Item { origin, stanza, arrived: now, _counted: counted }));
     }
 
@@ -351,15 +369,15 @@ impl Shared {
         self.say(peer, |arrivals| arrivals.refused(pair, number, why.clone()));
     }
 
-    /// What the peer gave for this pair from here on, or nothing of it, was not written. On another connection than it asked
-    /// by, that would be taken for the answer to what it asked there.
+    /// Whether the peer still waits for an answer to this. On another connection it has asked again, or gives the pair its
+    /// stanzas as before.
+    pub(crate) fn is_asked(&self, recall: &Recall) -> bool {
+        locked(&self.peers).get(&recall.peer).is_some_and(|peer| peer.connections == recall.connections)
+    }
+
+    /// What the peer gave for this pair from here on, or nothing of it, was not written.
     pub(crate) fn unsent(&self, recall: &Recall, pair: &DomainPair, first: Option<u64>) {
-        if let Some(peer) = locked(&self.peers).get_mut(&recall.peer) {
-            let said = peer.arrivals.recall(pair, first);
-            if let Some(sender) = peer.sender.as_ref().filter(|_| peer.connections == recall.connections) {
-                sender.send(said);
-            }
-        }
+        self.say(recall.peer, |arrivals| arrivals.recall(pair, first));
     }
 
     /// How the way to the pair's next server is, to whoever may ask to have it gone.

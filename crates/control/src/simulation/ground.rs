@@ -236,6 +236,7 @@ impl Ground {
             dialed_streams: 0,
             places: Some(PLACES),
             stanzas: Counts { accepted: member.stanzas, ..Counts::default() },
+            errors: 0,
         };
         let trunks = field.members.keys().filter(|edge| member.role == Role::Gateway && field.has_trunk(fqdn, edge));
         let trunks = trunks.map(|edge| local::Member { name: edge.clone(), connected: true, routed: false });

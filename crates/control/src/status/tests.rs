@@ -222,6 +222,7 @@ fn whatever_a_member_says_is_bounded_and_harmless_on_a_terminal() {
             dialed_streams: u64::MAX,
             places: Some(u64::MAX),
             stanzas: local::Counts::default(),
+            errors: 0,
         };
         status.faces = vec![face];
     });

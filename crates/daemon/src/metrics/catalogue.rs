@@ -89,6 +89,8 @@ pub(super) static LINK_STANZAS: Account = Account {
     in_flight: gauge("fedge_link_stanzas_in_flight", LINK, "Those without an outcome yet."),
 };
 
+pub(super) static ERRORS: Metric =
+    gauge("fedge_errors_waiting", FACE, "Errors on their way back to the senders of what came in on the face.");
 pub(super) static HELD: Metric =
     measure("fedge_held", Unit::Bytes, FACE, "What came in on the face and has no outcome yet.");
 pub(super) static HELD_LIMIT: Metric =
@@ -115,7 +117,7 @@ pub(super) static CERTIFICATE: Metric = measure(
 );
 
 /// All of them.
-pub static ALL: [&Metric; 38] = [
+pub static ALL: [&Metric; 39] = [
     &BUILD,
     &UP,
     &CONCERNS,
@@ -129,6 +131,7 @@ pub static ALL: [&Metric; 38] = [
     &LINK_STANZAS.returned,
     &LINK_STANZAS.failed,
     &LINK_STANZAS.in_flight,
+    &ERRORS,
     &HELD,
     &HELD_LIMIT,
     &STREAMS,

@@ -35,6 +35,9 @@ impl Source for Desk {
         let of_faces = |value: fn(&holder::Account) -> usize| {
             accounts.iter().map(|(face, account)| (vec![face.clone()], signed(value(account) as u64))).collect()
         };
+        let errors =
+            desk.faces.iter().map(|(face, _)| (vec![face.face.to_string()], signed(face.holder.errors() as u64)));
+        tell(&catalogue::ERRORS, errors.collect())?;
         tell(&catalogue::HELD, of_faces(|account| account.held_bytes))?;
         tell(&catalogue::HELD_LIMIT, of_faces(|account| account.limit_bytes))?;
         tell(&catalogue::STREAMS, streams(desk))?;

@@ -82,7 +82,7 @@ fn what_keepalived_runs_exists_and_is_what_is_documented() {
 /// Whether the unit gives the daemon what it may need by its configuration.
 fn leaves_room(program: &str, listen: usize, settings: &Settings, socket: Option<&Path>) {
     let unit = read(format!("packaging/systemd/{program}.service"));
-    let drain = settings.stream.drain + Duration::from_secs(10);
+    let drain = settings.stream.drain + Duration::from_secs(28);
     assert!(Duration::from_secs(number(&unit, "TimeoutStopSec")) > drain, "{program} would be killed while it drains");
     let streams = u64::try_from(2 * listen * settings.streams).expect("not that many");
     assert!(number(&unit, "LimitNOFILE") > streams, "{program}: {streams} streams need as many descriptors");

@@ -98,6 +98,9 @@ fn an_error_comes_again_where_the_stream_that_brought_it_broke() {
         caller.write(stanza("message", "chat", "lost")).await.expect("open");
         let (_, error) = fabrikam.stanza().await.expect("an error comes back");
         assert_eq!(error.id().as_deref(), Some("lost"));
+        let status = border.ask(&["status"]).expect("a status");
+        assert!(status.contains("1 returned + 0 failed + 0 in flight"), "{status}");
+        assert!(status.contains("errors on their way back to senders: 1"), "nobody says that it was taken: {status}");
         fabrikam.stop().await;
         let mut again = PlayedServer::start(server_of(FABRIKAM), fabrikams, Conduct::GOOD).expect("free");
         let (_, error) = again.stanza().await.expect("it comes again");

@@ -100,9 +100,12 @@ impl<S: Server> AsyncWrite for Wire<S> {
 }
 
 impl<S: Server> Carrier for Wire<S> {
+    fn written(&self) -> u64 {
+        self.written
+    }
+
     fn standing(&self) -> Option<tcp::Standing> {
         Some(tcp::Standing {
-            written: self.written,
             unsent: 0,
             acknowledged: self.written,
             in_flight: 0,

@@ -204,6 +204,7 @@ impl Driver {
             }
             let deadline = self.machine.deadline();
             // What the machine doesn't look at now is left where it is, so that the peer feels it.
+            let most = if self.machine.is_listening(now()) { most } else { READ };
             let may_read = !ended && self.machine.input().len() < most;
             let leave = self.shutting_down.map(|leaving| leaving.at(self.proven_at));
             tokio::select! {

@@ -206,6 +206,14 @@ impl Link {
         others
     }
 
+    /// All of it, whatever it is.
+    pub(super) fn empty(&mut self) -> Vec<Item> {
+        let flight = self.flight.drain(..).map(|(_, item)| item);
+        let all = flight.chain(self.queue.drain(..)).collect();
+        (self.flight_bytes, self.queue_bytes) = (0, 0);
+        all
+    }
+
     /// What has been queued for too long.
     pub(super) fn late(&mut self, now: Instant, age: Duration) -> Vec<Item> {
         let mut late = Vec::new();

@@ -11,7 +11,7 @@ mod lives;
 const AGE: Duration = Duration::from_secs(20);
 
 fn limits() -> Limits {
-    Limits { window_bytes: 600, window_stanzas: 5, link_bytes: 2000, total_bytes: 5000, age: AGE }
+    Limits { window_bytes: 600, window_stanzas: 5, link_bytes: 2000, total_bytes: 20_000, age: AGE }
 }
 
 fn pair(partner: u64) -> DomainPair {
@@ -45,7 +45,7 @@ fn sent(hold: &mut Hold) -> Vec<(PeerId, u64)> {
 #[test]
 fn a_window_bounds_what_is_in_flight_and_each_has_one_outcome() {
     let (mut hold, now) = (Hold::new(limits()), Instant::now());
-    hold.peer(1, PeerState::Up);
+    hold.connected(1, PeerState::Up);
     for number in 1..=7 {
         let kind = if number == 3 { "error" } else { "chat" };
         hold.accept(now, &pair(1), &stanza(number, kind), None).expect("room");
@@ -62,7 +62,7 @@ fn a_window_bounds_what_is_in_flight_and_each_has_one_outcome() {
 #[test]
 fn a_full_link_makes_its_sender_wait_and_calls_him_back() {
     let (mut hold, now) = (Hold::new(limits()), Instant::now());
-    hold.peer(1, PeerState::Up);
+    hold.connected(1, PeerState::Up);
     let mut number = 0;
     while hold.accept(now, &pair(1), &stanza(number, "chat"), None).is_ok() {
         number += 1;
@@ -73,6 +73,28 @@ fn a_full_link_makes_its_sender_wait_and_calls_him_back() {
     let mut actions = std::iter::from_fn(|| hold.poll());
     assert!(actions.any(|action| matches!(action, Action::Room)));
     assert_eq!(hold.accept(now, &pair(1), &stanza(number, "chat"), None), Ok(()));
+}
+
+#[test]
+fn small_stanzas_count_with_what_they_take_besides() {
+    let (mut hold, now) = (Hold::new(limits()), Instant::now());
+    let held =
+        (0..).take_while(|number| hold.accept(now, &pair(*number), &stanza(*number, "chat"), None).is_ok()).count();
+    assert!((50..20_000 / ITEM).contains(&held), "{held}");
+}
+
+#[test]
+fn when_the_process_ends_all_goes_back_that_can() {
+    let (mut hold, now) = (Hold::new(limits()), Instant::now());
+    hold.connected(1, PeerState::Up);
+    (1..=7).for_each(|number| hold.accept(now, &pair(1), &stanza(number, "chat"), None).expect("room"));
+    hold.accept(now, &pair(2), &stanza(8, "error"), None).expect("room");
+    assert_eq!(sent(&mut hold).len(), 6);
+    hold.give_up();
+    assert!(hold.is_settled());
+    assert_eq!(hold.counts(), Counts { accepted: 8, returned: 7, failed: 1, ..Counts::default() });
+    hold.heard(1, Crossing::Taken { pair: pair(1), up_to: 5 });
+    assert_eq!(hold.counts().taken, 0, "each has one outcome");
 }
 
 #[test]
@@ -88,13 +110,13 @@ fn what_nobody_takes_goes_back_in_time() {
 #[test]
 fn a_new_route_waits_for_what_the_old_peer_has_written() {
     let (mut hold, now) = (Hold::new(limits()), Instant::now());
-    hold.peer(1, PeerState::Up);
+    hold.connected(1, PeerState::Up);
     for number in 1..=3 {
         hold.accept(now, &pair(1), &stanza(number, "chat"), None).expect("room");
     }
     assert_eq!(sent(&mut hold), [(1, 1), (1, 2), (1, 3)]);
     hold.route(vec![vec![2]]);
-    hold.peer(2, PeerState::Up);
+    hold.connected(2, PeerState::Up);
     assert!(matches!(hold.poll(), Some(Action::Send(1, Crossing::Recall { .. }))));
     hold.heard(1, Crossing::Unsent { pair: pair(1), from: 2 });
     assert!(sent(&mut hold).is_empty(), "the first may be written but isn't taken yet");
@@ -106,13 +128,13 @@ fn a_new_route_waits_for_what_the_old_peer_has_written() {
 fn a_new_route_asks_the_old_peer_also_where_it_owes_nothing() {
     for (state, asked) in [(PeerState::Up, true), (PeerState::Draining, true), (PeerState::Away, false)] {
         let (mut hold, now) = (Hold::new(limits()), Instant::now());
-        hold.peer(1, PeerState::Up);
+        hold.connected(1, PeerState::Up);
         hold.accept(now, &pair(1), &stanza(1, "chat"), None).expect("room");
         hold.heard(1, Crossing::Taken { pair: pair(1), up_to: 1 });
         assert_eq!(sent(&mut hold), [(1, 1)]);
-        hold.peer(1, state);
+        hold.state(1, state);
         hold.route(vec![vec![2]]);
-        hold.peer(2, PeerState::Up);
+        hold.connected(2, PeerState::Up);
         hold.accept(now, &pair(1), &stanza(2, "chat"), None).expect("room");
         if asked {
             let done: Vec<_> = std::iter::from_fn(|| hold.poll()).collect();
@@ -128,16 +150,16 @@ fn a_new_route_asks_the_old_peer_also_where_it_owes_nothing() {
 #[test]
 fn who_was_asked_and_owes_nothing_is_not_waited_for_when_its_connection_is_lost() {
     let (mut hold, now) = (Hold::new(limits()), Instant::now());
-    hold.peer(1, PeerState::Up);
+    hold.connected(1, PeerState::Up);
     hold.accept(now, &pair(1), &stanza(1, "chat"), None).expect("room");
     hold.heard(1, Crossing::Taken { pair: pair(1), up_to: 1 });
-    hold.peer(2, PeerState::Up);
+    hold.connected(2, PeerState::Up);
     hold.route(vec![vec![2]]);
     hold.accept(now, &pair(1), &stanza(2, "chat"), None).expect("room");
     assert_eq!(sent(&mut hold), [(1, 1)], "the other waits for an answer");
-    hold.peer(1, PeerState::Away);
+    hold.away(1);
     assert_eq!(sent(&mut hold), [(2, 2)]);
-    hold.peer(1, PeerState::Up);
+    hold.connected(1, PeerState::Up);
     assert!(hold.poll().is_none(), "it isn't asked again");
 }
 
@@ -145,7 +167,7 @@ fn who_was_asked_and_owes_nothing_is_not_waited_for_when_its_connection_is_lost(
 fn a_pair_that_pauses_stays_where_its_next_server_may_still_read() {
     let (mut hold, now) = (Hold::new(limits()), Instant::now());
     hold.tick(now);
-    (1..=2).for_each(|peer| hold.peer(peer, PeerState::Up));
+    (1..=2).for_each(|peer| hold.connected(peer, PeerState::Up));
     hold.accept(now, &pair(1), &stanza(1, "chat"), None).expect("room");
     let [(first, _)] = sent(&mut hold)[..] else { panic!("one was sent") };
     let other = 3 - first;
@@ -157,17 +179,17 @@ fn a_pair_that_pauses_stays_where_its_next_server_may_still_read() {
         sent
     };
     // Away for a moment: the other has it, and keeps it when the first is back.
-    hold.peer(first, PeerState::Away);
+    hold.away(first);
     assert_eq!(say(&mut hold, now, 2), [(other, 2)]);
-    hold.peer(first, PeerState::Up);
+    hold.connected(first, PeerState::Up);
     assert_eq!(say(&mut hold, now, 3), [(other, 3)]);
     // But nobody waits for it,
-    hold.peer(other, PeerState::Silent);
+    hold.state(other, PeerState::Silent);
     assert_eq!(say(&mut hold, now, 4), [(first, 4)]);
-    hold.peer(other, PeerState::Up);
-    hold.peer(first, PeerState::Away);
+    hold.state(other, PeerState::Up);
+    hold.away(first);
     assert_eq!(say(&mut hold, now, 5), [(other, 5)]);
-    hold.peer(first, PeerState::Up);
+    hold.connected(first, PeerState::Up);
     // and after a while it goes where all spread it to.
     (1..=120).for_each(|tick| hold.tick(now + Duration::from_millis(100) * tick));
     assert_eq!(say(&mut hold, now, 6), [(first, 6)]);
@@ -177,7 +199,7 @@ fn a_pair_that_pauses_stays_where_its_next_server_may_still_read() {
 fn what_a_lost_peer_had_goes_back_or_by_another_as_its_destination_wants_it() {
     for resend in [false, true] {
         let (mut hold, now) = (Hold::new(limits()), Instant::now());
-        hold.peer(1, PeerState::Up);
+        hold.connected(1, PeerState::Up);
         for number in 1..=7 {
             hold.accept(now, &pair(1), &stanza(number, "chat"), None).expect("room");
         }
@@ -185,7 +207,7 @@ fn what_a_lost_peer_had_goes_back_or_by_another_as_its_destination_wants_it() {
         hold.heard(1, Crossing::Taken { pair: pair(1), up_to: 1 });
         sent(&mut hold);
         hold.lost(1, "edge 1", |_| resend);
-        hold.peer(2, PeerState::Up);
+        hold.connected(2, PeerState::Up);
         let (expected, returned) = if resend { (2..=6, 0) } else { (7..=7, 5) };
         assert_eq!(sent(&mut hold), expected.map(|number| (2, number)).collect::<Vec<_>>());
         assert_eq!(hold.counts().returned, returned);
@@ -193,14 +215,37 @@ fn what_a_lost_peer_had_goes_back_or_by_another_as_its_destination_wants_it() {
 }
 
 #[test]
-fn a_retired_peer_gets_nothing_new_whatever_it_says_and_finishes_what_it_has() {
+fn what_waits_for_somebody_who_serves_its_domain_goes_as_soon_as_one_does() {
     let (mut hold, now) = (Hold::new(limits()), Instant::now());
-    hold.peer(1, PeerState::Up);
+    hold.connected(1, PeerState::Up);
+    hold.serves(1, vec!["elsewhere.test".parse().expect("a pattern")]);
+    hold.accept(now, &pair(1), &stanza(1, "chat"), None).expect("room");
+    assert!(sent(&mut hold).is_empty());
+    hold.serves(1, Vec::new());
+    assert_eq!(sent(&mut hold), [(1, 1)]);
+}
+
+#[test]
+fn what_was_sent_by_a_connection_is_sent_again_by_the_next_also_where_nobody_told_of_its_end() {
+    let (mut hold, now) = (Hold::new(limits()), Instant::now());
+    hold.connected(1, PeerState::Up);
     hold.accept(now, &pair(1), &stanza(1, "chat"), None).expect("room");
     assert_eq!(sent(&mut hold), [(1, 1)]);
-    hold.peer(2, PeerState::Up);
+    hold.state(1, PeerState::Up);
+    assert!(sent(&mut hold).is_empty(), "it is the same connection");
+    hold.connected(1, PeerState::Up);
+    assert_eq!(sent(&mut hold), [(1, 1)]);
+}
+
+#[test]
+fn a_retired_peer_gets_nothing_new_whatever_it_says_and_finishes_what_it_has() {
+    let (mut hold, now) = (Hold::new(limits()), Instant::now());
+    hold.connected(1, PeerState::Up);
+    hold.accept(now, &pair(1), &stanza(1, "chat"), None).expect("room");
+    assert_eq!(sent(&mut hold), [(1, 1)]);
+    hold.connected(2, PeerState::Up);
     hold.retire(1, true);
-    hold.peer(1, PeerState::Up);
+    hold.state(1, PeerState::Up);
     hold.accept(now, &pair(1), &stanza(2, "chat"), None).expect("room");
     assert!(sent(&mut hold).is_empty(), "the first may be written but isn't taken yet");
     hold.heard(1, Crossing::Unsent { pair: pair(1), from: 2 });
@@ -215,14 +260,14 @@ fn a_retired_peer_gets_nothing_new_whatever_it_says_and_finishes_what_it_has() {
 #[test]
 fn an_answer_that_a_lost_peer_had_is_brought_by_another() {
     let (mut hold, now) = (Hold::new(limits()), Instant::now());
-    hold.peer(1, PeerState::Up);
+    hold.connected(1, PeerState::Up);
     for (number, type_) in [(1, "get"), (2, "result"), (3, "error")] {
         let text = format!("<iq type='{type_}' id='{number}' from='a@contoso.test' to='b@fabrikam.test'/>");
         hold.accept(now, &pair(1), &parsed(&text), None).expect("room");
     }
     assert_eq!(sent(&mut hold), [(1, 1), (1, 2), (1, 3)]);
     hold.lost(1, "edge 1", |_| false);
-    hold.peer(2, PeerState::Up);
+    hold.connected(2, PeerState::Up);
     assert_eq!(sent(&mut hold), [(2, 2), (2, 3)]);
     assert_eq!(hold.counts(), Counts { accepted: 3, returned: 1, in_flight: 2, ..Counts::default() });
 }
@@ -232,7 +277,7 @@ fn stuck_at_one(pools: Vec<Vec<PeerId>>) -> (Hold, Instant) {
     let (mut hold, now) = (Hold::new(limits()), Instant::now());
     let peers: Vec<PeerId> = pools.iter().flatten().copied().collect();
     hold.route(pools);
-    peers.into_iter().for_each(|peer| hold.peer(peer, PeerState::Up));
+    peers.into_iter().for_each(|peer| hold.connected(peer, PeerState::Up));
     for number in 1..=2 {
         hold.accept(now, &pair(1), &stanza(number, "chat"), None).expect("room");
     }
@@ -258,15 +303,15 @@ fn when_nobody_of_the_routed_pool_is_there_the_next_one_takes_over_until_somebod
     let (mut hold, now) = (Hold::new(limits()), Instant::now());
     hold.route(vec![vec![1, 2], vec![3]]);
     for peer in 1..=3 {
-        hold.peer(peer, PeerState::Up);
+        hold.connected(peer, PeerState::Up);
     }
-    hold.peer(2, PeerState::Draining);
+    hold.state(2, PeerState::Draining);
     hold.accept(now, &pair(1), &stanza(1, "chat"), None).expect("room");
     assert_eq!(sent(&mut hold), [(1, 1)]);
     hold.lost(1, "edge 1", |_| false);
     hold.accept(now, &pair(1), &stanza(2, "chat"), None).expect("room");
     assert_eq!(sent(&mut hold), [(3, 2)]);
-    hold.peer(2, PeerState::Up);
+    hold.state(2, PeerState::Up);
     assert!(matches!(hold.poll(), Some(Action::Send(3, Crossing::Recall { give_up: false, .. }))));
     hold.heard(3, Crossing::Unsent { pair: pair(1), from: 2 });
     assert_eq!(sent(&mut hold), [(2, 2)]);
@@ -319,7 +364,7 @@ fn a_better_place_is_tried_again_before_it_is_used_again() {
 fn pairs_are_spread_and_stay_where_they_are() {
     let (mut hold, now) = (Hold::new(limits()), Instant::now());
     for peer in 1..=3 {
-        hold.peer(peer, PeerState::Up);
+        hold.connected(peer, PeerState::Up);
     }
     let mut places = HashMap::new();
     for partner in 0..60 {
@@ -351,7 +396,7 @@ fn pairs_are_spread_alike_by_all_who_know_the_same_peers() {
         let mut hold = Hold::new(limits());
         for (number, name) in numbers.into_iter().zip(names) {
             hold.named(number, name);
-            hold.peer(number, PeerState::Up);
+            hold.connected(number, PeerState::Up);
         }
         let mut places = Vec::new();
         for partner in 0..60 {

@@ -82,8 +82,10 @@ pub(super) async fn carry(link: &mut Link, reached: Box<Reached>) -> Option<Box<
     carrying.show_received();
     carrying.parting.end();
     carrying.arrive(link);
-    let taken_back = carrying.give_back(link);
-    if end.is_ok() && !taken_back {
+    if carrying.give_back(link) {
+        // At once: what the kernel still sends would come twice.
+        carrying.transport = Transport::Gone;
+    } else if end.is_ok() {
         carrying.transport.end(FAREWELL).await;
     }
     log_end(&link.face, &carrying.entry, &end);

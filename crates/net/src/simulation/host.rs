@@ -19,10 +19,11 @@ use crate::accept::{Opened, run_opened};
 use crate::clock::now;
 use crate::dead::Dead;
 use crate::face::{FaceState, Settings};
-use crate::fate::Fates;
+use crate::fate::{Fate, Fates};
 use crate::holder::Holder;
 use crate::serve::{Served, serve};
 use crate::streams::{Command, Direction, Streams};
+use crate::tables::ByHash;
 use crate::transport::Transport;
 use crate::trunk::members::Members;
 use crate::trunk::wire::{Hello, VERSION};
@@ -57,7 +58,7 @@ pub(super) enum End {
 pub(super) struct Remains {
     pub(super) life: Life,
     pub(super) face: Arc<FaceState>,
-    pub(super) fates: Arc<Fates>,
+    pub(super) fates: ByHash<Fate>,
     pub(super) end: End,
 }
 
@@ -126,7 +127,7 @@ impl Host {
 
     fn remains(self, end: End) -> Remains {
         self.alive.send_replace(false);
-        Remains { life: self.life, face: self.face, fates: self.fates, end }
+        Remains { life: self.life, face: self.face, fates: self.fates.all(), end }
     }
 
     /// Ends at once.
@@ -163,7 +164,9 @@ impl Host {
         let _ = timeout(most, streams.none_left(Direction::Accepted)).await;
         if timeout(FAREWELL, self.face.holder.settled()).await.is_err() {
             self.served.end.links.give_up();
-            let _ = timeout(FAREWELL, self.face.holder.settled()).await;
+            if timeout(FAREWELL, self.face.holder.settled()).await.is_err() {
+                self.face.holder.give_up();
+            }
         }
         let _ = timeout(FAREWELL, self.served.end.links.idle()).await;
         streams.command_all(Direction::Dialed, Command::Close);

@@ -212,7 +212,8 @@ impl World {
         // What servers are slow to read, they have in the end.
         sleep(Duration::from_secs(10)).await;
         self.accounts()?;
-        if let Some(host) = self.hosts.values().find(|host| host.given().in_flight > 0) {
+        if let Some(host) = self.hosts.values().find(|host| host.given().in_flight > 0 || host.face.holder.errors() > 0)
+        {
             return Err(format!("{:?}: its links count what is gone: {:?}", host.life, host.given()));
         }
         self.judge()

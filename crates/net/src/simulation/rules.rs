@@ -53,7 +53,7 @@ pub(super) fn judge(book: &Book, circumstances: &Circumstances<'_>) -> Vec<Strin
     let mut wrong = book.wrong.clone();
     let mut fates: HashMap<Life, ByHash<Fate>> = HashMap::new();
     for remains in &circumstances.lives {
-        fates.insert(remains.life, remains.fates.all());
+        fates.insert(remains.life, remains.fates.clone());
     }
     let mut disordered = Disorder::default();
     for (number, entry) in book.entries.iter().enumerate() {

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::connection::{ConnectionError, greet};
 use super::wire::{Frame, Hello};
 use super::{FrameSender, PeerState, channel};
-use crate::bridge::End;
+use crate::bridge::{End, OnDrop};
 use crate::hold::PeerId;
 
 /// Without a connection for so long, a member is given up, with what it had in flight.
@@ -174,10 +174,15 @@ impl Members {
         let (members, member) = (self.clone(), member.clone());
         tokio::spawn(async move {
             tokio::time::sleep(FAREWELL).await;
+            if locked(&member.state).changes != change {
+                return;
+            }
+            member.supersede();
+            // Nothing of its comes after it was lost.
+            let _turn = member.turn.lock().await;
             let mut state = locked(&member.state);
             if state.changes == change {
                 let lost = state.give_up(members.fresh());
-                member.supersede();
                 members.end.lost(lost, &member.name);
             }
         });
@@ -287,9 +292,11 @@ impl Members {
                 _ = latest.wait_for(|latest| *latest != this) => ConnectionError::Closed,
             }
         };
+        // However it ends, also with the task that serves it.
+        let departing = OnDrop(|| self.departed(member.clone(), connection_number));
         let (error, ()) = tokio::join!(carried, self.end.attach(peer, to_member, from_member));
         tracing::warn!(member = member.name, peer, reason = %error, "the trunk is broken");
-        self.departed(member.clone(), connection_number);
+        drop(departing);
         Err(error)
     }
 
@@ -325,6 +332,11 @@ impl Members {
         self.end.face.holder.named(peer, &member.name);
         self.end.face.holder.serves(peer, serves);
         self.apply_route();
+        // They may have changed since we greeted it, when it couldn't be told yet.
+        let news = locked(&self.own).clone();
+        if news.serves != own.serves {
+            sender.frame(Frame::Hello(news));
+        }
         Ok((peer, connection))
     }
 

@@ -14,6 +14,8 @@ use super::{Crossing, PeerState, Undeliverable};
 pub const VERSION: u16 = 3;
 /// No frame is longer: a stanza at its largest, and its head.
 const FRAME: usize = 16 << 20;
+/// So many pairs are remembered on a connection, which may last for months.
+const PAIRS: usize = 1 << 16;
 
 /// Who is at an end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +172,9 @@ impl Encoder {
         if let Some(number) = self.pairs.get(pair) {
             return *number;
         }
+        if self.pairs.len() == PAIRS {
+            self.pairs = HashMap::new();
+        }
         let number = count(self.pairs.len());
         framed(out, PAIR, |out| {
             out.put_u32(number);
@@ -275,6 +280,10 @@ impl Decoder {
         let number = u32_of(body)?;
         let mut domain = || Domain::parse(&text_of(body)?).map_err(|_| WireError("a domain is none"));
         let pair = DomainPair::new(domain()?, domain()?);
+        if number == 0 {
+            // They begin anew.
+            self.pairs = Vec::new();
+        }
         if number as usize != self.pairs.len() {
             return Err(WireError("a pair has a number out of turn"));
         }
@@ -365,6 +374,19 @@ mod tests {
             }
             assert_eq!(format!("{out:?}"), format!("{:?}", frames()));
         }
+    }
+
+    #[test]
+    fn the_numbers_of_pairs_begin_anew_when_there_are_many() {
+        let (mut encoder, mut decoder, mut bytes) = (Encoder::default(), Decoder::default(), BytesMut::new());
+        let pairs = (0..PAIRS + 2).map(|number| pair("contoso.test", &format!("{number}.test")));
+        let first = pair("contoso.test", "0.test");
+        for pair in pairs.chain([first]) {
+            encoder.encode(&Frame::Crossing(Crossing::Stuck { pair: pair.clone() }), &mut bytes);
+            let frame = decoder.decode(&mut bytes).expect("good frames").expect("a whole one");
+            assert!(matches!(frame, Frame::Crossing(Crossing::Stuck { pair: named }) if named == pair));
+        }
+        assert_eq!((encoder.pairs.len(), decoder.pairs.len()), (3, 3));
     }
 
     #[test]

@@ -265,14 +265,15 @@ impl Split {
             .with_context(|| format!("{member} doesn't say what became of a stanza"))
     }
 
-    /// Whether any member of fedge has stanzas without an outcome.
+    /// Whether any member of fedge has stanzas without an outcome, or errors on their way.
     ///
     /// # Errors
     /// When one doesn't answer.
     pub fn holds_anything(&self) -> anyhow::Result<bool> {
         for member in self.members.keys().filter(|_| self.rival.is_none()) {
             let status = self.ask(member, &["status"])?;
-            if status.lines().any(|line| line.contains(" in flight") && !line.contains(" 0 in flight")) {
+            let in_flight = |line: &str| line.contains(" in flight") && !line.contains(" 0 in flight");
+            if status.lines().any(|line| in_flight(line) || line.contains("errors on their way")) {
                 return Ok(true);
             }
         }

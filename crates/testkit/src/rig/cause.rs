@@ -28,13 +28,6 @@ pub(super) enum Known {
     Other(String),
 }
 
-impl Known {
-    /// Whether somebody says that an error went back to the sender.
-    pub(super) fn is_returned(&self) -> bool {
-        matches!(self, Known::Other(told) if told.contains(": returned to its sender"))
-    }
-}
-
 /// What of a run bears on who lost something in one direction.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Circumstances {
@@ -141,14 +134,6 @@ mod tests {
     fn known() -> [Known; 3] {
         let nothing = Known::Nothing { dead: Vec::new() };
         [nothing, Known::Taken("edge1: taken".into()), Known::Other("edge1: in flight".into())]
-    }
-
-    #[test]
-    fn an_error_on_its_way_is_still_waited_for() {
-        assert!(!known().iter().any(Known::is_returned));
-        assert!(
-            Known::Other("edge1: unsent; edge2: returned to its sender: remote-server-timeout: x".into()).is_returned()
-        );
     }
 
     #[test]

@@ -50,11 +50,6 @@ impl Talk {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The ids of those of which nothing was heard.
-    pub(super) fn lost_ids(&self) -> Vec<String> {
-        self.account().lost().map(|number| format!("{}{number}", self.tag)).collect()
-    }
-
     /// Sends that many messages, a batch at a time, each once the server has read the one before. What a
     /// server didn't read before the session ended is not sent again, and doesn't count.
     pub(super) async fn speak(self, mut session: Session, messages: usize, per_second: usize) {

@@ -132,7 +132,7 @@ impl Rig {
         block_in_place(|| standing.undo(&mut self.split, &chances))?;
         let lasted = fault.elapsed();
         while speakers.join_next().await.is_some() {}
-        sides.settle(|missing| block_in_place(|| self.owes(domain, missing))).await?;
+        sides.settle(|| block_in_place(|| self.split.holds_anything())).await?;
         let late_ms = lateness.longest_ms();
 
         let flowed = sides.flows().await;
@@ -159,29 +159,6 @@ impl Rig {
         })
     }
 
-    /// Whether any member has stanzas without an outcome, or says that it returned one of those missing out and in: its error
-    /// waits for a link, where the sender's server can't be reached yet, and has no account.
-    fn owes(&self, partner: &str, missing: &[Vec<String>; 2]) -> anyhow::Result<bool> {
-        if self.split.holds_anything()? {
-            return Ok(true);
-        }
-        for (side, ids) in missing.iter().enumerate() {
-            if self.fates(side == 1, partner, ids)?.iter().any(cause::Known::is_returned) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// What the members on the sender's side know of these messages.
-    fn fates(&self, inward: bool, partner: &str, ids: &[String]) -> anyhow::Result<Vec<cause::Known>> {
-        if inward {
-            cause::fates(&self.split, &edges().collect::<Vec<_>>(), (partner, CONTOSO), ids)
-        } else {
-            cause::fates(&self.split, &GATEWAYS, (CONTOSO, partner), ids)
-        }
-    }
-
     /// What became of what was said in one direction, and who lost what is lost.
     fn outcome(
         &self,
@@ -192,9 +169,14 @@ impl Rig {
         log: &Since,
         circumstances: &Circumstances,
     ) -> anyhow::Result<Outcome> {
-        let ids = talk.lost_ids();
-        let fates = self.fates(inward, partner, &ids)?;
-        let said = log.said(&self.split, if inward { CONTOSO } else { partner })?;
+        let ids: Vec<String> = talk.account().lost().map(|number| format!("{}{number}", talk.tag)).collect();
+        let (members, from, to) = if inward {
+            (edges().collect::<Vec<_>>(), partner, CONTOSO)
+        } else {
+            (GATEWAYS.to_vec(), CONTOSO, partner)
+        };
+        let fates = cause::fates(&self.split, &members, (from, to), &ids)?;
+        let said = log.said(&self.split, to)?;
         Ok(Outcome {
             streams: said.streams,
             unacknowledged: said.unacknowledged,

@@ -87,11 +87,8 @@ impl Sides {
 
     /// Waits until all is known; or until what is missing won't come any more: something new has passed it or come
     /// back, as no server and no link sends what is new before what is old, and `held` says that no member has
-    /// anything, nor of what is missing out and in an error on its way.
-    pub(super) async fn settle(
-        &mut self,
-        held: impl Fn(&[Vec<String>; 2]) -> anyhow::Result<bool>,
-    ) -> anyhow::Result<()> {
+    /// anything.
+    pub(super) async fn settle(&mut self, held: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
         let mut passed = false;
         loop {
             let (mut open, mut quiet) = (false, Duration::MAX);
@@ -109,7 +106,7 @@ impl Sides {
                 // What passed may not be acknowledged yet itself; and what it shook loose has its time to come.
                 while !passed && began.elapsed() < QUIET {
                     tokio::time::sleep(SETTLING / 2).await;
-                    passed = !held(&self.talks.each_ref().map(Talk::lost_ids))?;
+                    passed = !held()?;
                 }
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -158,13 +158,18 @@ impl Accepted {
         self.pairs.clear();
     }
 
+    /// Whether what the peer says is looked at; if not, it may wait where it is.
+    pub fn is_listening(&self, now: Instant) -> bool {
+        !self.is_full() && !self.is_deaf(now)
+    }
+
     /// The next step, or nothing until bytes, an answer or time come in.
     pub fn poll(&mut self, now: Instant) -> Option<Step> {
         loop {
             if let Some(step) = self.wire.next_step() {
                 return Some(step);
             }
-            if !matches!(self.state, State::ExpectHeader | State::Open) || self.is_full() || self.is_deaf(now) {
+            if !matches!(self.state, State::ExpectHeader | State::Open) || !self.is_listening(now) {
                 return None;
             }
             if let Some(stanza) = self.late.excess() {

@@ -47,7 +47,7 @@ fn status(more: &str) -> Status {
 
 fn face(name: &str, accepted_streams: u64, places: Option<u64>) -> FaceStatus {
     let (listen, stanzas) = (Vec::new(), Counts::default());
-    FaceStatus { face: name.to_owned(), listen, accepted_streams, dialed_streams: 0, places, stanzas }
+    FaceStatus { face: name.to_owned(), listen, accepted_streams, dialed_streams: 0, places, stanzas, errors: 0 }
 }
 
 #[test]

@@ -340,7 +340,7 @@ fn actions(hold: &mut Hold) -> Vec<Action> {
 #[test]
 fn in_the_hold_questions_are_not_counted_and_the_newest_wins() {
     let (mut hold, now) = (Hold::new(Limits { window_stanzas: 1, ..Limits::default() }), Instant::now());
-    hold.peer(1, PeerState::Up);
+    hold.connected(1, PeerState::Up);
     let message = parsed("<message type='error' from='a@contoso.test' to='b@fabrikam.test'/>");
     let (ann, bob) = ("ann@contoso.test/desk", "bob@fabrikam.test");
     let left = presence("unavailable", ann, bob);
@@ -376,14 +376,14 @@ fn is_probe(stanza: &Stanza) -> bool {
 #[test]
 fn in_the_hold_what_is_said_again_is_counted_again() {
     let (mut hold, now) = (Hold::new(Limits::default()), Instant::now());
-    hold.peer(1, PeerState::Up);
+    hold.connected(1, PeerState::Up);
     for stanza in [presence("unavailable", "ann@contoso.test/desk", "bob@fabrikam.test"), room_tells()] {
         hold.accept(now, &pair(), &stanza, None).expect("room");
     }
     hold.lost(1, "edge1", |_| false);
     // The room isn't told, as it would throw its occupant out.
     assert_eq!(hold.counts(), Counts { accepted: 2, returned: 1, failed: 1, ..Counts::default() });
-    hold.peer(2, PeerState::Up);
+    hold.connected(2, PeerState::Up);
     actions(&mut hold);
     hold.tick(now + PAUSE.0);
     let tried = actions(&mut hold);
@@ -410,7 +410,7 @@ fn in_the_hold_the_account_adds_up_whatever_happens() {
         let mut random = Random(seed);
         let limits = Limits { window_stanzas: 4, link_bytes: 3000, age: Duration::from_secs(5), ..Limits::default() };
         let (mut hold, mut now, mut peer, mut sent) = (Hold::new(limits), Instant::now(), 1, Vec::new());
-        hold.peer(peer, PeerState::Up);
+        hold.connected(peer, PeerState::Up);
         for _ in 0..300 {
             let user = format!("user{}@contoso.test/r", random.below(4));
             match random.below(12) {
@@ -431,7 +431,7 @@ fn in_the_hold_the_account_adds_up_whatever_happens() {
                     let resends = random.below(2) == 0;
                     hold.lost(peer, "an edge", |_| resends);
                     (peer, sent) = (peer + 1, Vec::new());
-                    hold.peer(peer, PeerState::Up);
+                    hold.connected(peer, PeerState::Up);
                 }
                 _ => now += Duration::from_millis(random.below(4000)),
             }

@@ -176,7 +176,7 @@ fn live(seed: u64) -> u64 {
     let (mut now, mut accepted, mut next_peer) = (Instant::now(), 0, 4);
     for peer in 1..=3 {
         world.peers.insert(peer, FakePeer::default());
-        world.hold.peer(peer, PeerState::Up);
+        world.hold.connected(peer, PeerState::Up);
     }
     for _ in 0..400 {
         let peer = world.peers.keys().copied().nth(random.below(3) as usize).expect("three peers");
@@ -199,20 +199,24 @@ fn live(seed: u64) -> u64 {
                 let fake = world.peers.get_mut(&peer).expect("there");
                 fake.wire.clear();
                 fake.back.clear();
-                if !away {
+                if !away && random.below(2) == 0 {
+                    // The next one comes before anybody has noticed.
+                    fake.say_again();
+                    world.hold.connected(peer, PeerState::Up);
+                } else if !away {
                     world.away.insert(peer);
-                    world.hold.peer(peer, PeerState::Away);
+                    world.hold.away(peer);
                 } else if random.below(2) == 0 {
                     world.away.remove(&peer);
                     fake.say_again();
-                    world.hold.peer(peer, PeerState::Up);
+                    world.hold.connected(peer, PeerState::Up);
                 } else {
                     world.away.remove(&peer);
                     world.peers.remove(&peer);
                     world.hold.lost(peer, "an edge", |_| false);
                     world.act();
                     world.peers.insert(next_peer, FakePeer::default());
-                    world.hold.peer(next_peer, PeerState::Up);
+                    world.hold.connected(next_peer, PeerState::Up);
                     next_peer += 1;
                 }
             }
@@ -223,7 +227,7 @@ fn live(seed: u64) -> u64 {
             }
             23 if !away => {
                 let states = [PeerState::Up, PeerState::Draining, PeerState::Silent];
-                world.hold.peer(peer, states[random.below(3) as usize]);
+                world.hold.state(peer, states[random.below(3) as usize]);
             }
             24 => world.peers.get_mut(&peer).expect("there").turn(which),
             _ => now += Duration::from_millis(random.below(3000)),
@@ -242,8 +246,9 @@ fn settle(world: &mut World, seed: u64) {
     for peer in world.peers.keys().copied().collect::<Vec<_>>() {
         if world.away.remove(&peer) {
             world.peers.get_mut(&peer).expect("there").say_again();
+            world.hold.connected(peer, PeerState::Up);
         }
-        world.hold.peer(peer, PeerState::Up);
+        world.hold.state(peer, PeerState::Up);
         world.act();
     }
     for _ in 0..10_000 {
