@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, lchown};
 use std::path::Path;
 
 use api::agent::Digest;
@@ -36,6 +36,22 @@ pub(crate) fn write_beside(file: &Path, parts: &[&[u8]], mode: u32) -> io::Resul
     written
 }
 
+/// Gives the files in a folder to whoever the folder belongs to, as far as they aren't his. Others than root can't.
+///
+/// # Errors
+/// When it can't be done.
+pub fn give_to_owner(folder: &Path) -> io::Result<()> {
+    let owner = fs::metadata(folder)?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let of_file = entry.metadata()?;
+        if (of_file.uid(), of_file.gid()) != (owner.uid(), owner.gid()) {
+            lchown(entry.path(), Some(owner.uid()), Some(owner.gid()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Replaces a file; it is the old one or the new one, also after a power failure.
 ///
 /// # Errors
@@ -54,4 +70,25 @@ pub fn replace(file: &Path, parts: &[&[u8]], mode: u32) -> io::Result<()> {
 pub fn sync_folder_of(file: &Path) -> io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_root_wrote_belongs_to_whoever_has_the_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let elsewhere = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(folder.path().join("lock"), "").expect("written");
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("link")).expect("made");
+        lchown(folder.path(), Some(12_345), Some(54_321)).expect("as root");
+        give_to_owner(folder.path()).expect("as root");
+        for name in ["lock", "link"] {
+            let of_file = fs::symlink_metadata(folder.path().join(name)).expect("it is there");
+            assert_eq!((of_file.uid(), of_file.gid()), (12_345, 54_321));
+        }
+        let of_other = fs::metadata(elsewhere.path()).expect("it is there");
+        assert_ne!(of_other.uid(), 12_345, "what a link leads to is somebody else's");
+    }
 }

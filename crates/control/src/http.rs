@@ -67,6 +67,11 @@ impl Tls {
         self.0.store(Arc::new(config(chain, key)?));
         Ok(())
     }
+
+    /// What is shown to whoever connects now.
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        self.0.load_full()
+    }
 }
 
 fn config(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<ServerConfig, rustls::Error> {
@@ -90,7 +95,7 @@ pub async fn serve(listener: TcpListener, tls: Tls, router: Router) {
         while served.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((socket, address)) => {
-                let (tls, router) = (TlsAcceptor::from(tls.0.load_full()), router.clone());
+                let (tls, router) = (TlsAcceptor::from(tls.config()), router.clone());
                 served.spawn(async move {
                     let served = tokio::time::timeout(LONGEST, connection(socket, address, tls, router)).await;
                     if let Ok(Err(error)) = served {

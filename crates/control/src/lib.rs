@@ -6,6 +6,7 @@ pub mod audit;
 pub mod config;
 pub mod health;
 pub mod http;
+mod identity;
 pub mod ledger;
 pub mod members;
 pub mod page;

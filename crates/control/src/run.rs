@@ -1,6 +1,5 @@
 //! The life of fedge-control: the store, and the API on it.
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -13,8 +12,6 @@ use daemon::life::{self, Ending, ListenError};
 use daemon::log;
 use daemon::metrics;
 use daemon::settings::ConfigError;
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use store::StoreError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
@@ -24,6 +21,7 @@ use zones::key::{Key, KeyError};
 use crate::access::Users;
 use crate::config::Config;
 use crate::http::{self, Tls};
+use crate::identity;
 use crate::ledger::Ledger;
 use crate::members::Members;
 use crate::page::Told;
@@ -87,7 +85,7 @@ impl Failure {
 /// When the controller would not start with it.
 pub fn check(file: &Path) -> Result<(), Failure> {
     let config = Config::read(file)?;
-    tls(&config, &Authorities::read(&config.authorities)?)?;
+    identity::tls(&config, &Authorities::read(&config.authorities)?)?;
     servers::keys(&config.keys)?;
     println!("{}: good", file.display());
     Ok(())
@@ -135,7 +133,7 @@ async fn work(file: PathBuf, config: Config) -> Result<(), Failure> {
     let mut ending = Ending::new()?;
     let hangup = signal(SignalKind::hangup())?;
     let authorities = Authorities::read(&config.authorities)?;
-    let tls = tls(&config, &authorities)?;
+    let tls = identity::tls(&config, &authorities)?;
     let store = store::open(&config.store)?;
     tracing::info!(store = store.name(), "the store is open");
     let ledger = Arc::new(Ledger::new(store, &config.name, random(), now)?);
@@ -161,43 +159,12 @@ async fn work(file: PathBuf, config: Config) -> Result<(), Failure> {
         tasks.spawn(http::serve(listener, tls.clone(), router.clone()));
     }
     tasks.spawn(members.keep());
+    tasks.spawn(identity::keep_new(file.clone(), tls.clone()));
     tasks.spawn(reload(file, hangup, tls, users, keyed));
     life::ready(PROGRAM, VERSION);
     ending.wait().await;
     life::stopping();
     Ok(())
-}
-
-/// The API's certificate and key: its own files, or made by the control plane's CA.
-fn identity(
-    config: &Config,
-    authorities: &Authorities,
-) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Failure> {
-    let fault = |file: &Path, what: String| Failure::File { file: file.to_owned(), what };
-    let Some((certificate, key)) = &config.certificate else {
-        let at: Vec<IpAddr> = config.listen.iter().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified()).collect();
-        let made = authorities.api(&config.name, &at)?;
-        let chain = CertificateDer::from_pem_slice(made.certificate.as_bytes());
-        let key = PrivateKeyDer::from_pem_slice(made.key.as_bytes());
-        let damaged = |error: rustls_pki_types::pem::Error| fault(&config.authorities, error.to_string());
-        return Ok((vec![chain.map_err(damaged)?], key.map_err(damaged)?));
-    };
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| fault(certificate, format!("no certificate can be read from it ({error})")))?;
-    let secret = PrivateKeyDer::from_pem_file(key)
-        .map_err(|error| fault(key, format!("no private key can be read from it ({error})")))?;
-    Ok((chain, secret))
-}
-
-fn unusable(config: &Config, error: &rustls::Error) -> Failure {
-    let file = config.certificate.as_ref().map_or(&config.authorities, |(certificate, _)| certificate);
-    Failure::File { file: file.clone(), what: format!("certificate and key can't be used together ({error})") }
-}
-
-fn tls(config: &Config, authorities: &Authorities) -> Result<Tls, Failure> {
-    let (chain, key) = identity(config, authorities)?;
-    Tls::new(chain, key).map_err(|error| unusable(config, &error))
 }
 
 /// Takes over users, certificate and keys on SIGHUP.
@@ -217,9 +184,7 @@ async fn reload(file: PathBuf, mut hangup: Signal, tls: Tls, users: Arc<ArcSwap<
 fn read_again(file: &Path, tls: &Tls) -> Result<(Users, Vec<Key>), Failure> {
     let config = Config::read(file)?;
     let keys = servers::keys(&config.keys)?;
-    let authorities = Authorities::read(&config.authorities)?;
-    let (chain, key) = identity(&config, &authorities)?;
-    tls.replace(chain, key).map_err(|error| unusable(&config, &error))?;
+    identity::show(&config, &Authorities::read(&config.authorities)?, tls)?;
     Ok((config.users, keys))
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use agent::disk;
 use agent::enrol::{EnrolError, Waiting};
 use api::agent::{Digest, Role};
 use clap::Args;
@@ -89,9 +90,12 @@ async fn wait(
     println!("  {}", waiting.command());
     println!("Waiting for a controller at {}", at.join(", "));
     let kept = tokio::select! {
-        kept = waiting.enrolled(listeners) => kept?,
-        () = ending.wait() => return Err(EnrolFailure::Ended),
+        kept = waiting.enrolled(listeners) => kept.map_err(EnrolFailure::from),
+        () = ending.wait() => Err(EnrolFailure::Ended),
     };
+    // Root enrols, and whoever the folder belongs to is to use what is in it.
+    disk::give_to_owner(&control.state)?;
+    let kept = kept?;
     let (version, epoch) = (kept.head.version, kept.head.route.epoch);
     println!(
         "Enrolled, with version {version} of the topology and epoch {epoch} of the route. Start {} now.",
