@@ -1,6 +1,8 @@
 //! docs/deploying.md, followed to the letter: each command on the machine that it names, on networks that were empty before.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -21,6 +23,12 @@ const MACHINES: [(&str, &[&str]); 5] = [
     ("edge1", &["10.1.0.10/8", "192.0.2.10/24"]),
     ("edge2", &["10.2.0.10/8", "198.51.100.10/24"]),
 ];
+/// Numbers for users that nobody has.
+const USERS: u32 = 64_000;
+/// Whoever systemd takes for `DynamicUser=`.
+const SOMEBODY: u32 = 64_999;
+/// The user `nobody`.
+const NOBODY: u32 = 65_534;
 /// Longer than anything takes here that is to come at all.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -31,6 +39,8 @@ struct Machine {
     root: PathBuf,
     /// What was exported in the administrator's shell.
     exported: Vec<String>,
+    /// The users that were added, and numbers that stand for them.
+    users: BTreeMap<String, u32>,
     daemons: Vec<Daemon>,
 }
 
@@ -55,12 +65,18 @@ impl Site {
                 host.ip(&format!("address add {address} dev eth0")).expect("it can have it");
             }
             let root = folder.join(name);
-            for made in ["etc/fedge", "var/lib/fedge-control", "run/fedge-edge", "run/fedge-gateway", "mnt/offline"] {
+            for made in ["etc/fedge", "etc/systemd/system", "var/lib", "run", "mnt/offline"] {
                 std::fs::create_dir_all(root.join(made)).expect("made");
             }
+            let mut allowed = host.command("/bin/sh");
+            // As systemd lets a unit have the port of DNS.
+            allowed.args(["-c", "echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start"]);
+            assert!(allowed.status().expect("a shell").success());
             certificate.write_apart(&root.join("etc/fedge/certificates"), "contoso").expect("written");
             std::fs::write(root.join("etc/fedge/internal-servers.crt"), public_ca.pem()).expect("written");
-            let machine = Machine { place: Place::clone(&host), root, exported: Vec::new(), daemons: Vec::new() };
+            let users = BTreeMap::from([("nobody".to_owned(), NOBODY)]);
+            let place = Place::clone(&host);
+            let machine = Machine { place, root, exported: Vec::new(), users, daemons: Vec::new() };
             machines.insert(name, machine);
         }
         Site { _network: network, machines, programs, fingerprint: String::new() }
@@ -82,10 +98,13 @@ impl Site {
             _ => line.to_owned(),
         };
         let machine = self.machine(on);
-        let script = [machine.exported.clone(), vec![machine.here(&line)]].concat().join("\n");
+        let script = [machine.exported.clone(), vec![machine.here(&machine.with_users(&line))]].concat().join("\n");
         let mut command = machine.place.command("/bin/sh");
         let path = std::env::var("PATH").unwrap_or_default();
-        command.args(["-e", "-c", &script]).env("PATH", format!("{programs}:{path}"));
+        command
+            .args(["-e", "-c", &script])
+            .env("PATH", format!("{programs}:{path}"))
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         command
     }
 
@@ -96,6 +115,9 @@ impl Site {
             let machine = self.machine(on);
             let exported = machine.here(line);
             machine.exported.push(exported);
+        } else if let Some((_, user)) = line.strip_prefix("useradd ").and_then(|line| line.rsplit_once(' ')) {
+            let users = &mut self.machine(on).users;
+            users.insert(user.to_owned(), USERS + u32::try_from(users.len()).expect("few"));
         } else if let Some(unit) = line.strip_prefix("systemctl enable --now ") {
             self.start(on, unit);
         } else if line.contains(" enrol /etc/") {
@@ -135,14 +157,22 @@ impl Site {
         }
     }
 
-    /// Runs what a unit runs.
+    /// Runs what a unit runs, as whom it runs it, with its folders.
     fn start(&mut self, on: &str, unit: &str) {
-        let unit_file = text(&format!("packaging/systemd/{unit}.service")).expect("there is such a unit");
-        let run = unit_file.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/")).expect("a command");
-        let (program, arguments) = run.split_once(' ').expect("with arguments");
-        let program_file = self.programs.path(program);
+        let programs = self.programs.path("fedge").parent().expect("a folder").to_owned();
         let machine = self.machine(on);
-        let mut command = machine.place.command(program_file);
+        let unit_file = machine.root.join(format!("etc/systemd/system/{unit}.service"));
+        let unit_file = std::fs::read_to_string(unit_file).expect("it was installed");
+        let value = |key: &str| unit_file.lines().find_map(|line| line.strip_prefix(key));
+        let run = value("ExecStart=/usr/local/bin/").expect("a command");
+        let user = value("User=").map_or(SOMEBODY, |user| *machine.users.get(user).expect("it was added"));
+        for (key, at) in [("StateDirectory=", "var/lib"), ("RuntimeDirectory=", "run")] {
+            value(key).into_iter().for_each(|name| given(&machine.root.join(at).join(name), user));
+        }
+        let mut command = machine.place.command("setpriv");
+        let (program, arguments) = run.split_once(' ').expect("with arguments");
+        let user = user.to_string();
+        command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]).arg(programs.join(program));
         command.args(machine.here(arguments).split(' '));
         let ready = if unit == "fedge-dns" { "serves the internal view" } else { "is ready" };
         let mut daemon = Daemon::start(unit, command, &machine.root.join(format!("{unit}.log"))).expect("it starts");
@@ -151,11 +181,30 @@ impl Site {
     }
 }
 
+/// A folder as systemd gives it to a unit's user: with all that is in it, where it was somebody else's.
+fn given(folder: &Path, user: u32) {
+    std::fs::create_dir_all(folder).expect("made");
+    if std::fs::metadata(folder).expect("it is there").uid() != user {
+        let given = Command::new("chown").arg("-R").arg(format!("{user}:{user}")).arg(folder).status();
+        assert!(given.expect("coreutils").success());
+    }
+}
+
 impl Machine {
+    /// A line in which users are the numbers that stand for them.
+    fn with_users(&self, line: &str) -> String {
+        self.users.iter().fold(line.to_owned(), |line, (user, number)| {
+            let as_them = format!("setpriv --reuid {number} --regid {number} --clear-groups ");
+            line.replace(&format!("runuser -u {user} -- "), &as_them)
+                .replace(&format!("chown -R {user}: "), &format!("chown -R {number}:{number} "))
+                .replace(&format!("chgrp -R {user} "), &format!("chgrp -R {number} "))
+        })
+    }
+
     /// A text with this machine's folders in it.
     fn here(&self, text: &str) -> String {
         let root = self.root.display();
-        ["/etc/fedge", "/var/lib/", "/run/fedge", "/mnt/"]
+        ["/etc/fedge", "/etc/systemd", "/var/lib/", "/run/fedge", "/mnt/"]
             .iter()
             .fold(text.to_owned(), |text, path| text.replace(path, &format!("{root}{path}")))
     }
@@ -173,6 +222,8 @@ impl Machine {
 #[test]
 fn the_document_leads_from_nothing_to_two_pools() {
     let folder = tempfile::tempdir().expect("a folder");
+    // Others than root have to get through it.
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("root");
     let mut site = Site::new(&folder.path().canonicalize().expect("it is there"));
     let mut commands = 0;
     for Block { kind, text, .. } in blocks(&text(DOCUMENT).expect("the document")) {
