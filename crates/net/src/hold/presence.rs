@@ -34,6 +34,8 @@ const AGE: Duration = Duration::from_secs(3600);
 const SWEEP: Duration = Duration::from_secs(60);
 /// Between two things said of one pair: 50 a second.
 const PACE: Duration = Duration::from_millis(20);
+/// Between two things said of all pairs: 500 a second. All of them may be for servers that have just come back.
+const PACE_OF_ALL: Duration = Duration::from_millis(2);
 /// What may be made up for at once, when time jumps.
 const BURST: Duration = Duration::from_secs(1);
 /// Between two trials in a break: the first pause, and the longest.
@@ -69,6 +71,8 @@ pub(super) struct Presence {
     now: Option<Instant>,
     links: HashMap<DomainPair, Memory>,
     bytes: usize,
+    /// When the next thing may be said of any pair.
+    next: Option<Instant>,
 }
 
 /// In the order in which it is said: what is said again comes first, as answers to probes are newer.
@@ -149,13 +153,20 @@ impl Presence {
     /// Time passes; gives what is to be said now.
     pub(super) fn tick(&mut self, now: Instant) -> Vec<Said> {
         self.now = Some(now);
-        let mut said = Vec::new();
-        for (pair, memory) in &mut self.links {
-            memory.tick(now, pair, &mut said);
+        let (mut said, next) = (Vec::new(), self.next.max(now.checked_sub(BURST)).unwrap_or(now));
+        let most = if now >= next { 1 + (now - next).as_millis() / PACE_OF_ALL.as_millis() } else { 0 };
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        let mut left = most;
+        // Who has waited longest comes first.
+        let mut links: Vec<_> = self.links.iter_mut().collect();
+        links.sort_unstable_by(|(one, of_one), (other, of_other)| (of_one.next, one).cmp(&(of_other.next, other)));
+        for (pair, memory) in links {
+            memory.tick(now, pair, &mut left, &mut said);
             if memory.repair != Repair::default() && memory.nothing_to_say(now) {
                 said.push(Said::Done(pair.clone(), std::mem::take(&mut memory.repair)));
             }
         }
+        self.next = Some(next + PACE_OF_ALL * (most - left));
         // Where an answer to a question of ours may still come, it has to be known as one.
         self.links.retain(|_, memory| !memory.nothing_to_say(now) || !memory.asked.is_empty());
         self.bytes = self.links.values().map(|memory| memory.bytes).sum();
@@ -228,7 +239,8 @@ impl Memory {
         }
     }
 
-    fn tick(&mut self, now: Instant, pair: &DomainPair, said: &mut Vec<Said>) {
+    /// Says what is due, and no more than is `left`.
+    fn tick(&mut self, now: Instant, pair: &DomainPair, left: &mut u32, said: &mut Vec<Said>) {
         if now >= self.swept + SWEEP {
             self.swept = now;
             let before = self.entries.len();
@@ -239,10 +251,12 @@ impl Memory {
         self.asked.retain(|_, until| now < *until);
         if self.again {
             self.next = self.next.max(now.checked_sub(BURST).unwrap_or(self.next));
-            while now >= self.next && self.say(now, pair, said) {
+            while *left > 0 && now >= self.next && self.say(now, pair, said) {
                 self.next += PACE;
+                *left -= 1;
             }
-        } else if now >= self.next && self.say(now, pair, said) {
+        } else if *left > 0 && now >= self.next && self.say(now, pair, said) {
+            *left -= 1;
             self.pause = (self.pause * 2).min(PAUSE.1);
             self.next = now + self.pause;
         }

@@ -117,6 +117,33 @@ fn what_is_said_later_counts() {
 }
 
 #[test]
+fn many_pairs_are_paced_together_and_each_has_its_turn() {
+    let (mut machine, now) = (Presence::default(), Instant::now());
+    let domain = |text: &str| Domain::parse(text).expect("a domain");
+    for number in 0..100 {
+        let pair = DomainPair::new(domain("contoso.test"), domain(&format!("partner{number}.test")));
+        for user in 0..20 {
+            let (from, to) = (format!("u{user}@contoso.test/desk"), format!("bob@partner{number}.test"));
+            let stanza = presence("unavailable", &from, &to);
+            assert!(!machine.comes_in(now, &pair, &stanza));
+            machine.refused(&pair, &stanza);
+        }
+        machine.taken(&pair, &parsed("<message from='a@contoso.test' to='b@partner.test'/>"));
+    }
+    let (mut said, mut pairs) = (0, std::collections::BTreeSet::new());
+    for step in 0..24 {
+        for said_now in machine.tick(now + step * Duration::from_millis(250)) {
+            let Said::Late(pair, _) = said_now else { continue };
+            pairs.insert(pair);
+            said += 1;
+        }
+        assert!(said <= 501 + 125 * step, "{said} after {step} quarters of a second");
+        assert!(step < 4 || pairs.len() == 100, "{} of 100 pairs had their turn", pairs.len());
+    }
+    assert_eq!(said, 2000);
+}
+
+#[test]
 fn it_is_paced_and_stops_when_the_break_goes_on() {
     let (mut machine, now) = (Presence::default(), Instant::now());
     for number in 0..500 {
