@@ -26,6 +26,9 @@ const UNDECLARED: Duration = Duration::from_millis(250);
 /// Stanzas after which another question is asked while one is open: a peer that is slow is heard all the
 /// time then, and not taken for one that is gone.
 const SPAN: u64 = 64;
+/// Between two questions, where fewer stanzas than that were written: to be woken by an answer to each costs more than to bring
+/// the next stanza. Far less than a stanza may be held, and than a stream may pause between two of them.
+const SPACE: Duration = Duration::from_millis(2);
 /// Between two questions that a peer answers with nothing new.
 const AGAIN: Duration = Duration::from_millis(250);
 /// A peer that counts, has answered before, and leaves the last question open for so long is asked once more: its
@@ -64,6 +67,8 @@ pub(super) struct Acks {
     told: u64,
     /// When the next question may be asked, after an answer with nothing new.
     not_before: Option<Instant>,
+    /// When the last one was.
+    last: Option<Instant>,
 }
 
 /// How long a peer's first answer may take: whether it declares dialback after it has authenticated us, and
@@ -98,6 +103,7 @@ impl Acks {
             answered_once: false,
             told: 0,
             not_before: None,
+            last: None,
         }
     }
 
@@ -153,7 +159,10 @@ impl Acks {
         let is_due = match self.asked.back() {
             Some(_) if !self.answered_once => false,
             Some((covered, _)) => written >= covered + SPAN || self.forgotten_from().is_some_and(|from| now >= from),
-            None => written > self.taken && self.not_before.is_none_or(|at| now >= at),
+            None => {
+                let is_space = written >= self.taken + SPAN || self.spaced_from().is_none_or(|from| now >= from);
+                written > self.taken && is_space && self.not_before.is_none_or(|at| now >= at)
+            }
         };
         if is_due { self.words(now, written, pair) } else { None }
     }
@@ -184,6 +193,7 @@ impl Acks {
             Way::Silence => return None,
         };
         self.asked.push_back((written, now));
+        self.last = Some(now);
         Some(question)
     }
 
@@ -238,9 +248,14 @@ impl Acks {
         last.map(|(_, asked)| *asked + FORGOTTEN)
     }
 
+    /// From when on a peer that answers may be asked about few stanzas.
+    fn spaced_from(&self) -> Option<Instant> {
+        self.last.filter(|_| self.answered_once).map(|last| last + SPACE)
+    }
+
     /// When to [`tick`](Self::tick) at the latest: there is news then, or something to ask, where anything may be.
     pub(super) fn deadline(&self, may_ask: bool) -> Option<Instant> {
-        let again = self.not_before.filter(|_| self.asked.is_empty());
+        let again = self.not_before.max(self.spaced_from()).filter(|_| self.asked.is_empty());
         let question = self.forgotten_from().or(again).filter(|_| may_ask);
         self.believed_from().or(question).filter(|_| self.taken < self.written)
     }

@@ -32,7 +32,7 @@ fn what_came_of_a_piece_counts_before_all_of_it_is_out() {
     assert_eq!(acks.counted(now, 8), Some(8));
     assert!(acks.question(now, &pair()).is_none(), "the peer has all that is out");
     acks.wrote(now, 10);
-    assert!(acks.question(now, &pair()).is_some(), "at once: that was news");
+    assert!(acks.question(now + SPACE, &pair()).is_some(), "that was news");
     assert_eq!(acks.counted(now, 15), Some(15));
     assert_eq!(acks.counted(now, 16), None, "nothing leaves any more");
 }
@@ -43,7 +43,7 @@ fn one_that_has_answered_is_asked_right_behind_what_leaves() {
     acks.wrote(now, 1);
     assert!(acks.question(now, &pair()).is_some());
     assert_eq!(acks.answered("taken-1"), Some(1));
-    let question = acks.leave(now, 4, &pair()).expect("a question");
+    let question = acks.leave(now + SPACE, 4, &pair()).expect("a question");
     assert!(String::from_utf8_lossy(&question).contains("id='taken-5'"));
     acks.wrote(now, 4);
     assert!(acks.question(now, &pair()).is_none(), "it is asked already");
@@ -51,7 +51,7 @@ fn one_that_has_answered_is_asked_right_behind_what_leaves() {
     assert_eq!(acks.answered("taken-5"), Some(5));
     assert!(acks.question(now, &pair()).is_none(), "the peer has all that is out");
     acks.wrote(now, 1);
-    assert!(acks.question(now, &pair()).is_some());
+    assert!(acks.question(now + 2 * SPACE, &pair()).is_some());
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_question_is_as_old_as_what_it_is_behind_is_out() {
     acks.wrote(now, 1);
     assert!(acks.question(now, &pair()).is_some());
     assert_eq!(acks.counted(now, 1), Some(1));
-    assert!(acks.leave(now, 3, &pair()).is_some());
+    assert!(acks.leave(now + SPACE, 3, &pair()).is_some());
     assert_eq!(acks.deadline(true), None, "it can't be forgotten before it is out");
     assert!(acks.question(now + 2 * FORGOTTEN, &pair()).is_none());
     acks.wrote(now + 2 * FORGOTTEN, 3);
@@ -100,6 +100,27 @@ fn one_that_has_nothing_new_is_asked_again_a_little_later() {
 }
 
 #[test]
+fn one_that_answers_soon_is_not_asked_about_each_stanza() {
+    for mut acks in [Acks::counting(), Acks::barrier(DECLARED)] {
+        let now = Instant::now();
+        acks.wrote(now, 1);
+        assert!(acks.question(now, &pair()).is_some());
+        assert_eq!(acks.counted(now, 1).or(acks.answered("taken-1")), Some(1));
+        assert!(acks.leave(now, 1, &pair()).is_none());
+        acks.wrote(now, 1);
+        assert_eq!(acks.deadline(true), Some(now + SPACE), "nobody may wait for the next one");
+        acks.wrote(now, SPAN - 1);
+        assert!(acks.question(now, &pair()).is_some(), "so many are asked about at once");
+        let all = SPAN + 1;
+        let told = acks.counted(now, u32::try_from(all).expect("it is small"));
+        assert_eq!(told.or(acks.answered(&format!("taken-{all}"))), Some(all));
+        acks.wrote(now, 1);
+        assert!(acks.question(now, &pair()).is_none());
+        assert!(acks.question(now + SPACE, &pair()).is_some());
+    }
+}
+
+#[test]
 fn an_answer_that_another_has_forestalled_delays_no_question() {
     let (mut acks, now) = (Acks::counting(), Instant::now());
     acks.wrote(now, 1);
@@ -113,7 +134,7 @@ fn an_answer_that_another_has_forestalled_delays_no_question() {
     assert_eq!(acks.counted(now, all), Some(all.into()), "it had read both questions before it answered one");
     assert_eq!(acks.counted(now, all), None);
     acks.wrote(now, 1);
-    assert!(acks.question(now, &pair()).is_some());
+    assert!(acks.question(now + SPACE, &pair()).is_some());
 }
 
 #[test]
@@ -129,7 +150,7 @@ fn one_answer_may_be_for_several_questions() {
     let all = 2 * u32::try_from(SPAN).expect("it is small") + 1;
     assert_eq!(acks.counted(now, all), Some(all.into()), "for both");
     acks.wrote(now, 1);
-    assert!(acks.question(now, &pair()).is_some(), "nothing is open");
+    assert!(acks.question(now + SPACE, &pair()).is_some(), "nothing is open");
     assert_eq!(acks.counted(now, all + 1), Some(u64::from(all) + 1));
 }
 
@@ -170,7 +191,7 @@ fn a_barrier_covers_what_was_written_before_it() {
     acks.wrote(now, 2);
     assert_eq!(acks.answered("taken-7"), None, "nobody asked that");
     assert_eq!(acks.answered("taken-5"), Some(5));
-    assert!(acks.question(now, &pair()).is_some(), "for the other two");
+    assert!(acks.question(now + SPACE, &pair()).is_some(), "for the other two");
     assert_eq!(acks.answered("taken-7"), Some(7));
 }
 
@@ -233,7 +254,7 @@ fn who_answers_for_the_first_time_has_not_told_of_what_he_was_believed_to_have()
     assert_eq!(acks.tick(now + DECLARED), Some(5));
     assert_eq!((acks.answered("taken-3"), acks.tells(), acks.has_told()), (None, true, false));
     acks.wrote(now, 1);
-    assert!(acks.question(now, &pair()).is_some());
+    assert!(acks.question(now + SPACE, &pair()).is_some());
     assert_eq!((acks.answered("taken-6"), acks.has_told()), (Some(6), true));
 }
 
@@ -261,7 +282,7 @@ fn an_answer_that_comes_late_is_the_first_of_many() {
     acks.wrote(now, 2);
     assert_eq!(acks.answered("taken-5"), None, "no news");
     assert_eq!(acks.tick(now + UNDECLARED), None, "it isn't believed any more");
-    assert!(acks.question(now, &pair()).is_some());
+    assert!(acks.question(now + SPACE, &pair()).is_some());
     assert_eq!(acks.answered("taken-7"), Some(7));
 }
 
@@ -288,7 +309,7 @@ fn one_that_has_answered_is_waited_for() {
     acks.question(now, &pair());
     acks.answered("taken-1");
     acks.wrote(now, 1);
-    acks.question(now, &pair());
+    acks.question(now + SPACE, &pair());
     assert_eq!(acks.deadline(true), None);
     assert_eq!(acks.tick(now + Duration::from_secs(3600)), None);
 }
