@@ -37,8 +37,6 @@ pub(super) struct Circumstances {
     pub(super) receiver_killed: bool,
     /// The sender's server has no acknowledgements, and a connection of its may have broken.
     pub(super) sender_blind: bool,
-    /// The addressee's server has none, and a connection to it may have broken.
-    pub(super) receiver_blind: bool,
 }
 
 impl Circumstances {
@@ -55,7 +53,6 @@ impl Circumstances {
             sender_killed: killed(sender),
             receiver_killed: killed(receiver),
             sender_blind: inward && blind,
-            receiver_blind: !inward && blind,
         }
     }
 }
@@ -115,7 +112,6 @@ pub(super) fn blame(known: &[Known], dropped: usize, circumstances: &Circumstanc
             }
             Known::Nothing { .. } if circumstances.sender_blind => BREAK,
             Known::Taken(_) if circumstances.receiver_killed => KILLED,
-            Known::Taken(_) if circumstances.receiver_blind => BREAK,
             _ => FEDGE,
         };
         *by.entry(whose.to_owned()).or_default() += 1;
@@ -158,7 +154,6 @@ mod tests {
     fn only_whoever_lost_a_connection_is_blind() {
         let of = |name: &str, inward| Circumstances::of(name.parse().expect("a fault"), inward, "ejabberd");
         assert!(of("kill-edge", true).sender_blind && of("reject-partner", true).sender_blind);
-        assert!(of("kill-edge", false).receiver_blind);
         assert!(!of("kill-gateway", true).sender_blind && !of("drain-edge", true).sender_blind);
         assert!(!Circumstances::of("kill-edge".parse().expect("a fault"), true, "prosody").sender_blind);
         assert!(of("kill-partner", true).sender_killed && of("kill-next-hop", true).receiver_killed);
