@@ -80,8 +80,8 @@ async fn wait(
     let mut ending = Ending::new()?;
     // As the topology writes names.
     let fqdn = told.fqdn.trim_end_matches('.').to_ascii_lowercase();
-    let waiting = Waiting::open(&control.state, &fqdn, role, told.ca, program)?;
     let listeners = life::listen(&control.listen, &[])?;
+    let waiting = Waiting::open(&control.state, &fqdn, role, told.ca, program)?;
     let at: Vec<String> =
         listeners.iter().filter_map(|listener| Some(listener.local_addr().ok()?.to_string())).collect();
     println!("The key of the {role} {fqdn} has the fingerprint");
@@ -94,8 +94,9 @@ async fn wait(
         () = ending.wait() => Err(EnrolFailure::Ended),
     };
     // Root enrols, and whoever the folder belongs to is to use what is in it.
-    disk::give_to_owner(&control.state)?;
+    let given = disk::give_to_owner(&control.state);
     let kept = kept?;
+    given?;
     let (version, epoch) = (kept.head.version, kept.head.route.epoch);
     println!(
         "Enrolled, with version {version} of the topology and epoch {epoch} of the route. Start {} now.",

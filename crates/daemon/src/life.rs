@@ -142,8 +142,8 @@ pub fn accept(served: &mut Served, listeners: Vec<TcpListener>) {
 }
 
 /// Takes nothing new, finishes what was accepted, and closes: first what comes in, then what goes out. Tells what became
-/// of what was under way. It can be accepted again later.
-pub async fn drain(at_work: &mut [Served], streams: &Streams, most: Duration) -> Drained {
+/// of what was under way. Where the process `ends` with it, what is left goes back; else it can be accepted again later.
+pub async fn drain(at_work: &mut [Served], streams: &Streams, most: Duration, ends: bool) -> Drained {
     let began = Instant::now();
     let before = total(at_work);
     for served in at_work.iter_mut() {
@@ -156,7 +156,7 @@ pub async fn drain(at_work: &mut [Served], streams: &Streams, most: Duration) ->
     if !all_settled {
         // What can't be delivered goes back as long as there is somebody to bring it back.
         at_work.iter().for_each(|served| served.end.links.give_up());
-        if tokio::time::timeout(FAREWELL, settled(at_work)).await.is_err() {
+        if tokio::time::timeout(FAREWELL, settled(at_work)).await.is_err() && ends {
             // Of what is at another process, nobody will hear any more.
             at_work.iter().for_each(|served| served.end.face.holder.give_up());
         }
@@ -175,17 +175,21 @@ pub async fn drain(at_work: &mut [Served], streams: &Streams, most: Duration) ->
         );
     }
     let after = total(at_work);
-    let errors: usize = at_work.iter().map(|served| served.end.face.holder.errors()).sum();
     let drained = Drained {
         finished: after.taken - before.taken,
         returned: after.returned + after.failed - before.returned - before.failed,
-        left: after.in_flight + errors as u64,
+        left: after.in_flight + errors(at_work),
         seconds: began.elapsed().as_secs(),
         stay: 0,
     };
     let Drained { finished, returned, left, seconds, .. } = drained;
     tracing::info!(seconds, finished, returned, left, accepted_are_gone, all_settled, dialed_are_gone, "drained");
     drained
+}
+
+/// Errors that aren't brought to their senders yet.
+fn errors(at_work: &[Served]) -> u64 {
+    at_work.iter().map(|served| served.end.face.holder.errors() as u64).sum()
 }
 
 /// What became of everything that came in so far, on all faces; and of what the other face has given, where that is another
@@ -230,7 +234,7 @@ pub async fn depart(at_work: &mut [Served], streams: &Streams, most: Duration) -
         finished: after.taken - before.taken,
         returned: after.returned + after.failed - before.returned - before.failed,
         // What those say who stay is under way, and no remainder.
-        left: if stay == 0 { after.in_flight } else { 0 },
+        left: if stay == 0 { after.in_flight + errors(at_work) } else { 0 },
         seconds: began.elapsed().as_secs(),
         stay: stay as u64,
     }

@@ -165,7 +165,7 @@ impl Service {
 
     /// The process ends.
     pub(crate) async fn end(mut self) {
-        self.close(self.scope.drain, None).await;
+        self.close(self.scope.drain, None, true).await;
     }
 
     /// Takes partners in again after a rest.
@@ -245,7 +245,7 @@ impl Service {
     /// Where it is to rest after it, it ends as soon as the route comes back.
     async fn drain_now(&mut self, most: Duration, rest: Option<Rest>) {
         self.becomes(ServiceState::Draining);
-        match self.close(most, rest).await {
+        match self.close(most, rest, false).await {
             Some(drained) => self.told.send_modify(|told| told.last = Some(drained)),
             None => tracing::info!("the route has come back, so what was drained goes on"),
         }
@@ -258,7 +258,7 @@ impl Service {
 
     /// Takes nothing new, and finishes what was accepted. What is given nevertheless, by whoever hasn't heard so yet, goes out.
     /// Says how that went, unless the route came back before, and ended it.
-    async fn close(&mut self, most: Duration, rest: Option<Rest>) -> Option<Drained> {
+    async fn close(&mut self, most: Duration, rest: Option<Rest>, ends: bool) -> Option<Drained> {
         self.entrance.runs(false);
         self.say_we_finish().await;
         // Whatever becomes of the rest of it, the faces can be opened again then.
@@ -270,7 +270,7 @@ impl Service {
         let finished = async {
             match rest {
                 Some(_) => life::depart(at_work, streams, most.min(DEPART)).await,
-                None => life::drain(at_work, streams, most).await,
+                None => life::drain(at_work, streams, most, ends).await,
             }
         };
         let drained = tokio::select! {

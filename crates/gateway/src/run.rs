@@ -193,7 +193,7 @@ async fn work(file: &Path, config: Config, level: LogLevel) -> Result<(), Failur
     desk.drains();
     reloading.abort();
     members.finish().await;
-    life::drain(&mut at_work, &shared.streams, config.settings.stream.drain).await;
+    life::drain(&mut at_work, &shared.streams, config.settings.stream.drain, true).await;
     // What became of the last stanzas is heard, too.
     members.finish().await;
     Ok(())

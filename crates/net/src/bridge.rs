@@ -39,7 +39,7 @@ struct Finish {
     heard: watch::Sender<HashMap<PeerId, u64>>,
 }
 
-/// Does that when it leaves scope.
+/// Calls this when it leaves scope.
 pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {

@@ -325,7 +325,7 @@ impl Hold {
         self.held == 0
     }
 
-    /// Returns everything that has no outcome yet: nobody will be here to hear of one.
+    /// Returns everything that has no outcome yet: the process ends, and nobody will be here to hear of one.
     pub fn give_up(&mut self) {
         let why = Undeliverable {
             condition: StanzaCondition::RemoteServerTimeout,
@@ -336,9 +336,9 @@ impl Hold {
         }
     }
 
-    /// Bytes of what has no outcome yet.
+    /// What that takes which has no outcome yet, in bytes.
     pub fn held_bytes(&self) -> usize {
-        self.held_bytes
+        memory(self.held_bytes, self.held)
     }
 
     /// The accounts of links: of all that hold something, and of the latest that did.

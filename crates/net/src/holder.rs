@@ -63,7 +63,7 @@ pub struct Account {
     /// Of the links with most stanzas, at most a thousand. One that has been idle for longer than a thousand
     /// others isn't there, and counts from nothing when it comes again.
     pub links: Vec<(DomainPair, Counts)>,
-    /// Bytes of what has no outcome yet.
+    /// What that takes which has no outcome yet, in bytes.
     pub held_bytes: usize,
     /// Bytes that may be held.
     pub limit_bytes: usize,

@@ -171,15 +171,14 @@ impl Link {
     }
 
     fn answer(&mut self, recall: Recall) {
-        if !self.shared.is_asked(&recall) {
-            return;
-        }
         let theirs = |item: &Item| item.origin.filter(|(origin, _)| *origin == recall.peer).map(|(_, number)| number);
         let first = self.waiting.iter().find_map(theirs);
+        if !self.shared.unsent(&recall, &self.pair, first) {
+            return;
+        }
         let before = self.waiting.len();
         self.waiting.retain(|item| theirs(item).is_none());
         self.shared.count_recalled((before - self.waiting.len()) as u64);
-        self.shared.unsent(&recall, &self.pair, first);
     }
 
     /// Waits for something, and meanwhile refuses what has waited for longer than the hold.

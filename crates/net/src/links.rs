@@ -369,15 +369,15 @@ impl Shared {
         self.say(peer, |arrivals| arrivals.refused(pair, number, why.clone()));
     }
 
-    /// Whether the peer still waits for an answer to this. On another connection it has asked again, or gives the pair its
-    /// stanzas as before.
-    pub(crate) fn is_asked(&self, recall: &Recall) -> bool {
-        locked(&self.peers).get(&recall.peer).is_some_and(|peer| peer.connections == recall.connections)
-    }
-
-    /// What the peer gave for this pair from here on, or nothing of it, was not written.
-    pub(crate) fn unsent(&self, recall: &Recall, pair: &DomainPair, first: Option<u64>) {
-        self.say(recall.peer, |arrivals| arrivals.recall(pair, first));
+    /// What the peer gave for this pair from here on, or nothing of it, was not written, and is the peer's again. Not if it has
+    /// another connection than it asked by: there it asks again, or goes on giving.
+    pub(crate) fn unsent(&self, recall: &Recall, pair: &DomainPair, first: Option<u64>) -> bool {
+        let mut peers = locked(&self.peers);
+        let asks = peers.get_mut(&recall.peer).filter(|peer| peer.connections == recall.connections);
+        let Some(peer) = asks else { return false };
+        let said = peer.arrivals.recall(pair, first);
+        peer.sender.iter().for_each(|sender| sender.send(said.clone()));
+        true
     }
 
     /// How the way to the pair's next server is, to whoever may ask to have it gone.

@@ -1,5 +1,5 @@
-//! What the kernel knows of a TCP connection: how much of what was written it has sent, and how much of
-//! that the other end has acknowledged.
+//! What the kernel knows of a TCP connection: how much of what was written is still unsent, and how much the other end
+//! has acknowledged.
 
 use std::io;
 use std::mem::{self, MaybeUninit};

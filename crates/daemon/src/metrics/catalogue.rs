@@ -89,10 +89,13 @@ pub(super) static LINK_STANZAS: Account = Account {
     in_flight: gauge("fedge_link_stanzas_in_flight", LINK, "Those without an outcome yet."),
 };
 
-pub(super) static ERRORS: Metric =
-    gauge("fedge_errors_waiting", FACE, "Errors on their way back to the senders of what came in on the face.");
+pub(super) static ERRORS: Metric = gauge(
+    "fedge_errors_waiting",
+    FACE,
+    "Errors on their way back to the senders of what came in on the face, and questions to their servers about presence after a break.",
+);
 pub(super) static HELD: Metric =
-    measure("fedge_held", Unit::Bytes, FACE, "What came in on the face and has no outcome yet.");
+    measure("fedge_held", Unit::Bytes, FACE, "What that takes which came in on the face and has no outcome yet.");
 pub(super) static HELD_LIMIT: Metric =
     measure("fedge_held_limit", Unit::Bytes, FACE, "From where on streams of the face aren't read.");
 pub(super) static STREAMS: Metric = gauge(

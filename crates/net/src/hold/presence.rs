@@ -250,7 +250,10 @@ impl Memory {
         }
         self.asked.retain(|_, until| now < *until);
         if self.again {
-            self.next = self.next.max(now.checked_sub(BURST).unwrap_or(self.next));
+            if *left > 0 {
+                // Not before its turn: who waits stays before those who don't.
+                self.next = self.next.max(now.checked_sub(BURST).unwrap_or(self.next));
+            }
             while *left > 0 && now >= self.next && self.say(now, pair, said) {
                 self.next += PACE;
                 *left -= 1;

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::border::{Border, Outcome};
 use super::host::name;
-use super::life::OUTSIDE;
+use super::life::{GATEWAYS, OUTSIDE};
 use super::network::Place;
 use super::simulated;
 use super::speakers::Kind;
@@ -64,5 +64,28 @@ fn what_a_silent_line_has_is_waited_for_after_the_route_has_moved() {
             border.outcome().await
         });
         assert_eq!((outcome.returned, outcome.in_order), (0, true), "{kind:?}: returned, and in order");
+    }
+}
+
+#[test]
+fn what_is_given_by_a_new_connection_is_not_taken_back_by_what_was_asked_on_the_old_one() {
+    for kind in [Kind::Mute, Kind::Silent] {
+        let outcome = simulated(async {
+            let border = Border::in_flow(kind).await;
+            let carrier = border.carrier();
+            border.network.leave_unread(OUTSIDE);
+            sleep(Duration::from_millis(450)).await;
+            border.gateway.face.holder.settled().await;
+            // The carrier is asked, and waits for the server's end.
+            move_from(&border, carrier);
+            sleep(Duration::from_millis(100)).await;
+            border.network.cut(GATEWAYS, carrier);
+            sleep(Duration::from_secs(1)).await;
+            border.gateway.members.route(vec![vec![name(carrier)]]);
+            sleep(Duration::from_secs(8)).await;
+            border.network.thaw();
+            border.outcome().await
+        });
+        assert_eq!(outcome.returned, 0, "{kind:?}");
     }
 }

@@ -333,10 +333,11 @@ impl Members {
         self.end.face.holder.serves(peer, serves);
         self.apply_route();
         // They may have changed since we greeted it, when it couldn't be told yet.
-        let news = locked(&self.own).clone();
+        let news = locked(&self.own);
         if news.serves != own.serves {
-            sender.frame(Frame::Hello(news));
+            sender.frame(Frame::Hello(news.clone()));
         }
+        drop(news);
         Ok((peer, connection))
     }
 

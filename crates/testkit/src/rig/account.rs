@@ -24,6 +24,8 @@ pub(super) struct Account {
     /// How often one arrived after one with a higher number that came right before.
     steps_back: usize,
     stored: usize,
+    /// When the speaker asked his own server something, and how long it took to answer.
+    waits: Vec<(Instant, Duration)>,
     /// When something was last heard of any of them.
     pub(super) news: Instant,
 }
@@ -78,6 +80,10 @@ pub struct Outcome {
     /// The longest time without any arrival from the fault on, in milliseconds, while there was
     /// something to arrive; nothing when nothing arrived any more.
     pub pause_ms: Option<u64>,
+    /// For how long the addressee's own server let him wait for an answer, from the fault on, in milliseconds. It brings him
+    /// nothing meanwhile, from wherever.
+    #[serde(default)]
+    pub server_ms: u64,
     /// For how many stanzas of its streams that broke the sender's server, if it is a Prosody, had seen no
     /// acknowledgement. It returns the last 500 of them, and drops the others.
     pub unacknowledged: usize,
@@ -107,6 +113,7 @@ impl Account {
             last: None,
             steps_back: 0,
             stored: 0,
+            waits: Vec::new(),
             news: Instant::now(),
         }
     }
@@ -117,6 +124,17 @@ impl Account {
 
     pub(super) fn read(&mut self, numbers: std::ops::Range<usize>) {
         self.messages[numbers].iter_mut().for_each(|message| message.read = true);
+    }
+
+    /// The speaker's server has answered what he asked then.
+    pub(super) fn answered(&mut self, asked: Instant) {
+        self.waits.push((asked, asked.elapsed()));
+    }
+
+    /// For how long it let him wait at most, from then on.
+    pub(super) fn longest_wait(&self, from: Instant) -> Duration {
+        let later = self.waits.iter().map(|(asked, wait)| (*asked + *wait).saturating_duration_since(from).min(*wait));
+        later.max().unwrap_or_default()
     }
 
     /// How many its server has read.
@@ -206,7 +224,7 @@ impl Account {
     }
 }
 
-fn milliseconds(time: Duration) -> u64 {
+pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 

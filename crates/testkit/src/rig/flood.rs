@@ -69,8 +69,11 @@ impl Talk {
                 self.account().sent(number);
             }
             client.send(batch);
+            let asked = Instant::now();
             if client.ping(domain_of(client.jid())).await.is_ok() {
-                self.account().read(numbers);
+                let mut account = self.account();
+                account.answered(asked);
+                account.read(numbers);
             } else {
                 // Until there is another one.
                 let ended = |now: &Option<Arc<Client>>| now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, &client));

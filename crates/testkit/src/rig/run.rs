@@ -7,7 +7,7 @@ use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 use tokio::task::{JoinSet, block_in_place};
 
-use super::account::Outcome;
+use super::account::{self, Outcome};
 use super::cause::{self, Circumstances};
 use super::fault::{Chances, Fault, Victim};
 use super::flood::Talk;
@@ -140,7 +140,11 @@ impl Rig {
         let rooms = if flows && !order.fault.ends_sessions() { [sides.rooms_kept().await, 2] } else { [0, 0] };
         let [outbound, inbound] = [0, 1].map(|side| {
             let circumstances = Circumstances::of(order.fault, side == 1, kind);
-            block_in_place(|| self.outcome(&sides.talks[side], fault, side == 1, domain, &logs[side], &circumstances))
+            let outcome = block_in_place(|| {
+                self.outcome(&sides.talks[side], fault, side == 1, domain, &logs[side], &circumstances)
+            });
+            let server_ms = account::milliseconds(sides.talks[1 - side].account().longest_wait(fault));
+            outcome.map(|outcome| Outcome { server_ms, ..outcome })
         });
         Ok(Report {
             partner: kind.to_owned(),

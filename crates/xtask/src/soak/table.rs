@@ -11,7 +11,10 @@ use super::results::{Line, Results};
 pub(super) fn in_short(line: &Line) -> String {
     let way = |outcome: &Outcome| {
         let Outcome { sent, arrived, returned, lost, doubled, disordered, .. } = outcome;
-        let pause = outcome.pause_ms.map_or("never again".to_owned(), |ms| format!("{ms} ms"));
+        let mut pause = outcome.pause_ms.map_or("never again".to_owned(), |ms| format!("{ms} ms"));
+        if outcome.server_ms > super::promise::LATE_MS {
+            pause += &format!(", and the addressee's server {} ms", outcome.server_ms);
+        }
         format!(
             "{arrived}/{sent} arrived, {returned} returned, {lost} lost, {doubled} doubled, {disordered} disordered, {pause}"
         )

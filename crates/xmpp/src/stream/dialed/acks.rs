@@ -27,7 +27,7 @@ const UNDECLARED: Duration = Duration::from_millis(250);
 /// time then, and not taken for one that is gone.
 const SPAN: u64 = 64;
 /// Between two questions, where fewer stanzas than that were written: to be woken by an answer to each costs more than to bring
-/// the next stanza. Far less than a stanza may be held, and than a stream may pause between two of them.
+/// the next stanza. Less than the pause between two stanzas in which a stream that drains may end (`BREATH`).
 const SPACE: Duration = Duration::from_millis(2);
 /// Between two questions that a peer answers with nothing new.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -67,8 +67,8 @@ pub(super) struct Acks {
     told: u64,
     /// When the next question may be asked, after an answer with nothing new.
     not_before: Option<Instant>,
-    /// When the last one was.
-    last: Option<Instant>,
+    /// When the last question was asked.
+    asked_last: Option<Instant>,
 }
 
 /// How long a peer's first answer may take: whether it declares dialback after it has authenticated us, and
@@ -103,7 +103,7 @@ impl Acks {
             answered_once: false,
             told: 0,
             not_before: None,
-            last: None,
+            asked_last: None,
         }
     }
 
@@ -193,7 +193,7 @@ impl Acks {
             Way::Silence => return None,
         };
         self.asked.push_back((written, now));
-        self.last = Some(now);
+        self.asked_last = Some(now);
         Some(question)
     }
 
@@ -250,7 +250,7 @@ impl Acks {
 
     /// From when on a peer that answers may be asked about few stanzas.
     fn spaced_from(&self) -> Option<Instant> {
-        self.last.filter(|_| self.answered_once).map(|last| last + SPACE)
+        self.asked_last.filter(|_| self.answered_once).map(|last| last + SPACE)
     }
 
     /// When to [`tick`](Self::tick) at the latest: there is news then, or something to ask, where anything may be.
