@@ -16,15 +16,21 @@ fn move_from(border: &Border, carrier: Place) {
     border.gateway.members.route(vec![vec![name(other)]]);
 }
 
-/// The partner's server stops reading the stream that carries, for so long; its system acknowledges what comes, so that
-/// nothing is in flight when the route moves to the other edge server. Of a new stream it would read at once. And how many came
-/// meanwhile.
-async fn live(kind: Kind, unread: Duration) -> (Outcome, usize) {
+/// One in flow, whose partner's server has stopped reading the stream that carries, with nothing in flight; and who carries.
+async fn left_unread(kind: Kind) -> (Border, Place) {
     let border = Border::in_flow(kind).await;
     let carrier = border.carrier();
     border.network.leave_unread(OUTSIDE);
     sleep(Duration::from_millis(450)).await;
     border.gateway.face.holder.settled().await;
+    (border, carrier)
+}
+
+/// The partner's server stops reading the stream that carries, for so long; its system acknowledges what comes, so that
+/// nothing is in flight when the route moves to the other edge server. Of a new stream it would read at once. And how many came
+/// meanwhile.
+async fn live(kind: Kind, unread: Duration) -> (Outcome, usize) {
+    let (border, carrier) = left_unread(kind).await;
     move_from(&border, carrier);
     let before = border.delivered();
     sleep(unread).await;
@@ -71,11 +77,7 @@ fn what_a_silent_line_has_is_waited_for_after_the_route_has_moved() {
 fn what_is_given_by_a_new_connection_is_not_taken_back_by_what_was_asked_on_the_old_one() {
     for kind in [Kind::Mute, Kind::Silent] {
         let outcome = simulated(async {
-            let border = Border::in_flow(kind).await;
-            let carrier = border.carrier();
-            border.network.leave_unread(OUTSIDE);
-            sleep(Duration::from_millis(450)).await;
-            border.gateway.face.holder.settled().await;
+            let (border, carrier) = left_unread(kind).await;
             // The carrier is asked, and waits for the server's end.
             move_from(&border, carrier);
             sleep(Duration::from_millis(100)).await;
