@@ -1,6 +1,6 @@
 //! The links of one face: which are open, and what becomes of stanzas that peers on the trunk have given them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -141,9 +141,16 @@ struct Open {
     jobs: mpsc::UnboundedSender<Job>,
     /// Bytes of errors that wait on it.
     errors: Arc<AtomicUsize>,
+    /// While its way is closed, the peers that were told so since, and gave something for it: who has nothing of it doesn't
+    /// remember.
+    closed: Option<BTreeSet<PeerId>>,
 }
 
 impl Open {
+    fn new(jobs: mpsc::UnboundedSender<Job>) -> Open {
+        Open { jobs, errors: Arc::default(), closed: None }
+    }
+
     /// Gives it something to do. It receives as long as it is open.
     fn give(&self, job: Job) {
         let _ = self.jobs.send(job);
@@ -183,8 +190,12 @@ impl Links {
         Links { face, shared: Arc::default() }
     }
 
-    /// A peer can be told over this sender what became of its stanzas; what was said before is said again.
+    /// A peer can be told over this sender what became of its stanzas; what was said before is said again, and which ways are
+    /// closed: a pair that another brings out is not to come back to one.
     pub fn connected(&self, peer: PeerId, sender: FrameSender) {
+        let open = locked(&self.shared.open);
+        let closed = open.iter().filter(|(_, link)| link.closed.is_some());
+        closed.for_each(|(pair, _)| sender.send(Crossing::Stuck { pair: pair.clone() }));
         let mut peers = locked(&self.shared.peers);
         let peer = peers.entry(peer).or_default();
         peer.arrivals.say_again().into_iter().for_each(|said| sender.send(said));
@@ -253,6 +264,11 @@ impl Links {
             }
             error = Some(CountedError::new(self.face.clone(), link.errors.clone(), bytes));
         } else {
+            if let Some((peer, _)) = origin
+                && link.closed.as_mut().is_some_and(|told| told.insert(peer))
+            {
+                self.shared.tell(peer, Crossing::Stuck { pair: pair.clone() });
+            }
             self.shared.count(|given| (given.accepted, given.in_flight) = (given.accepted + 1, given.in_flight + 1));
             self.shared.given_one.notify_waiters();
         }
@@ -262,14 +278,18 @@ impl Links {
     }
 
     /// The pair's link, which is made if there is none.
-    fn link<'a>(&self, open: &'a mut ByPair<Open>, pair: &DomainPair) -> &'a Open {
-        // Under the lock a link that isn't closed doesn't leave.
-        if open.get(pair).is_none_or(|link| link.jobs.is_closed()) {
+    fn link<'a>(&self, open: &'a mut ByPair<Open>, pair: &DomainPair) -> &'a mut Open {
+        let begin = || {
             let (jobs, queue) = mpsc::unbounded_channel();
-            open.insert(pair.clone(), Open { jobs, errors: Arc::default() });
             tokio::spawn(Link::new(self.face.clone(), self.shared.clone(), pair.clone(), queue).run());
+            Open::new(jobs)
+        };
+        let link = open.entry(pair.clone()).or_insert_with(begin);
+        // Under the lock a link that isn't closed doesn't leave.
+        if link.jobs.is_closed() {
+            *link = begin();
         }
-        &open[pair]
+        link
     }
 
     /// Gives up what can't be brought out at once: it goes back to where it came from. Errors that go
@@ -382,6 +402,10 @@ impl Shared {
 
     /// How the way to the pair's next server is, to whoever may ask to have it gone.
     pub(crate) fn way(&self, pair: &DomainPair, is_open: bool) {
+        let mut open = locked(&self.open);
+        if let Some(link) = open.get_mut(pair) {
+            link.closed = (!is_open).then(BTreeSet::new);
+        }
         for peer in locked(&self.peers).values() {
             if let Some(sender) = &peer.sender {
                 let pair = pair.clone();

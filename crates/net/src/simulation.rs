@@ -20,6 +20,7 @@ mod rules;
 mod server;
 mod speakers;
 mod talk;
+mod untold;
 mod wire;
 
 use life::{Summary, World};

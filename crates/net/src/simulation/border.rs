@@ -33,6 +33,7 @@ pub(super) struct Border {
     pub(super) gateway: Host,
     pub(super) edges: [Host; 2],
     ledger: Ledger,
+    stanzas: usize,
     accepting: [JoinHandle<()>; 2],
     sending: JoinHandle<()>,
 }
@@ -61,6 +62,11 @@ pub(super) fn settings() -> Settings {
 impl Border {
     /// One that is in flow, with a partner of that kind.
     pub(super) async fn in_flow(kind: Kind) -> Border {
+        Border::in_flow_of(kind, STANZAS).await
+    }
+
+    /// The same for so many stanzas, some twenty each time.
+    pub(super) async fn in_flow_of(kind: Kind, stanzas: usize) -> Border {
         let mut random = Random::new(1);
         let make = Make { capacity: 100_000, latency: Duration::from_millis(1) };
         let network = Network::new(random.fork(), [make, make]);
@@ -103,14 +109,14 @@ impl Border {
         sleep(Duration::from_millis(500)).await;
         let task = Task {
             to: vec![outside.domain.clone()],
-            stanzas: STANZAS,
+            stanzas,
             hosts: vec![GATEWAYS],
             pause: Duration::from_millis(200),
             random: Random::new(2),
         };
         let sending = tokio::spawn(inside.clone().send(task));
         sleep(Duration::from_millis(500)).await;
-        Border { network, ledger, gateway, edges, accepting, sending }
+        Border { network, ledger, stanzas, gateway, edges, accepting, sending }
     }
 
     /// Which edge server has a stream to the partner.
@@ -134,7 +140,7 @@ impl Border {
         sleep(Duration::from_secs(1)).await;
         self.accepting.iter().for_each(JoinHandle::abort);
         let book = self.ledger.book();
-        assert_eq!(book.entries.len(), STANZAS);
+        assert_eq!(book.entries.len(), self.stanzas);
         assert_eq!(book.wrong, [""; 0]);
         assert!(book.entries.iter().all(|entry| entry.delivered.len() + entry.returned > 0), "nothing is lost");
         let came = book.entries.iter().filter_map(|entry| entry.delivered.first()).map(|(_, at)| at);

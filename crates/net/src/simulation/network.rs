@@ -168,6 +168,13 @@ impl Network {
         self.changes.send_replace(());
     }
 
+    /// What is frozen between two places moves again.
+    pub(super) fn thaw_between(&self, one: Place, other: Place) {
+        self.inner().frozen.remove(&between(one, other));
+        self.on(one, other, |wire| wire.freeze(false));
+        self.changes.send_replace(());
+    }
+
     /// Whoever is at that place reads nothing of the connections that are there now.
     pub(super) fn leave_unread(&self, reader: Place) {
         for (ends, wire) in self.inner().wires.iter().filter(|(ends, _)| ends.contains(&reader)) {
