@@ -70,7 +70,6 @@ fn full_before_it_is_begun(lab: &mut Installation, (disk, store): (&Disk, &Path)
     let ((pool, epoch), to, before) = (at(lab), other(lab), operations(lab).len());
     let full = disk.fill().expect("it can be filled");
     let (status, told) = route(lab, &["switchover", "--to", &fqdn(to), "--why", "no room"]);
-    println!("{status:?} {told}");
     assert_ne!(status, Some(0), "{told}");
     assert!(told.contains("disk is full") && told.contains("make room"), "{told}");
     assert!(told.contains("nothing was changed"), "{told}");
@@ -111,7 +110,6 @@ fn full_at(lab: &mut Installation, (disk, store): (&Disk, &Path), moment: &[Stat
         println!("missed {moment:?}");
     }
     let last = rested(lab, &["done", "rolled-back", "degraded"]);
-    println!("{hit:?}: {last:#}");
     assert_eq!((at(lab), last["state"].as_str()), ((target, epoch + 1), Some("done")), "{last:#}");
     hit.is_some()
 }
@@ -130,8 +128,7 @@ fn members_without_room(lab: &mut Installation) {
     });
     lab.wait_until_well().expect("all is well");
     let full = disks.each_ref().map(|disk| disk.fill().expect("it can be filled"));
-    let (status, told) = route(lab, &["switchover", "--to", &fqdn(to), "--why", "no room at members"]);
-    println!("{status:?} {told}");
+    let (_, told) = route(lab, &["switchover", "--to", &fqdn(to), "--why", "no room at members"]);
     assert_eq!(at(lab), (fqdn(to), epoch + 1), "{told}");
     lab.wait_for("who has no room being told of", |status| {
         let wrong: Vec<_> = status["wrong"].as_array().into_iter().flatten().collect();
@@ -154,8 +151,7 @@ fn members_without_room(lab: &mut Installation) {
         epochs(status).len() == 7 && epochs(status).into_iter().all(|known| known == epoch + 1)
     })
     .expect("it comes about");
-    let last = rested(lab, &["done"]);
-    println!("{last:#}");
+    rested(lab, &["done"]);
     assert_eq!(at(lab), (fqdn(to), epoch + 1));
     lab.wait_until_well().expect("all is well again");
     for member in both {

@@ -1,6 +1,8 @@
 //! Two users who talk at a steady pace, each to the other, while something is done; and what their clients count.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -14,7 +16,7 @@ use crate::client::{Client, Stanza};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What became of what one of them said.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Tally {
     /// How many were said.
     pub sent: usize,
@@ -73,6 +75,10 @@ struct Way<'a> {
     sent: usize,
     arrived: Vec<bool>,
     returned: Vec<(usize, String)>,
+    /// Those of which nothing was heard yet.
+    unheard: BTreeSet<usize>,
+    /// When something was heard of any of them last.
+    news: Instant,
     doubled: usize,
     overtaken: usize,
     /// The latest that arrived.
@@ -84,7 +90,7 @@ struct Way<'a> {
 }
 
 /// Both talk, one message each `every` so often, until `over` says so; then it is waited until all of it has arrived or come
-/// back, at most for `patience`. What else arrives at either is dropped. Gives what became of what the first, and of what
+/// back, or nothing of it has for `patience`. What else arrives at either is dropped. Gives what became of what the first, and of what
 /// the second, said.
 ///
 /// # Errors
@@ -99,13 +105,15 @@ pub async fn steady(
     let mut ticks = interval(every);
     // A pace: whoever was late says what is due, and no more.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let mut until = None;
+    let mut settling = None;
     loop {
-        if until.is_none() && *over.borrow_and_update() {
-            until = Some(Instant::now() + patience);
+        if settling.is_none() && *over.borrow_and_update() {
+            settling = Some(Instant::now());
         }
-        let talks = until.is_none();
-        if until.is_some_and(|until| Instant::now() >= until || ways.iter().all(Way::is_settled)) {
+        let talks = settling.is_none();
+        if let Some(since) = settling
+            && (ways.iter().all(|way| way.news.max(since).elapsed() >= patience) || ways.iter().all(Way::is_settled))
+        {
             return Ok(ways.map(Way::tally));
         }
         tokio::select! {
@@ -136,6 +144,8 @@ impl<'a> Way<'a> {
             sent: 0,
             arrived: Vec::new(),
             returned: Vec::new(),
+            unheard: BTreeSet::new(),
+            news: now,
             doubled: 0,
             overtaken: 0,
             last: None,
@@ -147,6 +157,7 @@ impl<'a> Way<'a> {
 
     fn say(&mut self) {
         self.from.message(self.to.jid(), &format!("{}{}", self.prefix, self.sent), "one of many");
+        self.unheard.insert(self.sent);
         self.sent += 1;
         self.arrived.push(false);
     }
@@ -163,6 +174,8 @@ impl<'a> Way<'a> {
             return;
         }
         let now = Instant::now();
+        self.unheard.remove(&number);
+        self.news = now;
         // The first one may have waited for a stream.
         if talks && self.last.is_some() {
             let gap = now.duration_since(self.heard);
@@ -179,25 +192,21 @@ impl<'a> Way<'a> {
 
     fn returns(&mut self, stanza: &Stanza) {
         if let Some(number) = self.number(stanza).filter(|_| stanza.is_error()) {
+            self.unheard.remove(&number);
+            self.news = Instant::now();
             self.returned.push((number, stanza.condition().unwrap_or_default()));
         }
     }
 
-    fn lost(&self) -> Vec<usize> {
-        let heard = |number: &usize| self.arrived[*number] || self.returned.iter().any(|(back, _)| back == number);
-        (0..self.sent).filter(|number| !heard(number)).collect()
-    }
-
     fn is_settled(&self) -> bool {
-        self.lost().is_empty()
+        self.unheard.is_empty()
     }
 
     fn tally(self) -> Tally {
-        let lost = self.lost();
         Tally {
             sent: self.sent,
             delivered: self.arrived.iter().filter(|arrived| **arrived).count(),
-            lost,
+            lost: self.unheard.into_iter().collect(),
             returned: self.returned,
             doubled: self.doubled,
             overtaken: self.overtaken,
@@ -223,5 +232,21 @@ impl fmt::Display for Tally {
             write!(f, ", {doubled} twice")?;
         }
         write!(f, "; longest gap {:.2} s", gap.as_secs_f64())
+    }
+}
+
+/// The same, and which ones, in runs.
+impl fmt::Debug for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}; {} overtaken", self.overtaken)?;
+        let mut told: Vec<(&str, RangeInclusive<usize>)> = Vec::new();
+        let returned = self.returned.iter().map(|(number, why)| (*number, why.as_str()));
+        for (number, what) in self.lost.iter().map(|number| (*number, "lost")).chain(returned) {
+            match told.last_mut() {
+                Some((last, run)) if *last == what && run.end() + 1 == number => *run = *run.start()..=number,
+                _ => told.push((what, number..=number)),
+            }
+        }
+        told.iter().try_for_each(|(what, run)| write!(f, "; {}-{} {what}", run.start(), run.end()))
     }
 }
