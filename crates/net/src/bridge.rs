@@ -94,12 +94,11 @@ impl End {
 
     /// Serves a peer over a connection until it ends.
     pub async fn attach(&self, peer: PeerId, sender: FrameSender, mut frames: FrameReceiver) {
-        // First what was said before, then what is new.
+        // First what was said before and which ways are closed, then how we are, then what is new: nobody gives the other end
+        // anything before he has heard how it is.
         self.links.connected(peer, sender.clone());
-        self.face.holder.connected(peer, sender.clone(), PeerState::Up);
-        if self.state() == PeerState::Draining {
-            sender.frame(Frame::State(PeerState::Draining));
-        }
+        sender.frame(Frame::State(self.state()));
+        self.face.holder.connected(peer, sender.clone(), PeerState::Silent);
         // However it ends, also with the task that serves it.
         let _away = OnDrop(|| {
             self.links.away(peer);

@@ -165,6 +165,7 @@ impl Hold {
         self.held_bytes += bytes;
         self.held += 1;
         link.counts.accepted += 1;
+        link.ways.used();
         let named = Named::of(stanza);
         link.queue(Item { stanza: stanza.clone(), since: now, receipt, named });
         self.sending.actions.extend(named.map(|named| Action::Record(pair.clone(), named, Fate::Accepted)));
@@ -209,8 +210,10 @@ impl Hold {
         }
     }
 
-    /// A peer can be reached by a new connection. What was sent by one before may be lost, whether or not its end is known.
+    /// A peer can be reached by a new connection. What was sent by one before may be lost, whether or not its end is known. Which
+    /// ways are closed it says anew, before it says how it is.
     pub fn connected(&mut self, peer: PeerId, state: PeerState) {
+        self.forget_ways(peer);
         if self.sending.roll.peers.insert(peer, state).is_some() {
             self.send_again(peer);
         }
@@ -259,7 +262,7 @@ impl Hold {
     /// Of the pairs that `resends` says so, that is sent again by another; it may arrive twice.
     pub fn lost(&mut self, peer: PeerId, name: &str, resends: impl Fn(&DomainPair) -> bool) {
         self.sending.roll.lost(peer);
-        self.links.values_mut().for_each(|link| link.ways.lost(peer));
+        self.forget_ways(peer);
         for pair in self.pairs(|link| link.peer == Some(peer)) {
             if resends(&pair) {
                 self.links.entry(pair).and_modify(Link::take_back);

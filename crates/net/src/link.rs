@@ -36,6 +36,9 @@ const TOGETHER: usize = 64;
 /// When no stream was to be had for so long, the way counts as closed; dialing goes on.
 const CLOSED: Duration = Duration::from_secs(2);
 
+/// But not where nothing waits for it, and for so long nobody has given anything or asked for a way.
+const WANTED: Duration = Duration::from_secs(60);
+
 /// One link at work.
 pub(crate) struct Link {
     face: Arc<FaceState>,
@@ -50,8 +53,8 @@ pub(crate) struct Link {
     carrying: bool,
     /// Somebody wants to know whether there is a way.
     tried: bool,
-    /// Whether it was said last that the way is closed.
-    is_closed: bool,
+    /// Whether it was said last that the way is open; what a link before this one said is not known.
+    said_open: bool,
     /// When that is to be said, if no stream is up by then.
     closed_at: Option<Instant>,
     /// Who will give the pair's stanzas to another, and waits for our word.
@@ -74,7 +77,7 @@ impl Link {
             waiting: VecDeque::new(),
             carrying: false,
             tried: false,
-            is_closed: false,
+            said_open: false,
             closed_at: None,
             recalls: Vec::new(),
         }
@@ -93,8 +96,10 @@ impl Link {
             let dialed = self.meanwhile(dialing).await;
             self.closed_at = None;
             match dialed {
-                Ok(reached) => self.carry(reached).await,
-                Err(error) => self.failed(&error),
+                Some(Ok(reached)) => self.carry(reached).await,
+                Some(Err(error)) => self.failed(&error),
+                // Who asked was told that there is none so far.
+                None => self.tried = false,
             }
             // A stream that ends as soon as it is up is no better than none.
             if since(began) >= PAUSE.1 {
@@ -131,12 +136,12 @@ impl Link {
         }
     }
 
-    /// Says how the way is: to whoever gave stanzas, when it is closed; to whoever asked.
+    /// Says how the way is: to whoever gave stanzas, when it is closed, and when it isn't any more; to whoever asked.
     fn way(&mut self, is_open: bool) {
-        if !is_open || self.is_closed || self.tried {
+        if !is_open || !self.said_open || self.tried {
             self.shared.way(&self.pair, is_open);
         }
-        self.is_closed = !is_open;
+        self.said_open = is_open;
         self.tried = false;
     }
 
@@ -181,21 +186,28 @@ impl Link {
         self.shared.count_recalled((before - self.waiting.len()) as u64);
     }
 
-    /// Waits for something, and meanwhile refuses what has waited for longer than the hold.
-    async fn meanwhile<T>(&mut self, what: impl Future<Output = T>) -> T {
+    /// Waits for something, and meanwhile refuses what has waited for longer than the hold. Gives nothing when nobody wants it any
+    /// more.
+    async fn meanwhile<T>(&mut self, what: impl Future<Output = T>) -> Option<T> {
         tokio::pin!(what);
-        let (mut late, mut closed) = (Alarm::default(), Alarm::default());
+        let (mut late, mut closed, mut unwanted) = (Alarm::default(), Alarm::default(), Alarm::default());
+        let mut wanted = now();
         loop {
             let oldest = self.oldest();
+            let until = self.waiting.is_empty().then(|| wanted + WANTED);
             tokio::select! {
                 biased;
-                result = &mut what => return result,
-                Some(job) = self.queue.recv() => self.take_all(job),
+                result = &mut what => return Some(result),
+                Some(job) = self.queue.recv() => {
+                    self.take_all(job);
+                    wanted = now();
+                }
                 () = late.until(oldest) => self.refuse_late(),
                 () = closed.until(self.closed_at) => {
                     self.closed_at = None;
                     self.way(false);
                 }
+                () = unwanted.until(until) => return None,
                 () = turns_true(&mut self.given_up), if self.waiting.iter().any(|item| item.origin.is_some()) => self.give_up(),
             }
         }

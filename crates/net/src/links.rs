@@ -21,6 +21,9 @@ use crate::trunk::{Crossing, FrameSender, Undeliverable};
 /// Between two looks at what is long settled: many times what a broken connection has to come back.
 const TIDY: Duration = Duration::from_secs(60);
 
+/// Between two words to a peer that a way is closed, while it gives something for it.
+const TOLD: Duration = Duration::from_secs(5);
+
 /// Bytes of errors that may wait on a link, in windows: small stanzas have larger errors.
 const ERRORS: usize = 16;
 
@@ -141,14 +144,23 @@ struct Open {
     jobs: mpsc::UnboundedSender<Job>,
     /// Bytes of errors that wait on it.
     errors: Arc<AtomicUsize>,
-    /// While its way is closed, the peers that were told so since, and gave something for it: who has nothing of it doesn't
-    /// remember.
-    closed: Option<BTreeSet<PeerId>>,
+    /// While its way is closed, when those who gave something for it were told so last: who has nothing of it forgets that.
+    closed: Option<BTreeMap<PeerId, Instant>>,
 }
 
 impl Open {
     fn new(jobs: mpsc::UnboundedSender<Job>) -> Open {
         Open { jobs, errors: Arc::default(), closed: None }
+    }
+
+    /// Whether a peer that gives something is to be told that the way is closed.
+    fn is_to_tell(&mut self, peer: PeerId, now: Instant) -> bool {
+        let Some(told) = &mut self.closed else { return false };
+        let is_due = told.get(&peer).is_none_or(|last| now >= *last + TOLD);
+        if is_due {
+            told.insert(peer, now);
+        }
+        is_due
     }
 
     /// Gives it something to do. It receives as long as it is open.
@@ -194,8 +206,8 @@ impl Links {
     /// closed: a pair that another brings out is not to come back to one.
     pub fn connected(&self, peer: PeerId, sender: FrameSender) {
         let open = locked(&self.shared.open);
-        let closed = open.iter().filter(|(_, link)| link.closed.is_some());
-        closed.for_each(|(pair, _)| sender.send(Crossing::Stuck { pair: pair.clone() }));
+        let closed = open.iter().filter(|(_, link)| link.closed.is_some()).map(|(pair, _)| pair.clone());
+        closed.collect::<BTreeSet<_>>().into_iter().for_each(|pair| sender.send(Crossing::Stuck { pair }));
         let mut peers = locked(&self.shared.peers);
         let peer = peers.entry(peer).or_default();
         peer.arrivals.say_again().into_iter().for_each(|said| sender.send(said));
@@ -240,7 +252,13 @@ impl Links {
         if self.face.policy.load().way_out(self.face.face, &pair).is_err() {
             return self.shared.tell(peer, Crossing::Stuck { pair });
         }
-        self.link(&mut locked(&self.shared.open), &pair).give(Job::Try);
+        let mut open = locked(&self.shared.open);
+        let link = self.link(&mut open, &pair);
+        link.give(Job::Try);
+        if link.closed.is_some() {
+            // Not to be waited for; if that changes, it is said.
+            self.shared.tell(peer, Crossing::Stuck { pair });
+        }
     }
 
     /// Sends an error back to the sender of a stanza that came in on this face. Errors aren't held
@@ -265,7 +283,7 @@ impl Links {
             error = Some(CountedError::new(self.face.clone(), link.errors.clone(), bytes));
         } else {
             if let Some((peer, _)) = origin
-                && link.closed.as_mut().is_some_and(|told| told.insert(peer))
+                && link.is_to_tell(peer, now)
             {
                 self.shared.tell(peer, Crossing::Stuck { pair: pair.clone() });
             }
@@ -404,7 +422,7 @@ impl Shared {
     pub(crate) fn way(&self, pair: &DomainPair, is_open: bool) {
         let mut open = locked(&self.open);
         if let Some(link) = open.get_mut(pair) {
-            link.closed = (!is_open).then(BTreeSet::new);
+            link.closed = (!is_open).then(BTreeMap::new);
         }
         for peer in locked(&self.peers).values() {
             if let Some(sender) = &peer.sender {

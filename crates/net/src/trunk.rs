@@ -86,7 +86,7 @@ pub enum PeerState {
     Up,
     /// Not now: its connection is lost, and it may come back with everything it was sent.
     Away,
-    /// Not now: nothing has been heard of it for a moment, which may be the end of it.
+    /// Not now: nothing has been heard of it for a moment, which may be the end of it; or nothing yet on a new connection.
     Silent,
     /// It finishes what it has and takes nothing new.
     Draining,

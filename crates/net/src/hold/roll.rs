@@ -90,12 +90,21 @@ impl Roll {
         }
     }
 
+    /// Whether a peer that has a way is better than the one that has the link, or found one before.
+    pub(super) fn is_better(&self, pair: &DomainPair, link: &Link, peer: PeerId) -> bool {
+        let place = |peer| self.place(pair, peer).filter(|_| !link.ways.is_stuck(peer));
+        let current = link.ways.found.or(link.peer).and_then(place);
+        current.is_none_or(|current| place(peer).is_some_and(|place| place < current))
+    }
+
+    /// Who is asked next whether it has a way: one that wasn't asked yet before one whose way was closed, and those of a better
+    /// place first.
     pub(super) fn whom_to_ask(&self, now: Instant, pair: &DomainPair, link: &Link) -> Option<PeerId> {
         let current = link.peer?;
         let is_stuck = link.ways.is_stuck(current);
         let place = self.place(pair, current).unwrap_or(usize::MAX);
         let pause = if is_stuck { AGAIN.0 } else { AGAIN.1 };
-        let others = self.peers.keys().filter(|peer| **peer != current);
+        let others = self.peers.keys().filter(|peer| **peer != current && !link.ways.is_asked(**peer));
         let others = others.filter_map(|peer| Some((self.place(pair, *peer)?, *peer)));
         let worth_it = others.filter(|(other, peer)| match link.ways.stuck.get(peer) {
             None => is_stuck,

@@ -333,6 +333,39 @@ fn a_link_leaves_a_peer_without_a_way_only_for_one_that_found_one() {
 }
 
 #[test]
+fn whoever_keeps_us_waiting_for_an_answer_is_not_the_only_one_asked() {
+    let (mut hold, now) = stuck_at_one(vec![vec![1, 3], vec![2]]);
+    let at = |milliseconds| now + Duration::from_millis(milliseconds);
+    assert_eq!([at(0), at(499), at(500)].map(|at| asked(&mut hold, at)), [Some(3), None, Some(2)]);
+    hold.heard(2, Crossing::Open { pair: pair(1) });
+    hold.heard(1, Crossing::Unsent { pair: pair(1), from: 1 });
+    assert_eq!(sent(&mut hold), [(2, 1), (2, 2)]);
+    // Late, but of a better place.
+    hold.heard(3, Crossing::Open { pair: pair(1) });
+    assert!(matches!(hold.poll(), Some(Action::Send(2, Crossing::Recall { give_up: false, .. }))));
+}
+
+#[test]
+fn an_answer_that_is_late_and_no_better_changes_nothing() {
+    let (mut hold, now) = stuck_at_one(vec![vec![1], vec![2, 3]]);
+    let first = asked(&mut hold, now).expect("somebody");
+    let second = asked(&mut hold, now + Duration::from_millis(500)).expect("the other one");
+    hold.heard(second, Crossing::Open { pair: pair(1) });
+    hold.heard(first, Crossing::Open { pair: pair(1) });
+    hold.heard(1, Crossing::Unsent { pair: pair(1), from: 1 });
+    assert_eq!(sent(&mut hold), [(second, 1), (second, 2)]);
+}
+
+#[test]
+fn what_a_peer_said_of_ways_holds_until_it_connects_anew() {
+    let (mut hold, _) = stuck_at_one(vec![vec![1], vec![2]]);
+    hold.heard(1, Crossing::Taken { pair: pair(1), up_to: 2 });
+    assert_eq!(hold.links.len(), 1, "it is remembered");
+    hold.connected(1, PeerState::Silent);
+    assert!(hold.links.is_empty(), "it will be said anew if it is still so");
+}
+
+#[test]
 fn a_link_stays_where_nobody_else_has_a_way_and_asks_again() {
     let (mut hold, now) = stuck_at_one(vec![vec![1], vec![2]]);
     assert_eq!(asked(&mut hold, now), Some(2));

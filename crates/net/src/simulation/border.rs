@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use topology::partner::{Local, Partner, Pattern};
 use topology::policy::Policy;
 use xmpp::dialback::Secrets;
@@ -34,6 +34,7 @@ pub(super) struct Border {
     pub(super) edges: [Host; 2],
     ledger: Ledger,
     stanzas: usize,
+    servers: [Arc<Server>; 2],
     accepting: [JoinHandle<()>; 2],
     sending: JoinHandle<()>,
 }
@@ -43,6 +44,16 @@ pub(super) struct Outcome {
     pub(super) returned: usize,
     /// Whether those that came did so in their order.
     pub(super) in_order: bool,
+}
+
+fn task(outside: &Server, stanzas: usize) -> Task {
+    Task {
+        to: vec![outside.domain.clone()],
+        stanzas,
+        hosts: vec![GATEWAYS],
+        pause: Duration::from_millis(200),
+        random: Random::new(2),
+    }
 }
 
 /// With room for some of what is said while nothing is written.
@@ -65,7 +76,7 @@ impl Border {
         Border::in_flow_of(kind, STANZAS).await
     }
 
-    /// The same for so many stanzas, some twenty each time.
+    /// The same with so many stanzas, some twenty each time.
     pub(super) async fn in_flow_of(kind: Kind, stanzas: usize) -> Border {
         let mut random = Random::new(1);
         let make = Make { capacity: 100_000, latency: Duration::from_millis(1) };
@@ -107,16 +118,32 @@ impl Border {
         gateway.members.route(vec![plan.edges.iter().map(|place| name(*place)).collect()]);
         let accepting = servers.clone().map(|server| tokio::spawn(server.accept()));
         sleep(Duration::from_millis(500)).await;
-        let task = Task {
-            to: vec![outside.domain.clone()],
-            stanzas,
-            hosts: vec![GATEWAYS],
-            pause: Duration::from_millis(200),
-            random: Random::new(2),
-        };
-        let sending = tokio::spawn(inside.clone().send(task));
+        let sending = tokio::spawn(inside.clone().send(task(outside, stanzas)));
         sleep(Duration::from_millis(500)).await;
-        Border { network, ledger, stanzas, gateway, edges, accepting, sending }
+        Border { network, ledger, stanzas, servers, gateway, edges, accepting, sending }
+    }
+
+    /// So many more are said, when those before are, by a stream of their own; gives how long it took until all had their
+    /// outcome.
+    pub(super) async fn say(&mut self, stanzas: usize) -> Duration {
+        (&mut self.sending).await.expect("it doesn't panic");
+        let [inside, outside] = &self.servers;
+        let began = Instant::now();
+        self.stanzas += stanzas;
+        self.sending = tokio::spawn(inside.clone().send(task(outside, stanzas)));
+        while self.ledger.book().entries.len() < self.stanzas {
+            sleep(Duration::from_millis(10)).await;
+        }
+        self.gateway.face.holder.settled().await;
+        began.elapsed()
+    }
+
+    /// The one that has the pair gets a pool of its own, and so does the other, for when it can't; gives the first.
+    pub(super) fn prefer_carrier(&self) -> Place {
+        let first = self.carrier();
+        let second = self.edges.iter().map(|edge| edge.life.0).find(|edge| *edge != first).expect("there are two");
+        self.gateway.members.route(vec![vec![name(first)], vec![name(second)]]);
+        first
     }
 
     /// Which edge server has a stream to the partner.

@@ -5,12 +5,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::border::Border;
-use super::host::name;
 use super::life::{GATEWAYS, OUTSIDE};
 use super::simulated;
 use super::speakers::Kind;
 
 const LOOK: Duration = Duration::from_millis(50);
+/// What is said seldom.
+const FEW: usize = 5;
 
 /// The longest time in which nothing came, for so long.
 async fn pause(border: &Border, during: Duration) -> Duration {
@@ -30,9 +31,7 @@ async fn pause(border: &Border, during: Duration) -> Duration {
 /// then it is back on the trunk only. Gives the longest pause after that.
 async fn live(kind: Kind, away: Duration) -> Duration {
     let border = Border::in_flow_of(kind, 2000).await;
-    let first = border.carrier();
-    let second = border.edges.iter().map(|edge| edge.life.0).find(|edge| *edge != first).expect("there are two");
-    border.gateway.members.route(vec![vec![name(first)], vec![name(second)]]);
+    let first = border.prefer_carrier();
     border.network.freeze(first, OUTSIDE);
     sleep(Duration::from_millis(300)).await;
     border.network.freeze(first, GATEWAYS);
@@ -51,5 +50,28 @@ fn a_pair_does_not_come_back_to_a_line_that_is_dead() {
             let pause = simulated(live(kind, away));
             assert!(pause < Duration::from_secs(1), "{kind:?}: {pause:?}, after {away:?}");
         }
+    }
+}
+
+#[test]
+fn who_speaks_seldom_is_not_sent_into_a_dead_line_again_and_again() {
+    for pause in [5, 30, 62, 70, 130].map(Duration::from_secs) {
+        let outcome = simulated(async {
+            let mut border = Border::in_flow_of(Kind::Counting, 100).await;
+            border.say(FEW).await;
+            border.network.freeze(border.prefer_carrier(), OUTSIDE);
+            for time in 1..=10 {
+                let took = border.say(FEW).await;
+                assert!(took < Duration::from_secs(3), "{took:?}, the {time}. time, with {pause:?} between");
+                sleep(pause).await;
+            }
+            border.outcome().await
+        });
+        // What was on the line when it died.
+        assert!(
+            outcome.returned <= FEW && outcome.in_order,
+            "{} were returned, with {pause:?} between",
+            outcome.returned
+        );
     }
 }

@@ -124,7 +124,7 @@ enum Never {}
 
 impl<S: AsyncRead> Reader<S> {
     async fn run(&mut self, incoming: &FrameSender) -> Result<Never, ConnectionError> {
-        let (mut state, mut heard) = (PeerState::Up, Instant::now());
+        let (mut state, mut heard) = (PeerState::Silent, Instant::now());
         loop {
             let waiting = self.decoder.decode(&mut self.input)?;
             let (frame, hushed) = match waiting {

@@ -11,7 +11,7 @@ use xmpp::stanza::{Reader, StanzaCondition};
 use super::{Crossing, PeerState, Undeliverable};
 
 /// The version of these words; both ends must speak the same.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 /// No frame is longer: a stanza at its largest, and its head.
 const FRAME: usize = 16 << 20;
 /// So many pairs are remembered on a connection, which may last for months.
