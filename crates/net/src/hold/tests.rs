@@ -366,6 +366,17 @@ fn what_a_peer_said_of_ways_holds_until_it_connects_anew() {
 }
 
 #[test]
+fn what_was_asked_on_a_connection_that_is_lost_is_not_waited_for() {
+    let (mut hold, now) = stuck_at_one(vec![vec![1], vec![2]]);
+    assert_eq!(asked(&mut hold, now), Some(2));
+    // There is no way but the link's own for a moment, and nothing closed.
+    hold.heard(1, Crossing::Open { pair: pair(1) });
+    hold.connected(2, PeerState::Up);
+    hold.heard(1, Crossing::Stuck { pair: pair(1) });
+    assert_eq!(asked(&mut hold, now), Some(2), "on its new connection");
+}
+
+#[test]
 fn a_link_stays_where_nobody_else_has_a_way_and_asks_again() {
     let (mut hold, now) = stuck_at_one(vec![vec![1], vec![2]]);
     assert_eq!(asked(&mut hold, now), Some(2));

@@ -59,6 +59,11 @@ impl Ways {
         self.found.take_if(|found| *found == peer);
     }
 
+    /// Whether anything is known of a peer's way, or expected.
+    fn knows(&self, peer: PeerId) -> bool {
+        self.is_stuck(peer) || self.is_asked(peer) || self.found == Some(peer)
+    }
+
     /// Nothing that a peer said holds any longer.
     fn forget(&mut self, peer: PeerId) {
         self.stuck.remove(&peer);
@@ -120,7 +125,7 @@ impl Hold {
 
     /// Nothing that a peer said of ways holds any longer.
     pub(super) fn forget_ways(&mut self, peer: PeerId) {
-        for pair in self.pairs(|link| !link.ways.is_empty()) {
+        for pair in self.pairs(|link| link.ways.knows(peer)) {
             self.links.entry(pair.clone()).and_modify(|link| link.ways.forget(peer));
             self.forget_if_idle(&pair);
         }

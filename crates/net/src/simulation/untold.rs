@@ -1,4 +1,5 @@
-//! A way that closed while nobody could be told of it: whoever comes back hears of it before the pair comes back to it.
+//! A way that is closed and that nobody knows of, as it closed while none could be told, or was forgotten since: it is said
+//! before the pair waits there.
 
 use std::time::Duration;
 

@@ -90,8 +90,8 @@ struct Way<'a> {
 }
 
 /// Both talk, one message each `every` so often, until `over` says so; then it is waited until all of it has arrived or come
-/// back, or nothing of it has for `patience`. What else arrives at either is dropped. Gives what became of what the first, and of what
-/// the second, said.
+/// back, or nothing of it has for `patience`. What else arrives at either is dropped. Gives what became of what the first,
+/// and of what the second, said.
 ///
 /// # Errors
 /// When a stream of one of the two ends.
