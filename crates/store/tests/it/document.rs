@@ -1,5 +1,7 @@
 //! What docs/store.md says is so.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use store::{Key, Keys, Sqlite, Store as _, Transaction};
 use testkit::packages::Debian;
 use testkit::place::Place;
@@ -37,11 +39,14 @@ async fn its_backup_of_a_file_is_one_also_while_the_store_is_open() {
     store.transact(&put).await.expect("it is put");
     std::fs::create_dir(folder.path().join("backup")).expect("made");
     let line = lines("sh", ".backup").remove(0).replace("/var/lib/fedge-control", &here).replace("/srv", &here);
-    let arguments = line.strip_prefix("sqlite3 ").and_then(|line| line.strip_suffix('"')?.split_once(" \""));
-    let (file, told) = arguments.expect("sqlite3, the file, and what to do in quotes");
-    let mut sqlite3 = debian.command(&Place::here(), "usr/bin/sqlite3");
-    assert!(sqlite3.args([file, told]).status().expect("it starts").success(), "{line}");
-    let backup = Sqlite::open(&folder.path().join("backup/store.db")).expect("it opens");
+    let programs = debian.path("usr/bin/sqlite3").with_file_name("").display().to_string();
+    let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
+    let mut shell = debian.command(&Place::here(), "bin/sh");
+    assert!(shell.args(["-c", &line]).env("PATH", path).status().expect("it starts").success(), "{line}");
+    let file = folder.path().join("backup/store.db");
+    let mode = std::fs::metadata(&file).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o077, 0, "others may read it");
+    let backup = Sqlite::open(&file).expect("it opens");
     let all = backup.read(&[Keys::All]).await;
     assert_eq!(all, store.read(&[Keys::All]).await);
     assert_eq!(all.expect("it can be read").entries.len(), 1);
