@@ -25,7 +25,7 @@ use xmpp::dialback::Secrets;
 
 use crate::settings::FaceConfig;
 
-/// Stanzas whose fate is remembered.
+/// Stanzas of each face whose fate is remembered.
 const FATES: usize = 20_000;
 /// A shorter secret could be guessed.
 const SECRET: usize = 16;
@@ -113,7 +113,7 @@ impl Parts {
         shared: &Shared,
         tls: Tls,
     ) -> Result<(Arc<FaceState>, Returns), PartsError> {
-        let (holder, returns) = Holder::new(settings.hold.clone(), shared.fates.clone());
+        let (holder, returns) = Holder::new(settings.hold.clone(), &shared.fates);
         let state = FaceState {
             face,
             settings: settings.clone(),

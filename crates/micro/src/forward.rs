@@ -104,7 +104,7 @@ fn policy() -> anyhow::Result<Policy> {
 /// One face at work.
 fn face(which: Face, shown: &Shown, network: Arc<dyn Network>) -> anyhow::Result<(Arc<FaceState>, Served)> {
     let settings = Settings::default();
-    let (holder, returns) = Holder::new(settings.hold.clone(), Arc::new(Fates::new(FATES)));
+    let (holder, returns) = Holder::new(settings.hold.clone(), &Fates::new(FATES));
     let face = Arc::new(FaceState {
         face: which,
         settings,

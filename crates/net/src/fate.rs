@@ -1,14 +1,14 @@
 //! What became of the stanza with this id: the latest outcomes, for the administrator who asks.
 
+#[cfg(test)]
+use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use xmpp::domain::DomainPair;
 use xmpp::stanza::{Kind, Stanza};
-
-use crate::tables::{self, ByHash};
 
 /// Senders choose ids: none may know which ones fall together.
 static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -76,20 +76,22 @@ pub struct Record {
     pub fate: Fate,
 }
 
-/// The latest stanzas that had an id, up to a number of them.
+/// The latest stanzas that had an id, up to a number of them on each face.
 pub struct Fates {
-    inner: Mutex<Inner>,
+    faces: Mutex<Vec<Arc<Mutex<Latest>>>>,
     most: usize,
 }
 
-#[derive(Default)]
-struct Inner {
+/// Those of one face. Whoever accepts its stanzas numbers them as they come, from 0 on, so that each is found again
+/// without a search: in a flood, a table of them all would cost more than anything else that is done for a stanza.
+pub(crate) struct Latest {
     /// From the oldest on.
     entries: VecDeque<Entry>,
     /// How many came before those.
     before: u64,
-    /// Which one it is, by the hash of pair and id.
-    places: ByHash<u64>,
+    /// Whose fate was heard of when so many had come since that they were forgotten.
+    late: VecDeque<Entry>,
+    most: usize,
 }
 
 struct Entry {
@@ -101,10 +103,6 @@ struct Entry {
 }
 
 impl Entry {
-    fn is(&self, pair: &DomainPair, id: u64) -> bool {
-        self.named.id == id && self.pair == *pair
-    }
-
     fn record(&self) -> Record {
         let Entry { pair, named, accepted, changed, fate } = self;
         let (pair, kind, fate) = (pair.clone(), named.kind.name(), fate.clone());
@@ -112,74 +110,94 @@ impl Entry {
     }
 }
 
-/// Both are hashes: neither says anything of the other.
-fn key(pair: &DomainPair, id: u64) -> u64 {
-    tables::hash(pair) ^ id
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Fates {
-    /// Remembers the latest `most` stanzas.
+    /// Remembers the latest `most` stanzas of each face.
     pub fn new(most: usize) -> Fates {
-        Fates { inner: Mutex::default(), most }
+        Fates { faces: Mutex::default(), most }
     }
 
-    /// Notes what happened to a stanza now.
-    pub fn record(&self, pair: &DomainPair, named: Named, fate: Fate) {
-        self.recorder().record(pair, named, fate);
+    /// Those of one more face, none so far.
+    pub(crate) fn of_face(&self) -> Arc<Mutex<Latest>> {
+        let latest = Latest { entries: VecDeque::new(), before: 0, late: VecDeque::new(), most: self.most };
+        let latest = Arc::new(Mutex::new(latest));
+        locked(&self.faces).push(latest.clone());
+        latest
     }
 
-    /// Notes what happens to many at one time.
-    pub(crate) fn recorder(&self) -> Recorder<'_> {
-        Recorder { inner: self.locked(), most: self.most, now: SystemTime::now() }
-    }
-
-    /// What became of the stanzas with this id, in whatever pair.
+    /// What became of the stanzas with this id, in whatever pair: of the latest in each.
     pub fn of(&self, id: &str) -> Vec<Record> {
-        let id = hash(id);
-        self.locked().entries.iter().filter(|entry| entry.named.id == id).map(Entry::record).collect()
+        let (id, mut records) = (hash(id), Vec::<Record>::new());
+        for latest in &*locked(&self.faces) {
+            for record in locked(latest).all().filter(|entry| entry.named.id == id).map(Entry::record) {
+                match records.iter_mut().find(|other| other.pair == record.pair) {
+                    Some(other) if other.changed <= record.changed => *other = record,
+                    Some(_) => {}
+                    None => records.push(record),
+                }
+            }
+        }
+        records
     }
 
     /// The latest fate of each stanza, by the hash of its id.
     #[cfg(test)]
-    pub(crate) fn all(&self) -> ByHash<Fate> {
-        self.locked().entries.iter().map(|entry| (entry.named.id, entry.fate.clone())).collect()
-    }
-
-    fn locked(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn all(&self) -> HashMap<u64, Fate> {
+        let faces = locked(&self.faces);
+        let of_face = |latest: &Arc<Mutex<Latest>>| -> Vec<_> {
+            locked(latest).all().map(|entry| (entry.named.id, entry.fate.clone())).collect()
+        };
+        faces.iter().flat_map(of_face).collect()
     }
 }
 
-/// Notes fates, all as of one moment.
+impl Latest {
+    fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().chain(&self.late)
+    }
+}
+
+/// Notes fates of one face, all as of one moment.
 pub(crate) struct Recorder<'a> {
-    inner: MutexGuard<'a, Inner>,
-    most: usize,
+    latest: MutexGuard<'a, Latest>,
     now: SystemTime,
 }
 
 impl Recorder<'_> {
-    /// Notes what happened to a stanza.
-    pub(crate) fn record(&mut self, pair: &DomainPair, named: Named, fate: Fate) {
-        let (now, Inner { entries, before, places }) = (self.now, &mut *self.inner);
-        let next = *before + entries.len() as u64;
-        let place = places.entry(key(pair, named.id)).or_insert(next);
-        let known = usize::try_from(*place - *before).ok().and_then(|place| entries.get_mut(place));
-        if let Some(entry) = known.filter(|entry| entry.is(pair, named.id)) {
-            entry.fate = fate;
-            entry.changed = now;
+    /// Notes what happens now.
+    pub(crate) fn of(latest: &Mutex<Latest>) -> Recorder<'_> {
+        Recorder { latest: locked(latest), now: SystemTime::now() }
+    }
+
+    /// Remembers one more stanza, by the next number.
+    pub(crate) fn remember(&mut self, pair: DomainPair, named: Named, fate: Fate) {
+        let (entry, latest) = (self.entry(pair, named, fate), &mut *self.latest);
+        latest.entries.push_back(entry);
+        if latest.entries.len() > latest.most {
+            latest.entries.pop_front();
+            latest.before += 1;
+        }
+    }
+
+    /// Notes what became of the stanza that was remembered by this number.
+    pub(crate) fn changed(&mut self, number: u64, pair: DomainPair, named: Named, fate: Fate) {
+        let place = number.checked_sub(self.latest.before).and_then(|place| usize::try_from(place).ok());
+        if let Some(entry) = place.and_then(|place| self.latest.entries.get_mut(place)) {
+            (entry.fate, entry.changed) = (fate, self.now);
             return;
         }
-        *place = next;
-        entries.push_back(Entry { pair: pair.clone(), named, accepted: now, changed: now, fate });
-        if entries.len() > self.most
-            && let Some(oldest) = entries.pop_front()
-        {
-            let key = key(&oldest.pair, oldest.named.id);
-            if places.get(&key) == Some(before) {
-                places.remove(&key);
-            }
-            *before += 1;
+        let (entry, latest) = (self.entry(pair, named, fate), &mut *self.latest);
+        latest.late.push_back(entry);
+        if latest.late.len() > latest.most {
+            latest.late.pop_front();
         }
+    }
+
+    fn entry(&self, pair: DomainPair, named: Named, fate: Fate) -> Entry {
+        Entry { pair, named, accepted: self.now, changed: self.now, fate }
     }
 }
 
@@ -202,36 +220,51 @@ mod tests {
         fates.of(id).into_iter().map(|record| (record.pair.from.to_string(), record.fate)).collect()
     }
 
+    /// One from contoso.test is accepted.
+    fn accepted(latest: &Mutex<Latest>, id: &str) {
+        Recorder::of(latest).remember(pair("contoso.test"), named(id), Fate::Accepted);
+    }
+
+    fn changed(latest: &Mutex<Latest>, number: u64, id: &str, fate: Fate) {
+        Recorder::of(latest).changed(number, pair("contoso.test"), named(id), fate);
+    }
+
     #[test]
     fn the_oldest_are_forgotten() {
         let fates = Fates::new(2);
-        for id in ["1", "2", "3"] {
-            fates.record(&pair("contoso.test"), named(id), Fate::Accepted);
-        }
-        fates.record(&pair("contoso.test"), named("3"), Fate::Taken);
+        let latest = fates.of_face();
+        ["1", "2", "3"].iter().for_each(|id| accepted(&latest, id));
+        changed(&latest, 2, "3", Fate::Taken);
         assert!(fates.of("1").is_empty());
         assert_eq!(fates.of("2")[0].fate, Fate::Accepted);
         assert_eq!((fates.of("3")[0].fate.clone(), fates.of("3")[0].kind), (Fate::Taken, "iq"));
     }
 
     #[test]
-    fn one_that_was_forgotten_is_new_when_it_comes_again() {
-        let fates = Fates::new(3);
-        for id in (0..1000).map(|number| (number % 5).to_string()) {
-            fates.record(&pair("contoso.test"), named(&id), Fate::Accepted);
-            fates.record(&pair("contoso.test"), named(&id), Fate::Taken);
-            assert_eq!(of(&fates, &id), [("contoso.test".to_owned(), Fate::Taken)]);
+    fn what_becomes_of_a_forgotten_one_is_remembered_all_the_same() {
+        let fates = Fates::new(2);
+        let latest = fates.of_face();
+        ["1", "2", "3", "4", "5"].iter().for_each(|id| accepted(&latest, id));
+        for (number, id) in [(0, "1"), (1, "2"), (2, "3")] {
+            changed(&latest, number, id, Fate::Returned("late".to_owned()));
         }
-        let inner = fates.locked();
-        assert_eq!((inner.entries.len(), inner.places.len()), (3, 3));
+        changed(&latest, 3, "4", Fate::Taken);
+        let from_contoso = |fate| vec![("contoso.test".to_owned(), fate)];
+        assert_eq!(of(&fates, "1"), []);
+        assert_eq!(of(&fates, "2"), from_contoso(Fate::Returned("late".to_owned())));
+        assert_eq!(of(&fates, "3"), from_contoso(Fate::Returned("late".to_owned())));
+        assert_eq!(of(&fates, "4"), from_contoso(Fate::Taken));
+        assert_eq!(locked(&latest).all().count(), 4);
     }
 
     #[test]
-    fn the_same_id_in_two_pairs_is_two_stanzas() {
+    fn the_latest_of_an_id_counts_in_each_pair_and_on_each_face() {
         let fates = Fates::new(9);
-        fates.record(&pair("contoso.test"), named("1"), Fate::Accepted);
-        fates.record(&pair("litware.test"), named("1"), Fate::Accepted);
-        fates.record(&pair("contoso.test"), named("1"), Fate::Failed("why".to_owned()));
+        let (one, other) = (fates.of_face(), fates.of_face());
+        accepted(&one, "1");
+        accepted(&one, "1");
+        changed(&one, 1, "1", Fate::Failed("why".to_owned()));
+        Recorder::of(&other).remember(pair("litware.test"), named("1"), Fate::Accepted);
         let expected = [("contoso.test", Fate::Failed("why".to_owned())), ("litware.test", Fate::Accepted)];
         assert_eq!(of(&fates, "1"), expected.map(|(from, fate)| (from.to_owned(), fate)));
     }

@@ -78,8 +78,10 @@ pub enum Action {
     Send(PeerId, Crossing),
     /// Bring an error to the sender of a stanza, on the face that it came in by.
     Return(DomainPair, Stanza),
-    /// Remember what became of a stanza.
-    Record(DomainPair, Named, Fate),
+    /// Remember one more stanza, and how it stands: they are numbered in this order, from 0 on.
+    Remember(DomainPair, Named, Fate),
+    /// What became of the one of this number.
+    Changed(u64, DomainPair, Named, Fate),
     /// Tell a stream that a stanza of it has its outcome.
     Settled(Receipt),
     /// There may be room again for those who wait.
@@ -166,9 +168,8 @@ impl Hold {
         self.held += 1;
         link.counts.accepted += 1;
         link.ways.used();
-        let named = Named::of(stanza);
+        let named = Named::of(stanza).map(|named| (self.sending.remember(pair, named, Fate::Accepted), named));
         link.queue(Item { stanza: stanza.clone(), since: now, receipt, named });
-        self.sending.actions.extend(named.map(|named| Action::Record(pair.clone(), named, Fate::Accepted)));
         self.sending.pump(pair, link);
         Ok(())
     }
@@ -179,10 +180,13 @@ impl Hold {
     }
 
     /// Counts a stanza that was turned back before it could be taken, or could neither pass nor go back.
-    pub fn turned_back(&mut self, pair: &DomainPair, returned: bool) {
+    pub fn turned_back(&mut self, pair: &DomainPair, stanza: &Stanza, fate: Fate) {
         let counts = &mut at_work(&mut self.links, &mut self.idle, &self.sending.roll, pair).counts;
         counts.accepted += 1;
-        *(if returned { &mut counts.returned } else { &mut counts.failed }) += 1;
+        *(if matches!(fate, Fate::Returned(_)) { &mut counts.returned } else { &mut counts.failed }) += 1;
+        if let Some(named) = Named::of(stanza) {
+            self.sending.remember(pair, named, fate);
+        }
         self.forget_if_idle(pair);
     }
 
@@ -384,7 +388,8 @@ impl Hold {
                 },
             };
             *count += 1;
-            self.sending.actions.extend(named.map(|named| Action::Record(pair.clone(), named, fate)));
+            let changed = |(number, named)| Action::Changed(number, pair.clone(), named, fate);
+            self.sending.actions.extend(named.map(changed));
         }
         if std::mem::take(&mut link.wanted) {
             self.sending.actions.push_back(Action::Room);

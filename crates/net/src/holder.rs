@@ -13,7 +13,7 @@ use xmpp::domain::DomainPair;
 use xmpp::stanza::{Stanza, StanzaCondition};
 
 use crate::clock::{now, since};
-use crate::fate::{Fate, Fates, Named};
+use crate::fate::{Fate, Fates, Latest, Recorder};
 use crate::hold::{Action, Hold, LINKS, Limits, PeerId, Receipt, Repair, returned};
 use crate::trunk::{Crossing, FrameSender, PeerState, Undeliverable};
 
@@ -31,7 +31,7 @@ pub struct Holder {
     returning: AtomicUsize,
     /// Errors that wait on links.
     errors: AtomicUsize,
-    fates: Arc<Fates>,
+    fates: Arc<Mutex<Latest>>,
     /// Whether there is a peer that can be given stanzas.
     served: watch::Sender<bool>,
 }
@@ -74,12 +74,13 @@ pub type Returns = mpsc::UnboundedReceiver<(DomainPair, Stanza)>;
 
 impl Holder {
     /// Nothing held yet, and no peer to send to. What goes back comes out of the receiver.
-    pub fn new(limits: Limits, fates: Arc<Fates>) -> (Holder, Returns) {
+    pub fn new(limits: Limits, fates: &Fates) -> (Holder, Returns) {
         let (returns, receiver) = mpsc::unbounded_channel();
         let hold = Hold::new(limits.clone());
         let inner = Mutex::new(Inner { hold, peers: BTreeMap::new(), other_peers: false, streams: HashMap::new() });
         let (change, served) = (Notify::new(), watch::Sender::new(false));
         let (returning, errors) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let fates = fates.of_face();
         (Holder { inner, limits, change, returns, returning, errors, fates, served }, receiver)
     }
 
@@ -132,11 +133,8 @@ impl Holder {
 
     /// Counts a stanza that was turned back before it could be accepted, and why: returned, or failed.
     pub fn turned_back(&self, pair: &DomainPair, stanza: &Stanza, why: &str, returned: bool) {
-        self.with(|inner| inner.hold.turned_back(pair, returned));
         let fate = if returned { Fate::Returned } else { Fate::Failed };
-        if let Some(named) = Named::of(stanza) {
-            self.fates.record(pair, named, fate(why.to_owned()));
-        }
+        self.with(|inner| inner.hold.turned_back(pair, stanza, fate(why.to_owned())));
     }
 
     fn give_back(&self, pair: DomainPair, error: Stanza) {
@@ -298,8 +296,11 @@ impl Holder {
                     }
                 }
                 Action::Return(pair, error) => self.give_back(pair, error),
-                Action::Record(pair, named, fate) => {
-                    recorder.get_or_insert_with(|| self.fates.recorder()).record(&pair, named, fate);
+                Action::Remember(pair, named, fate) => {
+                    recorder.get_or_insert_with(|| Recorder::of(&self.fates)).remember(pair, named, fate);
+                }
+                Action::Changed(number, pair, named, fate) => {
+                    recorder.get_or_insert_with(|| Recorder::of(&self.fates)).changed(number, pair, named, fate);
                 }
                 Action::Settled(receipt) => {
                     if settled.as_mut().is_none_or(|settled| !settled.extend(receipt)) {
@@ -384,7 +385,7 @@ mod tests {
         };
         let room = 2 * stanza(1).bytes().len();
         let limits = Limits { link_bytes: room, ..Limits::default() };
-        let (holder, mut returns) = Holder::new(limits.clone(), Arc::new(Fates::new(10)));
+        let (holder, mut returns) = Holder::new(limits.clone(), &Fates::new(10));
         let mut settled = holder.enter_stream(7);
         let domain = |text: &str| Domain::parse(text).expect("a domain");
         let pair = DomainPair::new(domain("contoso.test"), domain("fabrikam.test"));

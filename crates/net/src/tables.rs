@@ -2,22 +2,12 @@
 //! together: here it is only put to use.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use xmpp::domain::DomainPair;
 
 /// Something for each of many domain pairs.
 pub(crate) type ByPair<T> = HashMap<DomainPair, T, BuildHasherDefault<Made>>;
-
-/// Something for each of many numbers that are as good as random, and that nobody outside can choose.
-pub(crate) type ByHash<T> = HashMap<u64, T, BuildHasherDefault<Made>>;
-
-/// The hash of a pair, other than that of the way back.
-pub(crate) fn hash(pair: &DomainPair) -> u64 {
-    let mut made = Made::default();
-    pair.hash(&mut made);
-    made.finish()
-}
 
 /// Puts hashes together that were made before.
 #[derive(Debug, Default)]
@@ -41,12 +31,19 @@ impl Hasher for Made {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::hash::Hash as _;
 
     use super::*;
     use xmpp::domain::Domain;
 
     fn pair(from: &str, to: &str) -> DomainPair {
         DomainPair::new(Domain::parse(from).expect("a domain"), Domain::parse(to).expect("a domain"))
+    }
+
+    fn hash(pair: &DomainPair) -> u64 {
+        let mut made = Made::default();
+        pair.hash(&mut made);
+        made.finish()
     }
 
     #[test]

@@ -17,8 +17,8 @@ pub(super) struct Item {
     pub(super) since: Instant,
     /// Who wants to know when it is settled.
     pub(super) receipt: Option<Receipt>,
-    /// By what it is asked for.
-    pub(super) named: Option<Named>,
+    /// By which number it is remembered, and by what it is asked for.
+    pub(super) named: Option<(u64, Named)>,
 }
 
 #[derive(Debug, Default)]

@@ -7,6 +7,7 @@ use xmpp::domain::DomainPair;
 use super::link::{Link, Phase};
 use super::roll::Roll;
 use super::{Action, Limits};
+use crate::fate::{Fate, Named};
 use crate::trunk::Crossing;
 
 /// What all links of a hold are sent by.
@@ -16,12 +17,21 @@ pub(super) struct Sending {
     pub(super) roll: Roll,
     /// One count for all links, so that a link that was forgotten and comes anew doesn't begin again.
     last_number: u64,
+    /// How many were to be remembered.
+    remembered: u64,
     pub(super) actions: VecDeque<Action>,
 }
 
 impl Sending {
     pub(super) fn new(limits: Limits) -> Sending {
-        Sending { limits, roll: Roll::default(), last_number: 0, actions: VecDeque::new() }
+        Sending { limits, roll: Roll::default(), last_number: 0, remembered: 0, actions: VecDeque::new() }
+    }
+
+    /// Has a stanza remembered; gives the number by which it is.
+    pub(super) fn remember(&mut self, pair: &DomainPair, named: Named, fate: Fate) -> u64 {
+        self.actions.push_back(Action::Remember(pair.clone(), named, fate));
+        self.remembered += 1;
+        self.remembered - 1
     }
 
     /// Sends what may be sent now.

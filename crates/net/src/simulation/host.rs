@@ -1,5 +1,6 @@
 //! A gateway or an edge server: the real face, links, holder and trunk, on the fake network.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,7 +24,6 @@ use crate::fate::{Fate, Fates};
 use crate::holder::Holder;
 use crate::serve::{Served, serve};
 use crate::streams::{Command, Direction, Streams};
-use crate::tables::ByHash;
 use crate::transport::Transport;
 use crate::trunk::members::Members;
 use crate::trunk::wire::{Hello, VERSION};
@@ -58,7 +58,7 @@ pub(super) enum End {
 pub(super) struct Remains {
     pub(super) life: Life,
     pub(super) face: Arc<FaceState>,
-    pub(super) fates: ByHash<Fate>,
+    pub(super) fates: HashMap<u64, Fate>,
     pub(super) end: End,
 }
 
@@ -84,7 +84,7 @@ impl Host {
         let (place, instance) = life;
         let is_gateway = plan.gateways.contains(&place);
         let fates = Arc::new(Fates::new(usize::MAX));
-        let (holder, returns) = Holder::new(plan.settings.hold.clone(), fates.clone());
+        let (holder, returns) = Holder::new(plan.settings.hold.clone(), &fates);
         let (alive, living) = watch::channel(true);
         let shared = Certificates::get();
         let face = Arc::new(FaceState {

@@ -9,7 +9,6 @@ use super::speakers::Kind;
 use crate::face::FaceState;
 use crate::fate::{self, Fate};
 use crate::holder::Account;
-use crate::tables::ByHash;
 use api::local::Counts;
 
 /// The account adds up, of each link and of all, and no more is held than may be.
@@ -51,7 +50,7 @@ pub(super) struct Circumstances<'a> {
 /// Everything that is wrong with what became of the stanzas.
 pub(super) fn judge(book: &Book, circumstances: &Circumstances<'_>) -> Vec<String> {
     let mut wrong = book.wrong.clone();
-    let mut fates: HashMap<Life, ByHash<Fate>> = HashMap::new();
+    let mut fates: HashMap<Life, HashMap<u64, Fate>> = HashMap::new();
     for remains in &circumstances.lives {
         fates.insert(remains.life, remains.fates.clone());
     }

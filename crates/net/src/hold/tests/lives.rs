@@ -132,7 +132,7 @@ impl World {
                     assert!(!self.away.contains(&peer), "nothing is sent to one who is away: {crossing:?}");
                     self.peers.get_mut(&peer).expect("a peer that is there").wire.push_back(crossing);
                 }
-                Action::Record(_, named, fate) if fate != Fate::Accepted => {
+                Action::Changed(_, _, named, fate) => {
                     self.outcomes.entry(named).or_default().push(fate);
                 }
                 _ => {}
