@@ -5,6 +5,10 @@ use std::fmt;
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
+/// What was before and what is after are told in so many bytes each: an entry has to fit into one value of the store, and
+/// what is done at once may concern twenty thousand domains.
+const TOLD: usize = 64 * 1024;
+
 /// What somebody did, or wants to do, in the words that the trail keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deed {
@@ -90,11 +94,24 @@ impl Head {
     /// numbers say what came first.
     pub fn append(&self, deed: Deed, at: u64) -> (Entry, Head) {
         let Deed { who, what, why, before, after } = deed;
+        let (before, after) = (shortened(before), shortened(after));
         let number = self.number + 1;
         let mut entry = Entry { number, at, who, what, why, before, after, previous: self.hash, hash: Hash::default() };
         entry.hash = entry.hashed();
         let head = Head { number, hash: entry.hash };
         (entry, head)
+    }
+}
+
+/// As many of its first lines as are told, and how many more there were.
+fn shortened(text: String) -> String {
+    if text.len() <= TOLD {
+        return text;
+    }
+    let cut = text.floor_char_boundary(TOLD);
+    match text[..cut].rfind('\n') {
+        Some(end) => format!("{}\nand {} lines more", &text[..end], text[end + 1..].lines().count()),
+        None => format!("{}…, and {} bytes more", &text[..cut], text.len() - cut),
     }
 }
 
@@ -222,6 +239,22 @@ mod tests {
 
     fn three() -> (Vec<Entry>, Head) {
         trail(&["a", "b", "c"].map(str::to_owned))
+    }
+
+    #[test]
+    fn an_entry_tells_as_much_as_has_room() {
+        let told = |text: &str| Head::default().append(deed(text), 0).0.after;
+        for text in ["", "one\ntwo", &"x".repeat(TOLD)] {
+            assert_eq!(told(text), text);
+        }
+        let lines = "a line of 20 letters\n".repeat(TOLD / 10);
+        let shorter = told(&lines);
+        let left = shorter.lines().count() - 1;
+        assert!(shorter.len() < TOLD + 40 && shorter.len() > TOLD - 40, "{} bytes", shorter.len());
+        assert!(shorter.ends_with(&format!("letters\nand {} lines more", TOLD / 10 - left)), "{left} lines");
+        // Not in the middle of a letter.
+        let one_line = told(&format!("x{}", "ü".repeat(TOLD)));
+        assert!(one_line.ends_with(&format!("ü…, and {} bytes more", TOLD + 2)), "{} bytes", one_line.len());
     }
 
     #[test]

@@ -11,9 +11,6 @@ pub mod zone_keys;
 
 /// How often it is tried again when only other secrets changed meanwhile.
 const ATTEMPTS: usize = 20;
-/// Of what a version changes, so many bytes are told in the audit trail: a first one may bring twenty thousand domains, and
-/// an entry has to fit into the store. What it was is in the documents of both versions, whose digests the trail has.
-const TOLD: usize = 64 * 1024;
 
 /// What is the case, as the store says it at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,13 +150,14 @@ pub async fn publish(
     let mut attempts = 0;
     let done = loop {
         let drawn = zone_keys::drawn(ledger, &topology).await?;
-        let lines = changes.iter().chain(drawn.iter().flat_map(|drawn| &drawn.told));
+        // Keys first: an entry may not have room for all, and they stand nowhere else.
+        let lines = drawn.iter().flat_map(|drawn| &drawn.told).chain(&changes).cloned();
         let deed = Deed {
             who: who.to_owned(),
             what: "publish topology".to_owned(),
             why: why.to_owned(),
             before: if version == 0 { String::new() } else { format!("version {version}") },
-            after: format!("version {next}, {digest}\n{}", shortened(lines)),
+            after: format!("version {next}, {digest}\n{}", lines.collect::<Vec<_>>().join("\n")),
         };
         let done = match transaction(ledger, version, &record, route.as_ref(), &topology).await {
             Ok(transaction) => {
@@ -181,23 +179,6 @@ pub async fn publish(
             Err(overtaken(ledger, version, next).await)
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-/// The first of these lines, and how many more there were.
-fn shortened<'a>(lines: impl Iterator<Item = &'a String>) -> String {
-    let (mut told, mut more) = (String::new(), 0);
-    for line in lines {
-        if more > 0 || told.len() + line.len() > TOLD {
-            more += 1;
-            continue;
-        }
-        told.push_str(if told.is_empty() { "" } else { "\n" });
-        told.push_str(line);
-    }
-    match more {
-        0 => told,
-        more => format!("{told}\nand {more} more, which `fedge topology diff` tells"),
     }
 }
 

@@ -72,7 +72,7 @@ async fn what_is_faulty_or_overtaken_or_loses_the_route_changes_nothing() {
 }
 
 #[tokio::test]
-async fn thousands_of_changes_at_once_are_told_as_far_as_an_entry_of_the_trail_holds_them() {
+async fn thousands_of_changes_at_once_are_published_and_told_as_far_as_an_entry_of_the_trail_holds_them() {
     let ledger = ledger(&Memory::new(), "ctl1.contoso.test");
     let first = document("pool1.contoso.test");
     publish(&ledger, "anna", &first, None, "").await.expect("it is good");
@@ -81,9 +81,9 @@ async fn thousands_of_changes_at_once_are_told_as_far_as_an_entry_of_the_trail_h
     let published = publish(&ledger, "anna", &many, Some(1), "a merger").await.expect("it is good");
     assert_eq!(published.changes.len(), 20_000);
     let told = ledger.audit(2, 1).await.expect("it can be read").remove(0).after;
-    let lines = told.lines().count() - 2;
-    assert!(lines > 1000 && told.len() < TOLD + 200, "{lines} lines, {} bytes", told.len());
-    assert!(told.ends_with(&format!("\nand {} more, which `fedge topology diff` tells", 20_000 - lines)));
+    let lines = told.lines().filter(|line| line.starts_with("partner ")).count();
+    assert!(lines > 1000, "{lines} lines");
+    assert!(told.ends_with(&format!("\nand {} lines more", 20_000 - lines)), "{lines} lines");
     assert_eq!(ledger.verify().await.expect("it can be read").broken, None);
 }
 
