@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use std::collections::HashMap;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -128,18 +128,18 @@ impl Fates {
         latest
     }
 
-    /// What became of the stanzas with this id, in whatever pair: of the latest in each.
+    /// What became of the stanzas with this id, in whatever pair: of the one in each that came last.
     pub fn of(&self, id: &str) -> Vec<Record> {
-        let (id, mut records) = (hash(id), Vec::<Record>::new());
-        for latest in &*locked(&self.faces) {
-            for record in locked(latest).all().filter(|entry| entry.named.id == id).map(Entry::record) {
-                match records.iter_mut().find(|other| other.pair == record.pair) {
-                    Some(other) if other.changed <= record.changed => *other = record,
-                    Some(_) => {}
-                    None => records.push(record),
-                }
-            }
-        }
+        let id = hash(id);
+        let of_face = |latest: &Arc<Mutex<Latest>>| -> Vec<Record> {
+            locked(latest).all().filter(|entry| entry.named.id == id).map(Entry::record).collect()
+        };
+        let records: Vec<Record> = locked(&self.faces).iter().flat_map(of_face).collect();
+        // A pair speaks on one face.
+        let mut seen = HashSet::new();
+        let mut records: Vec<Record> =
+            records.into_iter().rev().filter(|record| seen.insert(record.pair.clone())).collect();
+        records.reverse();
         records
     }
 
@@ -155,8 +155,9 @@ impl Fates {
 }
 
 impl Latest {
+    /// In the order in which the stanzas came.
     fn all(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().chain(&self.late)
+        self.late.iter().chain(&self.entries)
     }
 }
 
