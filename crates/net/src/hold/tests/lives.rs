@@ -121,6 +121,8 @@ struct World {
     peers: BTreeMap<PeerId, FakePeer>,
     away: HashSet<PeerId>,
     partners: HashMap<DomainPair, Vec<u64>>,
+    /// By their numbers.
+    remembered: Vec<Named>,
     outcomes: HashMap<Named, Vec<Fate>>,
 }
 
@@ -132,7 +134,9 @@ impl World {
                     assert!(!self.away.contains(&peer), "nothing is sent to one who is away: {crossing:?}");
                     self.peers.get_mut(&peer).expect("a peer that is there").wire.push_back(crossing);
                 }
-                Action::Changed(_, _, named, fate) => {
+                Action::Remember(_, named, _) => self.remembered.push(named),
+                Action::Changed(number, _, named, fate) => {
+                    assert_eq!(self.remembered[number as usize], named, "it is another one's fate");
                     self.outcomes.entry(named).or_default().push(fate);
                 }
                 _ => {}
@@ -171,6 +175,7 @@ fn live(seed: u64) -> u64 {
         peers: BTreeMap::new(),
         away: HashSet::new(),
         partners: HashMap::new(),
+        remembered: Vec::new(),
         outcomes: HashMap::new(),
     };
     let (mut now, mut accepted, mut next_peer) = (Instant::now(), 0, 4);
