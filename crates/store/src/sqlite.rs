@@ -235,6 +235,12 @@ fn of_reading(file: &Path, error: &rusqlite::Error) -> StoreError {
             "{}: its disk is full; make room there, and it goes on by itself",
             file.display()
         )),
+        Some(ErrorCode::DatabaseBusy) => StoreError::Unreachable(format!(
+            "{}: for {} s another process has been writing into it; if a fedge-control of this machine is paused, or \
+             somebody works on the file by hand, have it go on or end it",
+            file.display(),
+            PATIENCE.as_secs()
+        )),
         _ => StoreError::Unreachable(format!("{}: {error}", file.display())),
     }
 }

@@ -1,12 +1,15 @@
 //! What goes wrong around a move, with running processes and people who talk: two operators, a stale plan, a paused controller,
 //! a dying target, a failover amid a drain. Scenarios have their numbers in the design's list of nasty ones.
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use rusqlite::Connection;
 use serde_json::Value;
 use testkit::lab::installation::{CONTROLLERS, Installation, POOLS, fqdn};
+use testkit::process::Daemon;
 
 use crate::load::{installation, talking};
 use crate::moves::{operations, route};
@@ -78,6 +81,21 @@ fn a_stale_plan_is_refused(lab: &mut Installation) {
     assert_eq!(at(lab), (target, epoch + 1));
 }
 
+/// Stops it while it isn't in the middle of writing into the store: whoever stands still there holds up everybody else, as
+/// docs/store.md says, and nobody could relieve him.
+fn pause(driver: &mut Daemon, store: &Path) {
+    let (began, file) = (Instant::now(), Connection::open(store).expect("the store"));
+    file.busy_timeout(Duration::from_secs(1)).expect("it waits for whoever writes");
+    loop {
+        driver.signal(Signal::SIGSTOP).expect("it is paused");
+        if file.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok() {
+            return;
+        }
+        driver.signal(Signal::SIGCONT).expect("it wakes");
+        assert!(began.elapsed() < REST, "the store is held all the time");
+    }
+}
+
 /// The controller that drives is paused once its operation is begun, at once and a little later, and wakes when another one has
 /// gone on: what it meant to do then is not done.
 fn scenarios_02_and_03_a_paused_driver_wakes_and_is_fenced(lab: &mut Installation) {
@@ -101,7 +119,7 @@ fn scenarios_02_and_03_a_paused_driver_wakes_and_is_fenced(lab: &mut Installatio
             };
             is_so(&|_| true);
             thread::sleep(Duration::from_millis(later));
-            driver.signal(Signal::SIGSTOP).expect("it is paused");
+            pause(&mut driver, &lab.folder().join("store.db"));
             let last = is_so(&|last| last["state"] == "done" || last["state"] == "rolled-back");
             driver.signal(Signal::SIGCONT).expect("it wakes");
             command.join().expect("no panic");

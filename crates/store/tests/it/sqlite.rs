@@ -67,6 +67,21 @@ fn several_may_make_the_file_at_once() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stands_still_in_the_middle_of_writing_is_told_of_and_nothing_is_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("store.db");
+    let store = open(&file);
+    let still = rusqlite::Connection::open(&file).expect("it opens");
+    still.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
+    let refused = store.transact(&Transaction::new().put(key("a"), "1")).await.expect_err("it is held");
+    assert!(matches!(&refused, StoreError::Unreachable(why) if why.contains("paused")), "{refused}");
+    let snapshot = store.read(&[Keys::All]).await.expect("it can be read meanwhile");
+    assert!(snapshot.entries.is_empty());
+    still.execute_batch("ROLLBACK").expect("it goes on");
+    store.transact(&Transaction::new().put(key("a"), "1")).await.expect("it is put");
+}
+
 /// Not a test by itself: counts up in the file that its environment names, and says each number once it is
 /// acknowledged, until it is killed.
 #[test]
