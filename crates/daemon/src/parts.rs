@@ -18,6 +18,7 @@ use net::network::Tcp;
 use net::resolve::{ResolveError, Resolver};
 use net::streams::Streams;
 use net::tls::Tls;
+use net::turns::Turns;
 use topology::face::Face;
 use topology::faults::Faults;
 use topology::policy::Policy;
@@ -121,6 +122,7 @@ impl Parts {
             judge: self.judge.clone(),
             secrets: self.secrets.clone(),
             tls,
+            turns: Turns::for_this_machine(),
             resolver: Resolver::new(&config.resolvers)?,
             network: Arc::new(Tcp),
             own_addresses: shared.own_addresses.clone(),

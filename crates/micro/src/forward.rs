@@ -24,6 +24,7 @@ use net::serve::{Served, serve};
 use net::streams::Streams;
 use net::tls::{Established, Tls};
 use net::transport::Transport;
+use net::turns::Turns;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -112,6 +113,7 @@ fn face(which: Face, shown: &Shown, network: Arc<dyn Network>) -> anyhow::Result
         judge: shown.judge.clone(),
         secrets: Arc::new(ArcSwap::from_pointee(Secrets::new(&Sha2, b"nobody is asked", &[]))),
         tls: Tls::new(Arc::new(NoCertificates)),
+        turns: Turns::for_this_machine(),
         resolver: Resolver::new(&[SOMEWHERE.parse()?])?,
         network,
         own_addresses: Vec::new(),

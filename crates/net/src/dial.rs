@@ -224,7 +224,8 @@ async fn dial(face: &Arc<FaceState>, pair: DomainPair, goal: Goal) -> Result<Rea
     face.dead(|dead, now| dead.sort(&mut targets, now));
     let attempt = |target: Target, milestone: Milestone| {
         let (face, pair, goal) = (face.clone(), pair.clone(), goal.clone());
-        async move {
+        let turns = face.turns.clone();
+        let attempt = async move {
             // The machine's own clock ends a silent stream; this one also a silent TLS handshake.
             let most = face.settings.stream.establish;
             let attempt = attempt(&face, pair, goal, terms, &target, milestone);
@@ -235,7 +236,8 @@ async fn dial(face: &Arc<FaceState>, pair: DomainPair, goal: Goal) -> Result<Rea
                 Err(_) => {}
             });
             result
-        }
+        };
+        async move { turns.take(attempt).await }
     };
     // Whoever keeps us waiting comes last in the next round, and for other pairs, unless he succeeds after all.
     let overtaken = |target: &Target| face.dead(|dead, now| dead.failed(target.address, now));

@@ -23,6 +23,7 @@ use crate::race::Pace;
 use crate::resolve::Resolver;
 use crate::streams::Streams;
 use crate::tls::Tls;
+use crate::turns::Turns;
 
 /// The times and sizes of a face.
 #[derive(Debug, Clone)]
@@ -62,6 +63,8 @@ pub struct FaceState {
     pub secrets: Arc<ArcSwap<Secrets>>,
     /// TLS with this face's own certificates.
     pub tls: Tls,
+    /// In which its streams are set up.
+    pub turns: Turns,
     /// Where domains are.
     pub resolver: Resolver,
     /// By which it reaches them.

@@ -16,6 +16,8 @@ pub mod certificates;
 
 pub mod judge;
 
+pub mod turns;
+
 pub mod tls;
 
 pub mod socket;

@@ -21,12 +21,10 @@ mod resolvers;
 mod signatures;
 #[cfg(test)]
 mod tests;
-mod turns;
 
 pub use error::TlsError;
 use resolvers::{IfAsked, Picked};
 pub use signatures::SignaturesOnly;
-use turns::Turns;
 
 /// The first byte that a peer sends with direct TLS: the start of a handshake record. A stream in the
 /// clear starts with `<` or white space, so one port serves both.
@@ -45,14 +43,12 @@ const ALPN: &[u8] = b"xmpp-server";
 /// judged at another time, or none at all, and federating servers set up streams far too seldom to
 /// gain from it.
 ///
-/// Handshakes here never time out by themselves; the stream's time to establish covers them. However many there are,
-/// only as many compute at once as there are processors.
+/// Handshakes here never time out by themselves; the stream's time to establish covers them.
 #[derive(Clone)]
 pub struct Tls {
     certificates: Arc<dyn Certificates>,
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
-    turns: Turns,
 }
 
 /// What a handshake settled.
@@ -98,7 +94,7 @@ impl Tls {
             .with_custom_certificate_verifier(signatures)
             .with_no_client_auth();
         client.resumption = Resumption::disabled();
-        Tls { certificates, server: Arc::new(server), client: Arc::new(client), turns: Turns::new() }
+        Tls { certificates, server: Arc::new(server), client: Arc::new(client) }
     }
 
     /// Answers a peer's handshake and asks for its certificate, which it need not have.
@@ -132,8 +128,7 @@ impl Tls {
             config.alpn_protocols = vec![ALPN.to_vec()];
         }
         // Also without a certificate: it is the handshake that sends the alert.
-        let handshake = self.turns.take(hello.into_stream(Arc::new(config)));
-        let stream = handshake.await.map_err(|error| {
+        let stream = hello.into_stream(Arc::new(config)).await.map_err(|error| {
             if missing { TlsError::no_certificate(wanted.as_deref(), to) } else { TlsError::from_io(error) }
         })?;
         let established = Established::of(stream.get_ref().1, true);
@@ -196,8 +191,7 @@ impl Tls {
         if direct {
             config.alpn_protocols = vec![ALPN.to_vec()];
         }
-        let handshake = self.turns.take(TlsConnector::from(Arc::new(config)).connect(name, io));
-        let stream = handshake.await.map_err(TlsError::from_io)?;
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, io).await.map_err(TlsError::from_io)?;
         let established = Established::of(stream.get_ref().1, own.shown());
         Ok((stream, established))
     }

@@ -65,15 +65,21 @@ pub(super) async fn serve(
     entry: Arc<Registered>,
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) -> io::Result<End> {
-    let since = now();
-    match unless_closed(opening, &mut commands).await? {
-        (Some(opened), leaving) => {
-            let mut driver = Driver::new(since, opened, face, links, entry);
-            driver.shutting_down = leaving;
-            // Boxed, for thousands of connections that have been silent for long.
-            Box::pin(driver.run(commands)).await
+    let (since, turns) = (now(), face.turns.clone());
+    let set_up = async {
+        let (Some(opened), leaving) = unless_closed(opening, &mut commands).await? else { return Ok(None) };
+        let mut driver = Driver::new(since, opened, face, links, entry, commands);
+        driver.shutting_down = leaving;
+        let mut end = Ok(None);
+        while matches!(end, Ok(None)) && driver.proven_at.is_none() {
+            end = driver.go_on().await;
         }
-        (None, _) => Ok(End::Probe),
+        io::Result::Ok(Some((driver, end)))
+    };
+    // Boxed, for thousands of connections that have been silent for long.
+    match Box::pin(turns.take(set_up)).await? {
+        Some((driver, end)) => Box::pin(driver.run(end)).await,
+        None => Ok(End::Probe),
     }
 }
 
@@ -98,6 +104,17 @@ struct Driver {
     came: Option<Instant>,
     /// When the peer was last heard of for certain, after something had lain here.
     heard: Instant,
+    /// The last look found something to read.
+    read_some: bool,
+    /// The peer has said its last.
+    ended: bool,
+    /// What the stream is told to do.
+    commands: mpsc::UnboundedReceiver<Command>,
+    /// Receipts of stanzas that have their outcome.
+    settled: mpsc::UnboundedReceiver<RangeInclusive<u64>>,
+    /// For `shutting_down`, and for the machine's deadline.
+    leaving: Alarm,
+    due: Alarm,
 }
 
 fn late() -> io::Error {
@@ -146,11 +163,13 @@ impl Driver {
         face: Arc<FaceState>,
         links: Links,
         entry: Arc<Registered>,
+        commands: mpsc::UnboundedReceiver<Command>,
     ) -> Box<Driver> {
         let (settings, policy) = (face.settings.stream.clone(), face.policy.load_full());
         let machine = Accepted::new(since, random_id(), transport.is_secure(), !chain.is_empty(), settings);
         Box::new(Driver {
             deadline: since + face.settings.stream.establish,
+            settled: face.holder.enter_stream(entry.number()),
             face,
             links,
             entry,
@@ -163,13 +182,22 @@ impl Driver {
             shutting_down: None,
             came: None,
             heard: since,
+            read_some: false,
+            ended: false,
+            commands,
+            leaving: Alarm::default(),
+            due: Alarm::default(),
         })
     }
 
-    /// Runs the stream to its end.
-    async fn run(mut self: Box<Self>, mut commands: mpsc::UnboundedReceiver<Command>) -> io::Result<End> {
-        let mut settled = self.face.holder.enter_stream(self.entry.number());
-        let end = self.drive(&mut commands, &mut settled).await;
+    /// Runs the stream to its end, unless it came to it while it was set up.
+    async fn run(mut self: Box<Self>, mut end: io::Result<Option<End>>) -> io::Result<End> {
+        let end = loop {
+            match end.transpose() {
+                Some(end) => break end,
+                None => end = self.go_on().await,
+            }
+        };
         self.face.holder.leave_stream(self.entry.number());
         self.show_received();
         match end {
@@ -181,82 +209,81 @@ impl Driver {
         end
     }
 
-    async fn drive(
-        &mut self,
-        commands: &mut mpsc::UnboundedReceiver<Command>,
-        settled: &mut mpsc::UnboundedReceiver<RangeInclusive<u64>>,
-    ) -> io::Result<End> {
+    /// Does what there is to do, and waits for what comes next; how it ended, once it has.
+    async fn go_on(&mut self) -> io::Result<Option<End>> {
         let most = self.face.settings.stream.limits.stanza_bytes + READ;
-        let (mut ended, mut read_some) = (false, false);
-        let (mut leaving, mut due) = (Alarm::default(), Alarm::default());
-        loop {
-            self.heed_policy();
-            self.show_received();
-            if let Some(end) = self.steps(commands).await? {
-                return Ok(end);
-            }
-            self.show_received();
-            // What was read from a peer that doesn't keep it is nowhere else: it leaves this process before more is
-            // read. While we read on, whoever writes it to the trunk would wait for this thread. Where there is no more,
-            // waiting for it is as good, and wakes nobody.
-            if std::mem::take(&mut read_some) && !self.machine.counts() && self.transport.has_more().await {
-                tokio::task::yield_now().await;
-            }
-            let deadline = self.machine.deadline();
-            // What the machine doesn't look at now is left where it is, so that the peer feels it.
-            let most = if self.machine.is_listening(now()) { most } else { READ };
-            let may_read = !ended && self.machine.input().len() < most;
-            let leave = self.shutting_down.map(|leaving| leaving.at(self.proven_at));
-            tokio::select! {
-                // A peer that never stops sending keeps nothing else from its turn.
-                biased;
-                Some(receipts) = settled.recv() => {
+        self.heed_policy();
+        self.show_received();
+        let proven = self.proven_at.is_some();
+        if let Some(end) = self.steps().await? {
+            return Ok(Some(end));
+        }
+        if self.proven_at.is_some() != proven {
+            // It is set up, which whoever waits for that should hear.
+            return Ok(None);
+        }
+        self.show_received();
+        // What was read from a peer that doesn't keep it is nowhere else: it leaves this process before more is
+        // read. While we read on, whoever writes it to the trunk would wait for this thread. Where there is no more,
+        // waiting for it is as good, and wakes nobody.
+        if std::mem::take(&mut self.read_some) && !self.machine.counts() && self.transport.has_more().await {
+            tokio::task::yield_now().await;
+        }
+        let deadline = self.machine.deadline();
+        // What the machine doesn't look at now is left where it is, so that the peer feels it.
+        let most = if self.machine.is_listening(now()) { most } else { READ };
+        let may_read = !self.ended && self.machine.input().len() < most;
+        let leave = self.shutting_down.map(|leaving| leaving.at(self.proven_at));
+        tokio::select! {
+            // A peer that never stops sending keeps nothing else from its turn.
+            biased;
+            Some(receipts) = self.settled.recv() => {
+                receipts.for_each(|receipt| self.machine.settled(receipt));
+                while let Ok(receipts) = self.settled.try_recv() {
                     receipts.for_each(|receipt| self.machine.settled(receipt));
-                    while let Ok(receipts) = settled.try_recv() {
-                        receipts.for_each(|receipt| self.machine.settled(receipt));
-                    }
                 }
-                // A panic has been told; its key remains without an answer.
-                Some(Ok(answer)) = self.verifying.join_next() => self.machine.answer(now(), answer),
-                Some(command) = commands.recv() => self.told(command),
-                () = leaving.until(leave) => {
-                    let over = self.shutting_down.take().and_then(|leaving| leaving.over);
-                    let why = told(Command::Depart);
-                    if self.proven_at.is_some() {
-                        match over {
-                            Some(over) => self.machine.finish(now(), why, Some(over)),
-                            None => self.machine.finish_patiently(now(), why),
-                        }
-                    } else {
-                        // Nothing can come from it that we would wait for.
-                        self.machine.close(now(), why.as_ref());
-                        let end = self.steps(commands).await?;
-                        return Ok(end.unwrap_or(End::Closed));
+            }
+            // A panic has been told; its key remains without an answer.
+            Some(Ok(answer)) = self.verifying.join_next() => self.machine.answer(now(), answer),
+            Some(command) = self.commands.recv() => self.told(command),
+            () = self.leaving.until(leave) => {
+                let over = self.shutting_down.take().and_then(|leaving| leaving.over);
+                let why = told(Command::Depart);
+                if self.proven_at.is_some() {
+                    match over {
+                        Some(over) => self.machine.finish(now(), why, Some(over)),
+                        None => self.machine.finish_patiently(now(), why),
                     }
+                } else {
+                    // Nothing can come from it that we would wait for.
+                    self.machine.close(now(), why.as_ref());
+                    let end = self.steps().await?;
+                    return Ok(Some(end.unwrap_or(End::Closed)));
                 }
-                () = due.until(deadline) => {
-                    // Whether the peer pauses hangs on what has come, however late we look.
-                    match if may_read { self.read_what_is_there().await? } else { None } {
-                        Some(0) => {
-                            ended = true;
-                            self.machine.eof();
-                        }
-                        Some(_) => self.ask_after_old_data().await?,
-                        None => {}
-                    }
-                    self.machine.tick(now());
-                }
-                read = self.transport.receive(self.machine.input()), if may_read => {
-                    read_some = true;
-                    if read? == 0 {
-                        ended = true;
+            }
+            () = self.due.until(deadline) => {
+                // Whether the peer pauses hangs on what has come, however late we look.
+                match if may_read { self.read_what_is_there().await? } else { None } {
+                    Some(0) => {
+                        self.ended = true;
                         self.machine.eof();
-                    } else {
-                        self.ask_after_old_data().await?;
                     }
+                    Some(_) => self.ask_after_old_data().await?,
+                    None => {}
+                }
+                self.machine.tick(now());
+            }
+            read = self.transport.receive(self.machine.input()), if may_read => {
+                self.read_some = true;
+                if read? == 0 {
+                    self.ended = true;
+                    self.machine.eof();
+                } else {
+                    self.ask_after_old_data().await?;
                 }
             }
         }
+        Ok(None)
     }
 
     /// Reads without waiting; how much there was, if anything, and 0 is the end.
@@ -330,7 +357,7 @@ impl Driver {
     }
 
     /// Carries out what the machine says, until it waits for something.
-    async fn steps(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> io::Result<Option<End>> {
+    async fn steps(&mut self) -> io::Result<Option<End>> {
         let mut coming = VecDeque::new();
         let mut at = now();
         while let Some(step) = self.machine.poll(at) {
@@ -359,7 +386,7 @@ impl Driver {
                     let socket = std::mem::replace(&mut self.transport, Transport::Gone).into_plain()?;
                     let handshake = secure(socket, self.machine.to(), &self.face, &self.entry, self.deadline);
                     let handshake = Box::pin(handshake);
-                    let (Opened { transport, chain }, over) = unless_closed(handshake, commands).await?;
+                    let (Opened { transport, chain }, over) = unless_closed(handshake, &mut self.commands).await?;
                     (self.transport, self.chain) = (transport, chain);
                     self.shutting_down = self.shutting_down.or(over);
                     let answer = Answer::TlsUp { certificate: !self.chain.is_empty(), own_certificate: true };

@@ -27,6 +27,7 @@ use crate::streams::{Command, Direction, Streams};
 use crate::transport::Transport;
 use crate::trunk::members::Members;
 use crate::trunk::wire::{Hello, VERSION};
+use crate::turns::Turns;
 
 /// Between two attempts to reach an edge server.
 const RETRY: Duration = Duration::from_millis(200);
@@ -94,6 +95,7 @@ impl Host {
             judge: shared.judge.clone(),
             secrets: Arc::new(ArcSwap::from_pointee(plan.secrets.clone())),
             tls: shared.tls.clone(),
+            turns: Turns::of(2),
             resolver: shared.resolver.clone(),
             network: Arc::new(Exit { network: plan.network.clone(), place, alive: living }),
             own_addresses: Vec::new(),

@@ -8,6 +8,7 @@ use anyhow::ensure;
 use testkit::fedge;
 use testkit::place::Place;
 use testkit::process::allow_open_files;
+use tokio::sync::oneshot;
 
 pub(super) mod callers;
 mod site;
@@ -138,8 +139,8 @@ struct Crowd {
     waits: Vec<Duration>,
     /// Processor time of fedge.
     used: Duration,
-    quiet: Latencies,
-    meanwhile: Latencies,
+    quiet: [Latencies; 2],
+    meanwhile: [Latencies; 2],
 }
 
 impl Crowd {
@@ -151,20 +152,24 @@ impl Crowd {
              | the last one, which is the worst wait | {:.2} s |\n\
              | fedge's processor time | {:.2} s |\n\
              | messages of others before | {} |\n\
-             | meanwhile | {} |\n",
+             | the same without fedge in between | {} |\n\
+             | messages of others meanwhile | {} |\n\
+             | the same without fedge in between | {} |\n",
             self.waits.len(),
             wait(50),
             wait(100),
             self.used.as_secs_f64(),
-            self.quiet,
-            self.meanwhile,
+            self.quiet[0],
+            self.quiet[1],
+            self.meanwhile[0],
+            self.meanwhile[1],
         )
     }
 }
 
 async fn come_back(site: &Site, load: &Load) -> anyhow::Result<Crowd> {
-    let mut traffic = Traffic::open(site).await?;
-    let ((), quiet) = traffic.until(tokio::time::sleep(load.quiet)).await?;
+    let mut traffic = [Traffic::through_fedge(site).await?, Traffic::beside_fedge(site).await?];
+    let ((), quiet) = meanwhile(&mut traffic, tokio::time::sleep(load.quiet)).await?;
     let share = load.partners.div_ceil(PROCESSES);
     let callers = (0..PROCESSES).map(|process| {
         let first = process * share;
@@ -177,10 +182,31 @@ async fn come_back(site: &Site, load: &Load) -> anyhow::Result<Crowd> {
         let done = going.into_iter().map(Going::done);
         done.collect::<anyhow::Result<Vec<_>>>()
     });
-    let (crowd, meanwhile) = traffic.until(crowd).await?;
+    let (crowd, meanwhile) = meanwhile(&mut traffic, crowd).await?;
     let used = site.used(Proof::External)? - before;
     let mut waits: Vec<Duration> = crowd??.into_iter().flat_map(|(waits, _)| waits).collect();
     ensure!(waits.len() == load.partners, "{} partners came back of {}", waits.len(), load.partners);
     waits.sort_unstable();
     Ok(Crowd { waits, used, quiet, meanwhile })
+}
+
+/// Has both talk until that is done.
+async fn meanwhile<T>(
+    [through, beside]: &mut [Traffic<'_>; 2],
+    what: impl Future<Output = T>,
+) -> anyhow::Result<(T, [Latencies; 2])> {
+    let (done, over) = oneshot::channel::<()>();
+    let what = async {
+        let result = what.await;
+        drop(done);
+        result
+    };
+    let ((result, through), ((), beside)) = tokio::try_join!(
+        through.until(what),
+        beside.until(async move {
+            // Nothing is ever sent.
+            let _ = over.await;
+        })
+    )?;
+    Ok((result, [through, beside]))
 }

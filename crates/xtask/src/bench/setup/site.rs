@@ -1,4 +1,5 @@
-//! What streams are set up with: fedge in one process, a server inside, a partner that takes what others say meanwhile.
+//! What streams are set up with: fedge in one process, a server inside, a partner that takes what others say meanwhile, and
+//! another one who is spoken to without fedge.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -34,6 +35,8 @@ pub(super) const INTERNAL_FACE: SocketAddr = at(2, 15269);
 /// Where the server of those is who prove themselves by dialback.
 pub(super) const DIALERS: SocketAddr = at(5, 15269);
 const WITNESSES: SocketAddr = at(4, 15269);
+/// Where somebody is who is spoken to without fedge.
+pub(super) const BESIDE: SocketAddr = at(7, 15269);
 
 const fn at(net: u8, port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(127, 0, net, 7)), port)
@@ -43,6 +46,8 @@ const fn at(net: u8, port: u16) -> SocketAddr {
 pub(super) struct Site {
     /// Takes the traffic.
     pub(super) witness: Sink,
+    /// Takes what doesn't go through fedge.
+    pub(super) beside: Sink,
     /// What proves to be contoso's server.
     pub(super) contosos: Issued,
     folder: PathBuf,
@@ -60,7 +65,9 @@ impl Site {
         contosos.write(folder, "server")?;
         let names = [BY_CERTIFICATE, BY_DIALBACK].map(|name| format!("*.{name}"));
         ca.issue(&Request::new(&names.each_ref().map(String::as_str)))?.write(folder, "client")?;
-        let witness = Sink::start(WITNESSES, WITNESS, CONTOSO, ca.issue(&Request::new(&[WITNESS]))?).await?;
+        let witnesses = ca.issue(&Request::new(&[WITNESS]))?;
+        let beside = Sink::start(BESIDE, WITNESS, CONTOSO, witnesses.clone()).await?;
+        let witness = Sink::start(WITNESSES, WITNESS, CONTOSO, witnesses).await?;
         let text = format!(
             "[external]\nlisten = [\"{EXTERNAL_FACE}\"]\ncertificates = \"certificates\"\ntrusted = \"trusted.crt\"\n\n\
              [gateway]\nlisten = [\"{INTERNAL_FACE}\"]\ntrusted = \"trusted.crt\"\n\n\
@@ -79,7 +86,7 @@ impl Site {
         command.args(["serve", &HANDSHAKES.to_string()]).arg(folder);
         let mut handshakes = Daemon::start("micro", command, &folder.join("handshakes.log"))?;
         handshakes.wait_for_line("is ready", PATIENCE)?;
-        Ok(Site { witness, contosos, folder: folder.to_owned(), daemon, handshakes })
+        Ok(Site { witness, beside, contosos, folder: folder.to_owned(), daemon, handshakes })
     }
 
     /// Where partners find their certificate, `client.pem`.

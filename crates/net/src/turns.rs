@@ -1,0 +1,314 @@
+//! Setting streams up in turns: of all that aren't up yet, few compute at once, those that came first, so that nobody whose
+//! stream is up waits behind a crowd.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::mem;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker, ready};
+use std::thread::available_parallelism;
+
+use tokio::task::yield_now;
+
+/// A stream is set up in fewer steps, whatever it is cut into on its way.
+const STEPS: usize = 32;
+
+/// Who may compute now. A step of a handshake takes a good part of a millisecond; after a move of the route, thousands want
+/// to do one at the same moment. Of all of them, as many stand in the runtime's queue as there are processors, and the
+/// others in a queue of their own: a stream that is up waits for a step or two, and not for thousands. Who waits for
+/// his peer holds no turn, so that nobody is kept out by slow ones.
+///
+/// Who came first is let in first, with each of his steps. So some are done early and nobody is done later than if all
+/// went on side by side; and of more than can be done in the time that they have, those that came first get through. Who
+/// takes more steps than anybody needs goes behind all who are there, and so doesn't keep them out.
+#[derive(Debug, Clone)]
+pub struct Turns(Arc<Mutex<Queue>>);
+
+/// Somebody waits only while no turn is free.
+#[derive(Debug)]
+struct Queue {
+    free: usize,
+    /// The place of the last one who came.
+    last: u64,
+    /// Who waits, by place.
+    waiting: BTreeMap<u64, Waker>,
+    /// Who has been given a turn, and hasn't come for it yet.
+    called: BTreeSet<u64>,
+}
+
+impl Queue {
+    fn new_place(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+}
+
+impl Turns {
+    /// One for each processor.
+    #[must_use]
+    pub fn for_this_machine() -> Turns {
+        Turns::of(available_parallelism().map_or(1, usize::from))
+    }
+
+    /// So many, whichever machine this is.
+    pub(crate) fn of(turns: usize) -> Turns {
+        let queue = Queue { free: turns, last: 0, waiting: BTreeMap::new(), called: BTreeSet::new() };
+        Turns(Arc::new(Mutex::new(queue)))
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A turn is over: it is for the first of those who wait.
+    fn pass_on(&self) {
+        let first = {
+            let mut queue = self.queue();
+            let first = queue.waiting.pop_first();
+            match &first {
+                Some((number, _)) => drop(queue.called.insert(*number)),
+                None => queue.free += 1,
+            }
+            first
+        };
+        if let Some((_, waker)) = first {
+            waker.wake();
+        }
+    }
+
+    /// Does that, each step of it in its turn. It has to be woken for each, as by everything that can be awaited.
+    pub async fn take<T>(&self, what: impl Future<Output = T>) -> T {
+        let mut what = pin!(what);
+        let call = Arc::new(Call { came: AtomicBool::new(true), task: Mutex::new(Waker::noop().clone()) });
+        let waker = Waker::from(call.clone());
+        // Nothing yet.
+        let mut rest = pin!(false.then(yield_now));
+        let (mut place, mut done) = (Place::behind_all(self), None);
+        poll_fn(|cx| {
+            call.is_for(cx.waker());
+            if let Some(resting) = rest.as_mut().as_pin_mut() {
+                ready!(resting.poll(cx));
+                rest.set(None);
+                place.leave();
+            }
+            if let Some(done) = done.take() {
+                return Poll::Ready(done);
+            }
+            if !call.came.load(Ordering::Acquire) {
+                return Poll::Pending;
+            }
+            ready!(place.enter(cx));
+            call.came.store(false, Ordering::Release);
+            if let Poll::Ready(value) = what.as_mut().poll(&mut Context::from_waker(&waker)) {
+                done = Some(value);
+            }
+            // A turn lasts until the runtime has looked what came in meanwhile, and whoever that is for has had his.
+            rest.set(Some(yield_now()));
+            let _ = rest.as_mut().as_pin_mut().map(|resting| resting.poll(cx));
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// Somebody's place in the queue.
+struct Place<'a> {
+    turns: &'a Turns,
+    number: u64,
+    /// How many it may still be used for.
+    steps: usize,
+    has_turn: bool,
+}
+
+impl<'a> Place<'a> {
+    fn behind_all(turns: &'a Turns) -> Place<'a> {
+        Place { turns, number: turns.queue().new_place(), steps: STEPS, has_turn: false }
+    }
+
+    /// Waits for a turn.
+    fn enter(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let mut queue = self.turns.queue();
+        if !queue.called.remove(&self.number) {
+            if queue.free == 0 {
+                queue.waiting.insert(self.number, cx.waker().clone());
+                return Poll::Pending;
+            }
+            queue.free -= 1;
+        }
+        self.has_turn = true;
+        self.steps -= 1;
+        if self.steps == 0 {
+            (self.number, self.steps) = (queue.new_place(), STEPS);
+        }
+        Poll::Ready(())
+    }
+
+    /// Gives the turn back, to wait for another one at the same place.
+    fn leave(&mut self) {
+        if mem::take(&mut self.has_turn) {
+            self.turns.pass_on();
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.turns.queue();
+        queue.waiting.remove(&self.number);
+        self.has_turn |= queue.called.remove(&self.number);
+        drop(queue);
+        self.leave();
+    }
+}
+
+/// Whether the work has been called to its next step, as opposed to its task to something else.
+struct Call {
+    came: AtomicBool,
+    task: Mutex<Waker>,
+}
+
+impl Call {
+    fn is_for(&self, waker: &Waker) {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner).clone_from(waker);
+    }
+}
+
+impl Wake for Call {
+    fn wake(self: Arc<Self>) {
+        self.came.store(true, Ordering::Release);
+        self.task.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
+
+    use tokio::sync::Notify;
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    /// Handshakes that all want to compute now.
+    const CROWD: usize = 500;
+    /// Steps of each.
+    const EACH: usize = 3;
+
+    /// How many steps of others are done at most between two turns of somebody who isn't among them, who is a task as they are.
+    async fn most_steps_between(turns: Option<usize>) -> usize {
+        let (turns, steps) = (turns.map(Turns::of), Arc::<AtomicUsize>::default());
+        let mut crowd = JoinSet::new();
+        for _ in 0..CROWD {
+            let (turns, steps) = (turns.clone(), steps.clone());
+            crowd.spawn(async move {
+                let handshake = async {
+                    for _ in 0..EACH {
+                        steps.fetch_add(1, Ordering::Relaxed);
+                        yield_now().await;
+                    }
+                };
+                match turns {
+                    Some(turns) => turns.take(handshake).await,
+                    None => handshake.await,
+                }
+            });
+        }
+        let other = tokio::spawn(async move {
+            let (mut before, mut most) = (0, 0);
+            while before < CROWD * EACH {
+                yield_now().await;
+                let done = steps.load(Ordering::Relaxed);
+                most = most.max(done - before);
+                before = done;
+            }
+            most
+        });
+        while crowd.join_next().await.is_some() {}
+        other.await.expect("it only looks")
+    }
+
+    #[tokio::test]
+    async fn a_crowd_stands_in_nobody_elses_way() {
+        let between = most_steps_between(Some(2)).await;
+        assert!(between <= 4, "{between} steps of a crowd came between");
+        assert!(most_steps_between(None).await >= CROWD, "without turns, all of it does");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_his_peer_holds_no_turn() {
+        let (turns, answer) = (Turns::of(1), Arc::<Notify>::default());
+        let slow = tokio::spawn({
+            let (turns, answer) = (turns.clone(), answer.clone());
+            async move { turns.take(answer.notified()).await }
+        });
+        for _ in 0..10 {
+            turns.take(yield_now()).await;
+        }
+        answer.notify_one();
+        slow.await.expect("it goes on once its peer has answered");
+    }
+
+    #[tokio::test]
+    async fn who_came_first_is_done_first() {
+        let (turns, done) = (Turns::of(1), Arc::<Mutex<Vec<usize>>>::default());
+        let mut crowd = JoinSet::new();
+        for number in 0..CROWD {
+            let (turns, done) = (turns.clone(), done.clone());
+            crowd.spawn(async move {
+                let steps = async {
+                    for _ in 0..EACH {
+                        yield_now().await;
+                    }
+                };
+                turns.take(steps).await;
+                done.lock().expect("nobody panics").push(number);
+            });
+        }
+        while crowd.join_next().await.is_some() {}
+        let done = done.lock().expect("nobody panics");
+        // A place may be filled while its owner's peer answers.
+        let early = done.iter().take(CROWD / 2).filter(|number| **number < CROWD / 2).count();
+        assert!(early > CROWD * 4 / 10, "{done:?}");
+    }
+
+    #[tokio::test]
+    async fn who_comes_to_no_end_keeps_nobody_out() {
+        let turns = Turns::of(1);
+        let mut endless = JoinSet::new();
+        for _ in 0..10 {
+            let turns = turns.clone();
+            endless.spawn(async move {
+                let steps = async {
+                    loop {
+                        yield_now().await;
+                    }
+                };
+                turns.take(steps).await
+            });
+        }
+        yield_now().await;
+        let late = async {
+            for _ in 1..STEPS {
+                yield_now().await;
+            }
+        };
+        let done = tokio::time::timeout(Duration::from_secs(60), turns.take(late)).await;
+        done.expect("it has its turns");
+    }
+
+    #[tokio::test]
+    async fn who_leaves_the_queue_leaves_his_turn_to_others() {
+        let turns = Turns::of(1);
+        let mut waiting = JoinSet::new();
+        for _ in 0..10 {
+            let turns = turns.clone();
+            waiting.spawn(async move { turns.take(std::future::pending::<()>()).await });
+        }
+        yield_now().await;
+        waiting.shutdown().await;
+        turns.take(async {}).await;
+    }
+}
