@@ -70,13 +70,8 @@ impl Callers {
             Proof::Dialback => (EXTERNAL_FACE, "dialback"),
         };
         // They shall take no processor that fedge wants: on machines of their own they couldn't.
-        let mut command = Command::new("chrt");
-        command
-            .args(["--idle", "0"])
-            .arg(std::env::current_exe()?)
-            .args(["bench", "callers"])
-            .arg("--folder")
-            .arg(site.folder());
+        let mut command = Command::new("nice");
+        command.arg("-n19").arg(std::env::current_exe()?).args(["bench", "callers"]).arg("--folder").arg(site.folder());
         command.args(["--at", &at.to_string(), "--proof", proof]);
         let numbers = [("--first", first), ("--many", many), ("--beside", beside)];
         for (name, number) in numbers {
