@@ -11,6 +11,7 @@ mod border;
 mod certificates;
 mod changed;
 mod host;
+mod idle;
 mod ledger;
 mod life;
 mod network;

@@ -17,7 +17,7 @@ use super::doubt::{Doubt, LOOK, Patience, Watch};
 use super::parting::{Known, Next, Parting};
 use super::{Link, PAUSE, log_end, told, turns_true};
 use crate::alarm::Alarm;
-use crate::clock::now;
+use crate::clock::{now, since};
 use crate::dial::{self, DialError, Reach, Reached};
 use crate::hold::PeerId;
 use crate::links::Item;
@@ -77,6 +77,7 @@ pub(super) async fn carry(link: &mut Link, reached: Box<Reached>) -> Option<Box<
         parting: Parting::default(),
         replaced: false,
         policy: link.face.policy.load_full(),
+        sounded: None,
     };
     let end = carrying.run(link, &mut commands).await;
     carrying.show_received();
@@ -125,6 +126,8 @@ struct Carrying {
     replaced: bool,
     /// By which the stream was dialed.
     policy: Arc<Policy>,
+    /// What had been written when somebody asked whether there is a way, as long as nobody can say, and when that was.
+    sounded: Option<(u64, Instant)>,
 }
 
 /// What is waited for, each thing by itself.
@@ -167,9 +170,7 @@ impl Carrying {
                 self.machine.close(now(), told(command).as_ref());
                 continue;
             }
-            if link.tried {
-                link.way(!self.doubt.is_serious());
-            }
+            self.sound(link);
             if !self.is_awaited(link) {
                 self.watch.rest();
             }
@@ -182,7 +183,7 @@ impl Carrying {
             self.farewell = has_more.then(|| self.farewell.unwrap_or_else(|| now() + FAREWELL));
             let deadline = self.machine.deadline().into_iter().chain(self.ending.until()).min();
             let oldest = link.oldest();
-            let arrive = (self.believed > self.taken).then(|| now() + ARRIVE);
+            let arrive = self.look_after(link).map(|pause| now() + pause);
             let parting = self.parting.until(now()).filter(|_| !link.recalls.is_empty());
             let somebody_waits = self.written.iter().any(|item| item.origin.is_some());
             tokio::select! {
@@ -358,9 +359,40 @@ impl Carrying {
         Ok(self.replaced && self.doubt.is_serious())
     }
 
-    /// Whether the peer owes something: a word about what it was given, or its end to somebody who leads the pair elsewhere.
+    /// Whether the peer owes something: a word about what it was given, its end to somebody who leads the pair elsewhere, or a
+    /// sign of life to somebody who asks.
     fn is_awaited(&self, link: &Link) -> bool {
-        self.is_open() || !link.recalls.is_empty()
+        self.is_open() || !link.recalls.is_empty() || self.sounded.is_some()
+    }
+
+    /// Somebody may want to know whether there is a way to the peer. A line that has died while nothing was said looks as it did
+    /// before: there is a way once the peer's system has acknowledged what was written after the question.
+    fn sound(&mut self, link: &mut Link) {
+        let standing = self.transport.standing().filter(|_| !self.machine.is_closing());
+        let acknowledged = standing.map_or(u64::MAX, |standing| standing.acknowledged.saturating_sub(1));
+        if self.sounded.is_some_and(|(before, _)| acknowledged > before) {
+            self.sounded = None;
+            if link.tried {
+                link.way(true);
+            }
+        }
+        if link.tried && (standing.is_none() || self.doubt.is_serious()) {
+            link.way(!self.doubt.is_serious());
+        }
+        if link.tried && self.sounded.is_none() {
+            self.sounded = Some((self.transport.written(), now()));
+            if self.output.is_out() {
+                self.entry.trace_sent(NOTHING);
+                self.output.bytes.extend_from_slice(NOTHING);
+            }
+        }
+    }
+
+    /// When to look again what the peer's system has acknowledged, where somebody waits for that: seldom, once it takes long.
+    fn look_after(&self, link: &Link) -> Option<Duration> {
+        let sounded = self.sounded.filter(|_| link.tried).map(|(_, at)| ARRIVE.max(since(at) / 2));
+        let arriving = (self.believed > self.taken).then_some(ARRIVE);
+        arriving.into_iter().chain(sounded).min()
     }
 
     /// Looks whether the peer is still there. Where that is unsure nothing more is written, so that it can
