@@ -8,8 +8,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::resolve::Target;
-
 /// How long a target may leave us waiting before the next is tried beside it.
 #[derive(Debug, Clone)]
 pub struct Pace {
@@ -48,13 +46,14 @@ impl Milestone {
 ///
 /// # Errors
 /// Each target's own, when none did.
-pub async fn race<T, E, F>(
-    targets: Vec<Target>,
+pub async fn race<A, T, E, F>(
+    targets: Vec<A>,
     pace: Pace,
-    attempt: impl Fn(Target, Milestone) -> F,
-    overtaken: impl Fn(&Target),
-) -> Result<T, Vec<(Target, E)>>
+    attempt: impl Fn(A, Milestone) -> F,
+    overtaken: impl Fn(&A),
+) -> Result<T, Vec<(A, E)>>
 where
+    A: Clone,
     T: Send + 'static,
     E: Send + 'static,
     F: Future<Output = Result<T, E>> + Send + 'static,
@@ -106,6 +105,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resolve::Target;
     use std::sync::{Arc, Mutex};
 
     /// What a target does: after how long it is connected, after how long from there it is done.
