@@ -141,10 +141,13 @@ impl Site {
         self.daemons.iter().filter(|(other, _)| *other == shape).map(|(_, daemon)| daemon.pid()).collect()
     }
 
-    /// Ends fedge as an administrator would.
-    pub(super) fn stop(self) -> anyhow::Result<()> {
+    /// Ends fedge as an administrator would, and then its partners.
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
         for (_, daemon) in self.daemons {
             daemon.terminate(Duration::from_secs(60))?;
+        }
+        for sink in self.partners.into_iter().map(|(_, sink)| sink).chain([self.many]) {
+            sink.stop().await;
         }
         Ok(())
     }

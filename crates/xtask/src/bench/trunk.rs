@@ -59,7 +59,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
             println!("{bytes} bytes: {} rounds of {} messages", options.rounds, messages(bytes));
             series.push(measure(&site, options, bytes).await?);
         }
-        site.stop()?;
+        site.stop().await?;
         anyhow::Ok(series)
     })?;
     table::print(&series);

@@ -26,7 +26,7 @@ const TELLING: usize = 3;
 #[derive(Debug)]
 pub struct Sink {
     account: Arc<Account>,
-    _serving: JoinSet<()>,
+    serving: JoinSet<()>,
 }
 
 /// So many messages had come in all by then.
@@ -79,7 +79,12 @@ impl Sink {
         let account = Arc::new(Account::default());
         let mut serving = JoinSet::new();
         serving.spawn(serve(listener, [domain.to_owned(), peer.to_owned()], identity, account.clone()));
-        Ok(Sink { account, _serving: serving })
+        Ok(Sink { account, serving })
+    }
+
+    /// Ends it; from then on another may listen there, which takes a moment where it is dropped.
+    pub async fn stop(mut self) {
+        self.serving.shutdown().await;
     }
 
     /// How many messages have come in all.

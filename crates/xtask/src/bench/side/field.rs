@@ -191,7 +191,8 @@ impl Field {
     }
 
     /// Ends fedge as an administrator would, and the others.
-    pub(super) fn stop(self) -> anyhow::Result<()> {
-        self.site.stop()
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        self.plain.stop().await;
+        self.site.stop().await
     }
 }

@@ -81,7 +81,7 @@ pub(super) async fn run(options: &Options, things: &Things) -> anyhow::Result<St
             all.push(measure((&field, things.ways()), &load, bytes, links).await?);
         }
     }
-    field.stop()?;
+    field.stop().await?;
     Ok(told(things.ways(), &all))
 }
 

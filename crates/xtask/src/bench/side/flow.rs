@@ -64,7 +64,7 @@ pub(super) async fn run(options: &Options, things: &Things) -> anyhow::Result<St
         all.push((pace, rounds));
     }
     drop(pacers);
-    field.stop()?;
+    field.stop().await?;
     Ok(told(things.ways(), &all))
 }
 

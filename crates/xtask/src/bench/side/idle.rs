@@ -44,7 +44,7 @@ pub(super) async fn run(options: &Options, things: &Things) -> anyhow::Result<St
         // What the one before has dialed stays open until fedge ends, and files are scarce.
         let field = Field::start(things, 1).await?;
         all.push(measure(&field, way, options).await.with_context(|| way.to_string())?);
-        field.stop()?;
+        field.stop().await?;
     }
     Ok(told(&all))
 }
