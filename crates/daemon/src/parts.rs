@@ -66,6 +66,8 @@ pub struct Shared {
     pub policy: Arc<ArcSwap<Policy>>,
     /// The open streams.
     pub streams: Arc<Streams>,
+    /// In which streams are set up.
+    pub turns: Turns,
     /// What became of the latest stanzas.
     pub fates: Arc<Fates>,
     /// Addresses of this process, which are never dialed for an outsider.
@@ -80,6 +82,7 @@ impl Shared {
         Shared {
             policy: Arc::new(ArcSwap::from_pointee(policy)),
             streams: Arc::default(),
+            turns: Turns::for_this_machine(),
             fates: Arc::new(Fates::new(FATES)),
             own_addresses,
             private_targets,
@@ -122,7 +125,7 @@ impl Parts {
             judge: self.judge.clone(),
             secrets: self.secrets.clone(),
             tls,
-            turns: Turns::for_this_machine(),
+            turns: shared.turns.clone(),
             resolver: Resolver::new(&config.resolvers)?,
             network: Arc::new(Tcp),
             own_addresses: shared.own_addresses.clone(),

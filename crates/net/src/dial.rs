@@ -224,8 +224,7 @@ async fn dial(face: &Arc<FaceState>, pair: DomainPair, goal: Goal) -> Result<Rea
     face.dead(|dead, now| dead.sort(&mut targets, now));
     let attempt = |target: Target, milestone: Milestone| {
         let (face, pair, goal) = (face.clone(), pair.clone(), goal.clone());
-        let turns = face.turns.clone();
-        let attempt = async move {
+        async move {
             // The machine's own clock ends a silent stream; this one also a silent TLS handshake.
             let most = face.settings.stream.establish;
             let attempt = attempt(&face, pair, goal, terms, &target, milestone);
@@ -236,8 +235,7 @@ async fn dial(face: &Arc<FaceState>, pair: DomainPair, goal: Goal) -> Result<Rea
                 Err(_) => {}
             });
             result
-        };
-        async move { turns.take(attempt).await }
+        }
     };
     // Whoever keeps us waiting comes last in the next round, and for other pairs, unless he succeeds after all.
     let overtaken = |target: &Target| face.dead(|dead, now| dead.failed(target.address, now));
@@ -252,7 +250,18 @@ async fn attempt(
     target: &Target,
     milestone: Milestone,
 ) -> Result<Reached, AttemptError> {
-    let Connected { mut transport, secured } = face.network.connect(face, &pair, target, &milestone).await?;
+    let connected = face.network.connect(face, &pair, target, &milestone).await?;
+    face.turns.take(set_up(face, pair, goal, terms, target, connected)).await
+}
+
+async fn set_up(
+    face: &Arc<FaceState>,
+    pair: DomainPair,
+    goal: Goal,
+    terms: Terms,
+    target: &Target,
+    Connected { mut transport, secured }: Connected,
+) -> Result<Reached, AttemptError> {
     let secure = secured.is_some();
     let mut tls = secured.as_ref().map(ToString::to_string);
     let own_certificate = secured.as_ref().is_some_and(|secured| secured.own_certificate);

@@ -63,7 +63,7 @@ pub struct FaceState {
     pub secrets: Arc<ArcSwap<Secrets>>,
     /// TLS with this face's own certificates.
     pub tls: Tls,
-    /// In which its streams are set up.
+    /// In which streams are set up on both faces.
     pub turns: Turns,
     /// Where domains are.
     pub resolver: Resolver,

@@ -67,7 +67,8 @@ impl Network for Tcp {
             if !target.direct_tls {
                 return Ok(Connected { transport: Transport::Plain(socket), secured: None });
             }
-            let (stream, established) = face.tls.dial(socket, &pair.from, &pair.to, true).await?;
+            let handshake = face.tls.dial(socket, &pair.from, &pair.to, true);
+            let (stream, established) = face.turns.take(handshake).await?;
             Ok(Connected { transport: Transport::Tls(Box::new(stream.into())), secured: Some(established) })
         })
     }

@@ -1,24 +1,29 @@
 //! Setting streams up in turns: of all that aren't up yet, few compute at once, those that came first, so that nobody whose
 //! stream is up waits behind a crowd.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::mem;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use tokio::task::yield_now;
+use tokio::time::Instant;
 
 /// A stream is set up in fewer steps, whatever it is cut into on its way.
 const STEPS: usize = 32;
 
+/// Work after which the runtime looks what came in meanwhile, and whoever that is for has his go, before the next step. So much
+/// and one step is the most that others wait for.
+const LASTS: Duration = Duration::from_micros(250);
+
 /// Who may compute now. A step of a handshake takes a good part of a millisecond; after a move of the route, thousands want
 /// to do one at the same moment. Of all of them, as many stand in the runtime's queue as there are processors, and the
 /// others in a queue of their own: a stream that is up waits for a step or two, and not for thousands. Who waits for
-/// his peer holds no turn, so that nobody is kept out by slow ones.
+/// his peer holds no turn, so that nobody is kept out by slow ones. Probes, which are few, and the trunk do without.
 ///
 /// Who came first is let in first, with each of his steps. So some are done early and nobody is done later than if all
 /// went on side by side; and of more than can be done in the time that they have, those that came first get through. Who
@@ -29,13 +34,14 @@ pub struct Turns(Arc<Mutex<Queue>>);
 /// Somebody waits only while no turn is free.
 #[derive(Debug)]
 struct Queue {
-    free: usize,
+    /// Turns that nobody has, and for how long each was used since it rested.
+    free: Vec<Duration>,
     /// The place of the last one who came.
     last: u64,
     /// Who waits, by place.
     waiting: BTreeMap<u64, Waker>,
     /// Who has been given a turn, and hasn't come for it yet.
-    called: BTreeSet<u64>,
+    called: BTreeMap<u64, Duration>,
 }
 
 impl Queue {
@@ -54,7 +60,8 @@ impl Turns {
 
     /// So many, whichever machine this is.
     pub(crate) fn of(turns: usize) -> Turns {
-        let queue = Queue { free: turns, last: 0, waiting: BTreeMap::new(), called: BTreeSet::new() };
+        let free = vec![Duration::ZERO; turns];
+        let queue = Queue { free, last: 0, waiting: BTreeMap::new(), called: BTreeMap::new() };
         Turns(Arc::new(Mutex::new(queue)))
     }
 
@@ -62,14 +69,14 @@ impl Turns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A turn is over: it is for the first of those who wait.
-    fn pass_on(&self) {
+    /// A turn is over that was used for so long: it is for the first of those who wait.
+    fn pass_on(&self, used: Duration) {
         let first = {
             let mut queue = self.queue();
             let first = queue.waiting.pop_first();
             match &first {
-                Some((number, _)) => drop(queue.called.insert(*number)),
-                None => queue.free += 1,
+                Some((number, _)) => drop(queue.called.insert(*number, used)),
+                None => queue.free.push(used),
             }
             first
         };
@@ -78,7 +85,8 @@ impl Turns {
         }
     }
 
-    /// Does that, each step of it in its turn. It has to be woken for each, as by everything that can be awaited.
+    /// Does that, each step of it in its turn. It has to be woken for each, as by everything that can be awaited; and none
+    /// may be in another turn, which would wait for it.
     pub async fn take<T>(&self, what: impl Future<Output = T>) -> T {
         let mut what = pin!(what);
         let call = Arc::new(Call { came: AtomicBool::new(true), task: Mutex::new(Waker::noop().clone()) });
@@ -91,6 +99,7 @@ impl Turns {
             if let Some(resting) = rest.as_mut().as_pin_mut() {
                 ready!(resting.poll(cx));
                 rest.set(None);
+                place.turn = Some(Duration::ZERO);
                 place.leave();
             }
             if let Some(done) = done.take() {
@@ -101,10 +110,15 @@ impl Turns {
             }
             ready!(place.enter(cx));
             call.came.store(false, Ordering::Release);
-            if let Poll::Ready(value) = what.as_mut().poll(&mut Context::from_waker(&waker)) {
+            let began = Instant::now();
+            let step = what.as_mut().poll(&mut Context::from_waker(&waker));
+            if !place.used_up(began.elapsed()) {
+                place.leave();
+                return step;
+            }
+            if let Poll::Ready(value) = step {
                 done = Some(value);
             }
-            // A turn lasts until the runtime has looked what came in meanwhile, and whoever that is for has had his.
             rest.set(Some(yield_now()));
             let _ = rest.as_mut().as_pin_mut().map(|resting| resting.poll(cx));
             Poll::Pending
@@ -119,25 +133,23 @@ struct Place<'a> {
     number: u64,
     /// How many it may still be used for.
     steps: usize,
-    has_turn: bool,
+    /// For how long the turn that is held was used since it rested.
+    turn: Option<Duration>,
 }
 
 impl<'a> Place<'a> {
     fn behind_all(turns: &'a Turns) -> Place<'a> {
-        Place { turns, number: turns.queue().new_place(), steps: STEPS, has_turn: false }
+        Place { turns, number: turns.queue().new_place(), steps: STEPS, turn: None }
     }
 
     /// Waits for a turn.
     fn enter(&mut self, cx: &Context<'_>) -> Poll<()> {
         let mut queue = self.turns.queue();
-        if !queue.called.remove(&self.number) {
-            if queue.free == 0 {
-                queue.waiting.insert(self.number, cx.waker().clone());
-                return Poll::Pending;
-            }
-            queue.free -= 1;
+        self.turn = queue.called.remove(&self.number).or_else(|| queue.free.pop());
+        if self.turn.is_none() {
+            queue.waiting.insert(self.number, cx.waker().clone());
+            return Poll::Pending;
         }
-        self.has_turn = true;
         self.steps -= 1;
         if self.steps == 0 {
             (self.number, self.steps) = (queue.new_place(), STEPS);
@@ -147,9 +159,16 @@ impl<'a> Place<'a> {
 
     /// Gives the turn back, to wait for another one at the same place.
     fn leave(&mut self) {
-        if mem::take(&mut self.has_turn) {
-            self.turns.pass_on();
+        if let Some(used) = self.turn.take() {
+            self.turns.pass_on(used);
         }
+    }
+
+    /// The turn was used for so long just now. Whether it has to rest before the next step.
+    fn used_up(&mut self, time: Duration) -> bool {
+        let used = self.turn.unwrap_or_default() + time;
+        self.turn = Some(used);
+        used >= LASTS
     }
 }
 
@@ -157,7 +176,7 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut queue = self.turns.queue();
         queue.waiting.remove(&self.number);
-        self.has_turn |= queue.called.remove(&self.number);
+        self.turn = self.turn.or(queue.called.remove(&self.number));
         drop(queue);
         self.leave();
     }
@@ -185,7 +204,6 @@ impl Wake for Call {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;
-    use std::time::Duration;
 
     use tokio::sync::Notify;
     use tokio::task::JoinSet;
@@ -197,6 +215,12 @@ mod tests {
     /// Steps of each.
     const EACH: usize = 3;
 
+    /// As long as a step of a handshake does.
+    fn compute() {
+        let began = Instant::now();
+        while began.elapsed() < LASTS {}
+    }
+
     /// How many steps of others are done at most between two turns of somebody who isn't among them, who is a task as they are.
     async fn most_steps_between(turns: Option<usize>) -> usize {
         let (turns, steps) = (turns.map(Turns::of), Arc::<AtomicUsize>::default());
@@ -207,6 +231,7 @@ mod tests {
                 let handshake = async {
                     for _ in 0..EACH {
                         steps.fetch_add(1, Ordering::Relaxed);
+                        compute();
                         yield_now().await;
                     }
                 };

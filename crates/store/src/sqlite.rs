@@ -133,7 +133,7 @@ fn prepared(file: &Path) -> Result<Connection, StoreError> {
             what: format!("{}: it isn't a database, or it is damaged ({error})", file.display()),
             fix: "bring it back from a backup".to_owned(),
         },
-        _ => StoreError::Unreachable(format!("{}: {error}", file.display())),
+        _ => of_reading(file, &error),
     };
     let connection = Connection::open(file).map_err(broken)?;
     connection.busy_timeout(PATIENCE).map_err(broken)?;

@@ -93,6 +93,8 @@ fn pause(driver: &mut Daemon, store: &Path) {
         }
         driver.signal(Signal::SIGCONT).expect("it wakes");
         assert!(began.elapsed() < REST, "the store is held all the time");
+        // For it to end what it is at.
+        thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -126,7 +126,7 @@ struct Carrying {
     replaced: bool,
     /// By which the stream was dialed.
     policy: Arc<Policy>,
-    /// What had been written when somebody asked whether there is a way, as long as nobody can say, and when that was.
+    /// What had left when somebody asked whether there is a way, as long as nobody can say, and when that was.
     sounded: Option<(u64, Instant)>,
 }
 
@@ -179,7 +179,7 @@ impl Carrying {
             if may_write && self.leaving == 0 && self.output.is_whole() && !link.waiting.is_empty() {
                 self.write(link);
             }
-            let has_more = self.machine.is_closing() && link.has_more();
+            let has_more = self.machine.is_closing() && (link.has_more() || link.tried);
             self.farewell = has_more.then(|| self.farewell.unwrap_or_else(|| now() + FAREWELL));
             let deadline = self.machine.deadline().into_iter().chain(self.ending.until()).min();
             let oldest = link.oldest();
@@ -366,25 +366,33 @@ impl Carrying {
     }
 
     /// Somebody may want to know whether there is a way to the peer. A line that has died while nothing was said looks as it did
-    /// before: there is a way once the peer's system has acknowledged what was written after the question.
+    /// before: there is a way once the peer's system has acknowledged something that left after the question. Who asks while our
+    /// side has ended is answered by the next stream.
     fn sound(&mut self, link: &mut Link) {
-        let standing = self.transport.standing().filter(|_| !self.machine.is_closing());
+        if (!link.tried && self.sounded.is_none()) || self.machine.is_closing() {
+            return;
+        }
+        if link.tried && self.doubt.is_serious() {
+            return link.way(false);
+        }
+        let standing = self.transport.standing();
         let acknowledged = standing.map_or(u64::MAX, |standing| standing.acknowledged.saturating_sub(1));
-        if self.sounded.is_some_and(|(before, _)| acknowledged > before) {
-            self.sounded = None;
-            if link.tried {
-                link.way(true);
+        match self.sounded {
+            Some((left, _)) if acknowledged > left => self.sounded = None,
+            Some(_) => return,
+            None if standing.is_some() => {
+                let left = self.transport.written().saturating_sub(standing.map_or(0, |standing| standing.unsent));
+                self.sounded = Some((left, now()));
+                if self.output.is_out() {
+                    self.entry.trace_sent(NOTHING);
+                    self.output.bytes.extend_from_slice(NOTHING);
+                }
+                return;
             }
+            None => {}
         }
-        if link.tried && (standing.is_none() || self.doubt.is_serious()) {
-            link.way(!self.doubt.is_serious());
-        }
-        if link.tried && self.sounded.is_none() {
-            self.sounded = Some((self.transport.written(), now()));
-            if self.output.is_out() {
-                self.entry.trace_sent(NOTHING);
-                self.output.bytes.extend_from_slice(NOTHING);
-            }
+        if link.tried {
+            link.way(true);
         }
     }
 
@@ -417,11 +425,14 @@ impl Carrying {
             self.beside.abort_all();
             self.next = None;
         }
-        if doubt == Doubt::Hopeless {
+        // Somebody who only asked is told, and nothing hangs on it.
+        let is_needed = self.is_open() || !link.recalls.is_empty() || !link.waiting.is_empty();
+        if doubt == Doubt::Hopeless && is_needed {
             let text = "the peer has been silent for too long while something was on its way to it";
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
-        if self.beside_at.is_some_and(|at| now >= at) && self.beside.is_empty() && self.next.is_none() {
+        let is_due = is_needed && self.beside_at.is_some_and(|at| now >= at);
+        if is_due && self.beside.is_empty() && self.next.is_none() {
             self.beside_at = Some(now + PAUSE.1);
             link.face.dead(|dead, now| dead.failed(self.target, now));
             let (face, pair) = (link.face.clone(), link.pair.clone());
