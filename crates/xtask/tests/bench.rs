@@ -38,7 +38,14 @@ fn streams_are_set_up_and_a_crowd_comes_back() {
         "streams by EXTERNAL",
         "streams by dialback",
     ];
-    let crowd = ["100 partners come back at once", "the last one, which is the worst wait", "meanwhile"];
+    let crowd = [
+        "100 partners come back at once",
+        "the last one, which is the worst wait",
+        "messages of others before",
+        "messages of others meanwhile",
+    ];
+    // Before, and meanwhile.
+    assert_eq!(rows(&told, "the same without fedge in between").len(), 2, "{told}");
     for row in kinds.iter().chain(&crowd) {
         assert_eq!(rows(&told, row).len(), 1, "{row}:\n{told}");
     }
