@@ -158,7 +158,7 @@ mod tests {
         ([127, 0, 0, number], 5270).into()
     }
 
-    /// Those of these numbers are silent, and the others answer after a while, the first of them all refuses.
+    /// Those of these numbers are silent, the others answer after a while, and that with the number 1 refuses.
     async fn reached(addresses: &[SocketAddr], last: Option<SocketAddr>, silent: &[u8]) -> Result<SocketAddr, String> {
         let dial = |at: SocketAddr, milestone: Milestone| {
             let is_silent = silent.iter().any(|number| address(*number) == at);
